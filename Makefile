@@ -1,0 +1,73 @@
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+LOCK := .ci/constraints.txt
+PIP = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.installed ## crash a projection at event 5, resume it, look into its history
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && PATH="$(abspath $(BIN)):$$PATH" && \
+	unset DURPROJ_STORE DURPROJ_EVENTS && cd "$$dir" && \
+	show() { \
+		want=$$1; shift; code=0; \
+		echo "$$ durproj $$*"; durproj "$$@" || code=$$?; \
+		if [ $$code -ne $$want ]; then echo "(exit $$code, expected $$want)"; return 1; fi; \
+		if [ $$code -ne 0 ]; then echo "(exit $$code, as planned)"; fi; \
+		echo; \
+	} && \
+	show 3 run --crash 5 && \
+	show 0 resume && \
+	show 0 inspect projection/u1 && \
+	show 0 inspect projection/u1 --step 4
+
+test: $(VENV)/.developing ## run the tests (ARGS='-k word' to choose)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.developing ## everything CI asks: format, lint, types, import rules, tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m pytest $(ARGS)
+
+fmt: $(VENV)/.developing ## format the code and fix what ruff can fix
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove environments, caches and built files
+	@rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@for python in "$(PYTHON)" python3.13 python3.12 python3.11 ""; do \
+		if [ -z "$$python" ]; then \
+			found=$$("$(PYTHON)" --version 2>&1) || found="not there"; \
+			echo "durproj needs Python 3.11 or newer. '$(PYTHON)' is: $$found;" >&2; \
+			echo "python3.13, python3.12 and python3.11 were tried too. Name one: make PYTHON=/path/to/python3" >&2; \
+			exit 1; \
+		fi; \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi; \
+	done; \
+	echo "making $(VENV) with $$("$$python" --version)" >&2; \
+	"$$python" -m venv --clear "$(VENV)" >&2 || { \
+		rm -rf "$(VENV)"; \
+		echo "'$$python -m venv' failed. On Debian and Ubuntu it needs: apt-get install python3-venv" >&2; \
+		exit 1; \
+	}
+
+# The build backend is installed by name first, so that its version is a constrained one as well.
+$(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
+	@$(PIP) install -c $(LOCK) hatchling
+	@$(PIP) install -c $(LOCK) --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.developing: $(VENV)/.installed
+	@$(PIP) install -c $(LOCK) --no-build-isolation -e '.[dev]'
+	@touch $@

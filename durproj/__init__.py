@@ -1,0 +1,112 @@
+"""durproj: fold event logs into projections, one durable checkpoint per event.
+
+    import durproj
+
+    def orders(state, event):
+        match event.type:
+            case "OrderPlaced": return state | {"open": state["open"] + 1}
+            case _: return state
+
+    orders.initial = {"open": 0}
+    durproj.fold("events.jsonl", reducer=orders, store="shop.db")
+    durproj.inspect("projection/u1", store="shop.db")["state"]
+
+Workflows of any steps: `durproj.run("checkout/A-17", checkout, "A-17", store="shop.db")`, where
+`checkout(ctx, order)` is a generator that yields `ctx.run(function, *args)`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from durproj.errors import (
+        BadEvent,
+        DurprojError,
+        Interrupted,
+        NotFound,
+        OutputFailed,
+        PastChanged,
+        Retry,
+        StepFailed,
+        StoreBusy,
+        StoreDamaged,
+        StoreDenied,
+        StoreError,
+        Unstorable,
+        UsageError,
+    )
+    from durproj.events.event import Event
+    from durproj.events.formats import Mapping
+    from durproj.history.standing import inspect, rewind
+    from durproj.projections.reducer import Reducer, from_function
+    from durproj.runtime.engine import run
+    from durproj.runtime.observer import Counts, Observer, Silent, Stop
+    from durproj.runtime.project import fold, resume
+    from durproj.runtime.retry import Constant, Exponential, Linear, Never, RetryPolicy
+    from durproj.runtime.workflow import Context, Step, process_events
+
+_HOME = {
+    "durproj.errors": (
+        "BadEvent DurprojError Interrupted NotFound OutputFailed PastChanged Retry StepFailed StoreBusy"
+        " StoreDamaged StoreDenied StoreError Unstorable UsageError"
+    ),
+    "durproj.events.event": "Event",
+    "durproj.events.formats": "Mapping",
+    "durproj.history.standing": "inspect rewind",
+    "durproj.projections.reducer": "Reducer from_function",
+    "durproj.runtime.engine": "run",
+    "durproj.runtime.observer": "Counts Observer Silent Stop",
+    "durproj.runtime.project": "fold resume",
+    "durproj.runtime.retry": "Constant Exponential Linear Never RetryPolicy",
+    "durproj.runtime.workflow": "Context Step process_events",
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = [
+    "BadEvent",
+    "Constant",
+    "Context",
+    "Counts",
+    "DurprojError",
+    "Event",
+    "Exponential",
+    "Interrupted",
+    "Linear",
+    "Mapping",
+    "Never",
+    "NotFound",
+    "Observer",
+    "OutputFailed",
+    "PastChanged",
+    "Reducer",
+    "Retry",
+    "RetryPolicy",
+    "Silent",
+    "Step",
+    "StepFailed",
+    "Stop",
+    "StoreBusy",
+    "StoreDamaged",
+    "StoreDenied",
+    "StoreError",
+    "Unstorable",
+    "UsageError",
+    "fold",
+    "from_function",
+    "inspect",
+    "process_events",
+    "resume",
+    "rewind",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Names are fetched when they are used: `durproj --version` needs none of them.
+    if name not in _MODULE:
+        raise AttributeError(f"module 'durproj' has no attribute {name!r}")
+    return getattr(import_module(_MODULE[name]), name)

@@ -1,0 +1,5 @@
+"""`python -m durproj` is `durproj`."""
+
+from durproj.cli.app import main
+
+main()

@@ -1,0 +1,72 @@
+"""durproj doctor: what durproj stands on, and whether the store is sound."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Any
+
+from durproj.cli.options import ColorOption, JsonOption, StoreOption, screen, store_path
+
+if TYPE_CHECKING:
+    from durproj.render import Screen
+
+
+def doctor(
+    store: StoreOption = "durproj.db",
+    json: JsonOption = False,
+    color: ColorOption = "auto",
+) -> None:
+    """Check Python, SQLite and the store: schema, integrity, who holds it, what is unfinished.
+
+    Exit 74 when the store is damaged.
+    """
+    from durproj import __version__
+    from durproj.stores.examine import examine, sqlite_remark, sqlite_version
+
+    path = store_path(store)
+    shown = screen(json=json, color=color)
+    report: dict[str, Any] = {
+        "type": "doctor",
+        "durproj": __version__,
+        "python": platform.python_version(),
+        "sqlite": sqlite_version(),
+        "remarks": [remark for remark in (sqlite_remark(),) if remark],
+        "store": None,
+    }
+    found = examine(path) if path.exists() else None
+    if found:
+        report["store"] = found.record()
+        report["remarks"] += found.remarks
+    if json:
+        shown.record(report)
+    else:
+        _show(shown, report, str(path))
+    shown.flush()
+    if found and found.error:
+        raise found.error
+
+
+def _show(shown: Screen, report: dict[str, Any], path: str) -> None:
+    for name in ("durproj", "python", "sqlite"):
+        shown.line((f"{name:<11}", "dim"), (report[name], ""))
+    store = report["store"]
+    if store is None:
+        shown.line((f"{'store':<11}", "dim"), (f"{path}: not there yet; durproj run makes it", ""))
+    else:
+        sound = store["error"] is None
+        shown.line(
+            (f"{'store':<11}", "dim"),
+            (path, ""),
+            ("  sound" if sound else "  NOT SOUND", "green" if sound else "red"),
+        )
+        for name, value in store.items():
+            if name == "tables":
+                rows = ", ".join(f"{table} {count:,}" for table, count in value.items())
+                shown.line((f"  {'rows':<11}", "dim"), (rows, ""))
+            elif name not in ("path", "error") and value not in (None, ""):
+                shown.line(
+                    (f"  {name:<11}", "dim"),
+                    (f"{value:,}" if type(value) is int else str(value), ""),
+                )
+    for remark in report["remarks"]:
+        shown.line(("note       ", "yellow"), (remark, ""))

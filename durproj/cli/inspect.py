@@ -1,0 +1,91 @@
+"""durproj inspect: where a workflow stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from durproj.cli.options import (
+    ColorOption,
+    IdArgument,
+    JsonOption,
+    StableOption,
+    StoreOption,
+    screen,
+    store_path,
+)
+
+if TYPE_CHECKING:
+    from durproj.render import Screen
+
+
+def inspect(
+    id: IdArgument,
+    step: Annotated[
+        int | None,
+        typer.Option(
+            "--step", metavar="N", min=0, help="The state after step N, and the event that made it."
+        ),
+    ] = None,
+    store: StoreOption = "durproj.db",
+    json: JsonOption = False,
+    stable: StableOption = False,
+    color: ColorOption = "auto",
+) -> None:
+    """Show a workflow's state and where it stands, or how it stood after one step.
+
+    A step is also written projection/u1#5.
+    """
+    from durproj.errors import UsageError
+    from durproj.history.standing import inspect as read
+    from durproj.ids import split_step
+
+    path = store_path(store)
+    shown = screen(json=json, stable=stable, color=color)
+    id, named = split_step(id)
+    if None not in (step, named) and step != named:
+        raise UsageError(f"{id}#{named} and --step {step} name two steps", "give one of them")
+    record = read(id, step if named is None else named, store=path)
+    if json:
+        shown.record(record)
+    elif record["type"] == "step":
+        _show_step(shown, record)
+    else:
+        _show_workflow(shown, record)
+    shown.flush()
+
+
+def _show_workflow(shown: Screen, record: dict[str, Any]) -> None:
+    color = {"resolved": "green", "rejected": "red"}.get(record["status"], "yellow")
+    shown.line((record["id"], "bold"))
+    for name, value in (
+        ("status", record["status"]),
+        ("steps", f"{record['steps']:,}"),
+        ("reducer", record["reducer"]),
+        ("input", record["input"]),
+        ("durability", record["durability"]),
+    ):
+        if value is not None:
+            shown.line((f"  {name:<12}", "dim"), (str(value), color if name == "status" else ""))
+    if error := record.get("error"):
+        shown.line(
+            ("  error       ", "dim"),
+            (f"step {error['step']}: {error['kind']}: {error['message']}", "red"),
+        )
+    if record["status"] == "pending":
+        shown.line(("  goes on at  ", "dim"), (f"step {record['steps']}: durproj resume", ""))
+    if record["state"] is not None:
+        shown.document(record["state"])
+
+
+def _show_step(shown: Screen, record: dict[str, Any]) -> None:
+    shown.line((f"{record['id']}#{record['step']}", "bold"), (f"  {record['function']}", "dim"))
+    attempts = record["attempts"]
+    if attempts > 1:
+        shown.line((f"  took {attempts} attempts", "yellow"))
+    shown.line(("event", "dim"))
+    shown.document(record["event"])
+    failed = "error" in record
+    shown.line(("failed with" if failed else f"state after step {record['step']}", "dim"))
+    shown.document(record["error"] if failed else record["state"])

@@ -1,0 +1,50 @@
+"""durproj list: the workflows of a store."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated, Literal
+
+import typer
+
+from durproj.cli.options import ColorOption, JsonOption, StoreOption, screen, store_path
+
+
+def list_workflows(
+    name: Annotated[str | None, typer.Option("--name", help="Only workflows of this name.")] = None,
+    status: Annotated[
+        Literal["pending", "resolved", "rejected", "parked"] | None,
+        typer.Option("--status", help="Only workflows that stand so."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many.")
+    ] = None,
+    store: StoreOption = "durproj.db",
+    json: JsonOption = False,
+    color: ColorOption = "auto",
+) -> None:
+    """List workflows with their status and number of steps, in the order they began."""
+    from durproj.history.standing import listing
+    from durproj.stores.sqlite import SqliteStore
+
+    path = store_path(store)
+    shown = screen(json=json, color=color)
+    opened = SqliteStore.open_reader(path)
+    try:
+        found = 0
+        for record in islice(listing(opened, name=name, status=status), limit):
+            found += 1
+            if json:
+                shown.record(record)
+                continue
+            tint = {"resolved": "green", "rejected": "red"}.get(record["status"], "yellow")
+            shown.line(
+                (f"{record['status']:<9}", tint),
+                (f"{record['steps']:>10,}  ", ""),
+                (record["id"], "bold"),
+            )
+    finally:
+        opened.close()
+    if not found:
+        shown.note(f"no workflow in {path}" + (" stands so" if name or status else ""))
+    shown.flush()

@@ -1,0 +1,75 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from durproj.cli.completion import complete_id, complete_key
+from durproj.errors import UsageError
+from durproj.render import Screen, Style
+
+Color = Literal["auto", "always", "never"]
+
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store", envvar="DURPROJ_STORE", metavar="PATH", help="The store, a SQLite file."
+    ),
+]
+UserOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--user",
+        metavar="KEY",
+        help="Only the stream of this key; may be repeated.",
+        autocompletion=complete_key,
+    ),
+]
+IdArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="A workflow, such as projection/u1.", autocompletion=complete_id
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+StableOption = Annotated[
+    bool, typer.Option("--stable", help="Leave out what differs from run to run.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what was asked for.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show every step.")]
+ColorOption = Annotated[Color, typer.Option("--color", help="Whether to color.")]
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        "--wait", metavar="SECONDS", min=0, help="How long to wait for another runner of the store."
+    ),
+]
+
+
+def screen(
+    *,
+    json: bool = False,
+    stable: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    color: Color = "auto",
+) -> Screen:
+    """The screen that these options ask for."""
+    return Screen(Style(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color))
+
+
+def store_path(store: str) -> Path:
+    """The file that `--store` names. Raises UsageError for what is no file."""
+    if "://" in store:
+        kind = store.partition("://")[0]
+        raise UsageError(
+            f"--store {store}: no store of the kind {kind}",
+            "name a SQLite file, such as durproj.db",
+        )
+    if not store:
+        raise UsageError("--store is empty", "name a SQLite file, such as durproj.db")
+    return Path(os.path.expanduser(store))

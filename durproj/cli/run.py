@@ -1,0 +1,187 @@
+"""durproj run: fold a log."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Annotated, Literal
+
+import typer
+
+from durproj.cli.options import (
+    ColorOption,
+    JsonOption,
+    QuietOption,
+    StableOption,
+    StoreOption,
+    UserOption,
+    VerboseOption,
+    WaitOption,
+    screen,
+    store_path,
+)
+
+Durability = Annotated[
+    Literal["step", "fsync", "batch"],
+    typer.Option(
+        "--durability",
+        help="step survives kill -9, fsync a power cut; batch repeats up to 1,000 steps.",
+    ),
+]
+Path = Annotated[str | None, typer.Option(metavar="PATH")]
+
+
+def run(
+    events: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[EVENTS]...",
+            help="JSON-lines files, globs, or - for standard input; gzip and zstd are read as they are.",
+        ),
+    ] = None,
+    user: UserOption = None,
+    reducer: Annotated[
+        str,
+        typer.Option(
+            "--reducer",
+            metavar="REF",
+            help="account, counts, merge, FILE.py:FUNCTION or MODULE:FUNCTION.",
+        ),
+    ] = "account",
+    initial: Annotated[
+        str | None,
+        typer.Option(
+            "--initial", metavar="JSON", help="The initial state, instead of the reducer's own."
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="The first part of the ids.")] = "projection",
+    store: StoreOption = "durproj.db",
+    durability: Durability = "step",
+    crash: Annotated[
+        int | None, typer.Option("--crash", metavar="N", min=0, help="Die at event N, once.")
+    ] = None,
+    crash_with: Annotated[
+        Literal["EXIT", "KILL"], typer.Option("--crash-with", help="How to die.")
+    ] = "EXIT",
+    fail: Annotated[
+        str | None,
+        typer.Option(
+            "--fail",
+            metavar="N[xK]",
+            help="Let event N's step fail, K times (once), and be retried.",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="PATH", help="Where a line has the key that tells streams apart."
+        ),
+    ] = None,
+    type: Annotated[
+        str | None,
+        typer.Option("--type", metavar="PATH", help="Where a line has the event's type."),
+    ] = None,
+    id: Annotated[
+        str | None, typer.Option("--id", metavar="PATH", help="Where a line has the event's id.")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option("--time", metavar="PATH", help="Where a line has the event's time."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="PATH", help="Where a line has the event's payload."),
+    ] = None,
+    no_key: Annotated[
+        str,
+        typer.Option(
+            "--no-key", metavar="error|skip|KEY", help="What to do with a line that has no key."
+        ),
+    ] = "error",
+    retries: Annotated[
+        int, typer.Option("--retries", metavar="N", min=0, help="How often to try again.")
+    ] = 4,
+    retry_delay: Annotated[
+        float,
+        typer.Option(
+            "--retry-delay",
+            metavar="SECONDS",
+            min=0,
+            help="The waits are 2, 4, 8, … times this, at most 30 s.",
+        ),
+    ] = 1.0,
+    retry_any: Annotated[
+        bool, typer.Option("--retry-any", help="Try again whatever the error is.")
+    ] = False,
+    max_line: Annotated[
+        int, typer.Option("--max-line", metavar="BYTES", min=1, help="The longest line to accept.")
+    ] = 16 << 20,
+    accept_reducer: Annotated[
+        bool,
+        typer.Option("--accept-reducer", help="Go on although the reducer's code has changed."),
+    ] = False,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Drop what was recorded and fold again from the start."),
+    ] = False,
+    wait: WaitOption = 0.0,
+    json: JsonOption = False,
+    stable: StableOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    color: ColorOption = "auto",
+) -> None:
+    """Fold the streams of a log into projections, one durable checkpoint per event.
+
+    Without EVENTS it reads DURPROJ_EVENTS, else what the store last read, else a packaged sample.
+    """
+    from durproj.cli.running import running
+    from durproj.events.formats import Mapping
+    from durproj.projections.reducer import MISSING, parse_initial
+    from durproj.runtime.project import fold
+    from durproj.runtime.retry import ANY, TRANSIENT, Exponential
+
+    path = store_path(store)
+    inputs = events or os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep)
+    planned = _planned_failure(fail)
+    retry = Exponential(retries=retries, delay_s=retry_delay, on=ANY if retry_any else TRANSIENT)
+    with running(screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)) as (
+        reporter,
+        stop,
+    ):
+        fold(
+            [name for name in inputs if name] or None,
+            keys=user,
+            reducer=reducer,
+            initial=MISSING if initial is None else parse_initial(initial),
+            name=name,
+            store=path,
+            mapping=Mapping(key, type, id, time, data),
+            no_key=no_key,
+            durability=durability,
+            retry=retry,
+            max_line=max_line,
+            crash=crash,
+            crash_with=crash_with,
+            fail=planned,
+            accept_reducer=accept_reducer,
+            restart=restart,
+            wait_s=wait,
+            observer=reporter,
+            stop=stop,
+        )
+
+
+def _planned_failure(text: str | None) -> tuple[int, int] | None:
+    """`5x3` as (5, 3)."""
+    from durproj.errors import UsageError
+
+    if text is None:
+        return None
+    match = re.fullmatch("([0-9]{1,15})(?:x([0-9]{1,6}))?", text)
+    if not match:
+        raise UsageError(
+            f"--fail {text}: not an event number",
+            "write --fail 5, or --fail 5x3 for three failures",
+        )
+    return int(match[1]), int(match[2] or 1)

@@ -1,0 +1,36 @@
+"""Signals: the first one lets the step in hand finish, the second one leaves at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from durproj.runtime.observer import Stop
+
+_ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """A Stop that INT, TERM and HUP set for as long as the context lasts."""
+    stop = Stop()
+
+    def ask(signum: int, _frame: FrameType | None) -> None:
+        if stop.signum:
+            os._exit(128 + signum)
+        stop.signum = signum
+        os.write(2, b"durproj: finishing the step in hand; once more to leave at once\n")
+
+    # A shell's nohup or & has them ignored already, and so they stay.
+    before = {number: signal.getsignal(number) for number in _ASKED}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

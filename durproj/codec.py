@@ -1,0 +1,131 @@
+"""Values to bytes and back: the one door to orjson.
+
+The form is JSON in UTF-8, object keys in insertion order. Whatever cannot survive the way there and
+back is refused (`Unstorable`) rather than changed: orjson alone would turn NaN into null, an Enum
+into its value and an integer of 65 bits into a float without a word.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import orjson
+
+from durproj.errors import Unstorable
+
+DUMPS_DEPTH = 254
+"""Deepest nesting orjson writes; it reads up to 1,024 levels."""
+
+_STRICT = (
+    orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+)
+_INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
+# Raw in JSON, yet able to act on a terminal or to reorder a line: DEL, C1, separators, bidi controls.
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+DecodeError = orjson.JSONDecodeError
+
+
+def encode(value: object) -> bytes:
+    """`value` as JSON bytes. Raises Unstorable, naming the path, when JSON has no form for it."""
+    try:
+        return orjson.dumps(value, option=_STRICT)
+    except TypeError as error:
+        raise Unstorable(_offence(value, "$", 0) or str(error)) from None
+
+
+def decode(blob: bytes) -> Any:
+    """The value that `blob` holds. Raises DecodeError when it is not JSON."""
+    return orjson.loads(blob)
+
+
+def settle(value: object) -> tuple[bytes, Any]:
+    """`value` encoded, and decoded again: what every later step, live or replayed, will be given.
+
+    Tuples become lists; anything else that would not come back as it went raises Unstorable.
+    """
+    blob = encode(value)
+    back = orjson.loads(blob)
+    if back != value:
+        offence = _offence(value, "$", 0)
+        if offence:
+            raise Unstorable(offence)
+    return blob, back
+
+
+def decode_exact(line: bytes) -> Any:
+    """Like `decode`, but an integer outside 64 bits raises DecodeError instead of becoming a float."""
+    value = orjson.loads(line)
+
+    def exact(digits: str) -> int:
+        # Twenty characters hold every 64-bit integer; int() itself refuses very long strings.
+        number = int(digits) if len(digits) <= 20 else None
+        if number is None or not _INT_MIN <= number <= _INT_MAX:
+            shown = digits if len(digits) <= 24 else f"{digits[:21]}…"
+            raise DecodeError(f"integer {shown} does not fit 64 bits; send it as a string", "", 0)
+        return number
+
+    # The standard library hands every integer's digits over; orjson has already checked the rest.
+    try:
+        json.loads(line, parse_int=exact)
+    except RecursionError:
+        raise DecodeError("nested too deep", "", 0) from None
+    return value
+
+
+def to_json(value: object, indent: bool = False) -> str:
+    """`value` as JSON text that is safe to print: control and direction characters are escaped."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _offence(value: object, path: str, depth: int) -> str | None:
+    """What in `value` JSON cannot carry, with its path; None when nothing is."""
+    if depth > DUMPS_DEPTH:
+        return f"{path[:80]}… is nested deeper than {DUMPS_DEPTH} levels"
+    kind = type(value)
+    if value is None or kind is bool or kind is str:
+        return _surrogate(value, path) if kind is str else None
+    if kind is int:
+        fits = _INT_MIN <= value <= _INT_MAX  # type: ignore[operator]
+        return (
+            None
+            if fits
+            else f"{path} is an integer that does not fit 64 bits; store it as a string"
+        )
+    if kind is float:
+        if math.isfinite(value):  # type: ignore[arg-type]
+            return None
+        return f"{path} is {value}, which JSON cannot carry; store null or a string"
+    if kind is dict:
+        for key, item in value.items():  # type: ignore[attr-defined]
+            if type(key) is not str:
+                return f"{path} has the key {key!r}, a {type(key).__name__}; JSON keys are strings"
+            offence = _surrogate(key, path) or _offence(item, f"{path}.{key}", depth + 1)
+            if offence:
+                return offence
+        return None
+    if kind is list or kind is tuple:
+        for index, item in enumerate(value):  # type: ignore[arg-type]
+            offence = _offence(item, f"{path}[{index}]", depth + 1)
+            if offence:
+                return offence
+        return None
+    plain = "dict" if isinstance(value, dict) else "list" if isinstance(value, list | set) else ""
+    way = f"; return {plain}(…) instead" if plain else ""
+    return f"{path} is a {kind.__name__}, which JSON cannot carry unchanged{way}"
+
+
+def _surrogate(text: Any, path: str) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"{path} holds a lone surrogate, which UTF-8 cannot carry"
+    return None

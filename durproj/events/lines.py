@@ -1,0 +1,136 @@
+"""Lines as they come out of an input, and the reasons why one is not an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from durproj.codec import DecodeError, decode, decode_exact
+from durproj.errors import BadEvent
+
+# Nineteen digits in a row may be an integer beyond 64 bits. One pass over a chunk with every digit
+# mapped to "0" finds them at a tenth of the cost of a pattern on each line.
+_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+_LONG = b"0" * 19
+
+# What a file may begin with that cannot be JSON lines; longer beginnings before shorter ones.
+_FOREIGN = (
+    (b"\xef\xbb\xbf", "a UTF-8 byte order mark", "remove its three bytes: tail -c +4 FILE"),
+    (b"\xff\xfe\0\0", "UTF-32 text", "convert it: iconv -f UTF-32 -t UTF-8 FILE"),
+    (b"\0\0\xfe\xff", "UTF-32 text", "convert it: iconv -f UTF-32 -t UTF-8 FILE"),
+    (b"{\0\0\0", "UTF-32 text", "convert it: iconv -f UTF-32LE -t UTF-8 FILE"),
+    (b"\0\0\0{", "UTF-32 text", "convert it: iconv -f UTF-32BE -t UTF-8 FILE"),
+    (b"\xff\xfe", "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 FILE"),
+    (b"\xfe\xff", "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 FILE"),
+    (b"{\0", "UTF-16 text", "convert it: iconv -f UTF-16LE -t UTF-8 FILE"),
+    (b"\0{", "UTF-16 text", "convert it: iconv -f UTF-16BE -t UTF-8 FILE"),
+    (b"BZh", "bzip2 data", "unpack it: bzip2 -dc FILE | durproj run -"),
+    (b"\xfd7zXZ\0", "xz data", "unpack it: xz -dc FILE | durproj run -"),
+    (b"PK\x03\x04", "a zip archive", "unpack it: unzip -p FILE | durproj run -"),
+)
+
+_REASONS = (
+    ("zero-length", "the line is empty"),
+    ("unexpected end", "the line ends early (cut off?)"),
+    ("after document", "more follows after the object (two documents on one line?)"),
+    ("depth limit", "nested too deep (more than 1,024 levels)"),
+    ("infinity", "a number too large to keep; send it as a string"),
+    ("control character", "a control character inside a string; JSON wants it escaped"),
+    ("surrogate in string", "half of a surrogate pair (\\ud800 to \\udfff), which is no character"),
+    ("trailing comma", "a comma with nothing after it"),
+    ("byte order mark", "a byte order mark"),
+    ("string key", "a field name must be a string in double quotes"),
+)
+_KINDS = {list: "an array", str: "a string", bool: "true or false", type(None): "null"}
+
+
+@dataclass(slots=True)
+class Chunk:
+    r"""Consecutive whole lines of one input.
+
+    lines: without `\n` and one `\r` before it; blank lines are in it. raw: the same with `\r`.
+    path, line, offset: the input, and the first line's number (from 1) and byte in it.
+    position: the first line's byte in the logical sequence of all inputs.
+    big: somewhere in it 19 digits stand in a row, so its lines are to be parsed exactly.
+    """
+
+    lines: list[bytes]
+    raw: list[bytes]
+    path: str
+    line: int
+    offset: int
+    position: int
+    big: bool
+
+    def offset_of(self, index: int) -> int:
+        """The byte within the (decompressed) input at which line `index` of the chunk begins."""
+        return self.offset + sum(map(len, self.raw[:index])) + index
+
+
+def make_chunk(whole: bytes, path: str, line: int, offset: int, position: int) -> Chunk:
+    """The Chunk of the lines in `whole`, whose last line may lack its newline."""
+    raw = whole.split(b"\n")
+    if not raw[-1]:
+        raw.pop()
+    lines = raw
+    if b"\r" in whole:
+        lines = [line[:-1] if line.endswith(b"\r") else line for line in raw]
+    return Chunk(lines, raw, path, line, offset, position, _LONG in whole.translate(_DIGITS))
+
+
+def is_blank(line: bytes) -> bool:
+    """Whether `line` is empty or white space, and so no event."""
+    return not line or line.isspace()
+
+
+def parse(line: bytes, exact: bool) -> dict[str, Any]:
+    """The object that `line` holds. `exact`: look at long integers too (see `Chunk.big`).
+
+    Raises ValueError with a short reason when the line is not a JSON object that can be kept.
+    """
+    try:
+        body = decode_exact(line) if exact else decode(line)
+    except DecodeError as error:
+        raise ValueError(_reason(line, error)) from None
+    if type(body) is dict:
+        return body
+    met = _KINDS.get(type(body), "a number")
+    raise ValueError(f"{met}, where an event (a JSON object) was expected")
+
+
+def bad_event(chunk: Chunk, index: int, why: str, hint: str = "") -> BadEvent:
+    """The error for line `index` of `chunk`: file, line number, byte offset, and `why`."""
+    return BadEvent(chunk.path, chunk.line + index, chunk.offset_of(index), why, hint)
+
+
+def first_bytes_trouble(head: bytes, path: str) -> BadEvent | None:
+    """The error when an input that begins with `head` cannot be JSON lines, else None."""
+    for magic, what, hint in _FOREIGN:
+        if head.startswith(magic):
+            return BadEvent(path, 1, 0, f"{what}, not JSON lines in UTF-8", hint)
+    blanks = head[: len(head) - len(head.lstrip())]
+    if head[len(blanks) :].startswith(b"["):
+        offset = blanks.rfind(b"\n") + 1
+        why = "a JSON array, not JSON lines"
+        return BadEvent(
+            path, 1 + blanks.count(b"\n"), offset, why, "one event a line: jq -c '.[]' FILE"
+        )
+    return None
+
+
+def _reason(line: bytes, error: DecodeError) -> str:
+    """Why `line` is not JSON, in words, with the place where it can be told."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as wrong:
+        return f"invalid UTF-8 at byte {wrong.start} of the line"
+    if text.strip() in {"{", "["}:
+        return f"only {text.strip()!r} on the line: pretty-printed JSON, not one event a line"
+    if text[error.pos :].startswith(("NaN", "Inf")):
+        return "NaN and Infinity are not JSON; send null or a string"
+    for part, words in _REASONS:
+        if part in error.msg:
+            return words
+    if error.doc:
+        return f"not JSON at character {error.pos} of the line ({error.msg})"
+    return error.msg

@@ -1,0 +1,149 @@
+"""Where a workflow stands, and where it stood after any of its steps: records over a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from durproj import codec
+from durproj.errors import NotFound, PastChanged
+from durproj.events.formats import Envelope, Mapping
+from durproj.ids import split_id
+from durproj.stores.base import Head, Store
+from durproj.stores.journal import Journal
+from durproj.stores.sqlite import SqliteStore
+
+
+def inspect(
+    id: str, step: int | None = None, *, store: str | Path | Store = "durproj.db"
+) -> dict[str, Any]:
+    """What `durproj inspect` prints, as one JSON object: the workflow `id`, or its step `step`.
+
+    A projection's `state` is what its last step returned; a workflow's, its result. Raises NotFound,
+    StoreError, and StoreDamaged when what is stored is not what was written.
+    """
+    split_id(id)
+    opened = SqliteStore.open_reader(Path(store)) if isinstance(store, str | Path) else store
+    try:
+        journal = Journal.open(opened, id)
+        if journal is None:
+            near = next((head.id for head in opened.heads() if id in head.id), None)
+            hint = f"did you mean {near}?" if near else "durproj list shows those there are"
+            raise NotFound(f"{id}: no such workflow in {opened.location}", hint)
+        return _workflow(opened, journal) if step is None else _step(opened, journal, step)
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def projection_record(head: Head, cached: int, executed: int) -> dict[str, Any]:
+    """The `projection` line of a workflow whose head stands at its last step."""
+    record: dict[str, Any] = {
+        "type": "projection",
+        "id": head.id,
+        "status": head.status,
+        "steps": head.steps,
+        "cached": cached,
+        "executed": executed,
+        "state": None if head.state is None else codec.decode(head.state),
+    }
+    if head.error is not None:
+        record["error"] = codec.decode(head.error)
+    return record
+
+
+def listing(
+    store: Store, *, name: str | None = None, status: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """One record per workflow, in the order they began: what `durproj list` prints."""
+    for head in store.heads(name=name):
+        if status is None or head.status == status:
+            steps = head.steps if head.status == "resolved" else Journal(store, head).steps
+            yield {"type": "workflow", "id": head.id, "status": head.status, "steps": steps}
+
+
+def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
+    head = journal.head
+    last = journal.last_output()
+    state = head.state if head.status == "resolved" else last or head.state
+    run = store.run(head.run)
+    options = run.options if run else {}
+    is_fold = options.get("kind") == "fold"
+    if is_fold and head.status == "resolved" and last is not None and last != head.state:
+        from durproj.stores.packing import damaged
+
+        raise damaged(head.id, "its state is not what its last step returned")
+    return {
+        "type": "projection",
+        "id": head.id,
+        "status": head.status,
+        "steps": journal.steps,
+        "cached": journal.steps,
+        "executed": 0,
+        "state": None if state is None else codec.decode(state),
+        **({"error": codec.decode(head.error)} if head.error is not None else {}),
+        "reducer": options.get("reducer") or options.get("workflow"),
+        "durability": options.get("durability"),
+        "input": " ".join(options["inputs"]) if is_fold else options.get("args"),
+        "events_seen": journal.steps + (head.status == "rejected" and is_fold),
+    }
+
+
+def _step(store: Store, journal: Journal, step: int) -> dict[str, Any]:
+    head = journal.head
+    record = journal.read(step)
+    assert head.no is not None
+    meta = codec.decode(record.meta)
+    output = codec.decode(record.output)
+    return {
+        "type": "step",
+        "id": head.id,
+        "step": step,
+        "event": codec.decode(record.input),
+        "source": "journal",
+        "attempts": 1 + len(store.attempts(head.no, step)),
+        "function": meta["fn"],
+        **({"error": output} if meta.get("failed") else {"state": output}),
+    }
+
+
+def envelope_of(store: Store, head: Head) -> Envelope | None:
+    """How the lines behind a projection's steps are read; None for a workflow that reads no log."""
+    run = store.run(head.run)
+    if run is None or run.options["kind"] != "fold":
+        return None
+    return Envelope(Mapping.from_dict(run.options["mapping"]))
+
+
+def rewind(id: str, step: int, *, store: str | Path = "durproj.db", wait_s: float = 0.0) -> int:
+    """Drop what `id` recorded after `step`; -1 drops all. Returns how many steps were dropped.
+
+    The workflow is pending then, and the next run or resume goes on from there. Raises NotFound,
+    StoreBusy, StoreError.
+    """
+    path = Path(store)
+    if not path.exists():
+        raise NotFound(f"{path}: no such store")
+    opened = SqliteStore.open_writer(path, wait_s=wait_s)
+    try:
+        with opened.transaction():
+            journal = Journal.open(opened, id)
+            if journal is None:
+                raise NotFound(
+                    f"{id}: no such workflow in {path}", "durproj list shows those there are"
+                )
+            if step >= journal.steps:
+                raise NotFound(
+                    f"{id}#{step}: no such step", f"{id} has {journal.steps} steps, from 0"
+                )
+            dropped = journal.steps - step - 1
+            journal.rewind(step + 1)
+            run = opened.run(journal.head.run)
+            if run is None:
+                raise PastChanged(id, None, "a run", "none")
+            run.cursor, run.complete = None, False
+            opened.save_run(run)
+        return dropped
+    finally:
+        opened.close()

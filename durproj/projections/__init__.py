@@ -1,0 +1,1 @@
+"""What a stream folds to: the built-in reducers, and how reducers are found and told apart."""

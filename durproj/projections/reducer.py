@@ -1,0 +1,265 @@
+"""Reducers by reference: `account`, `shop.py:orders`, `package.module:function`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from durproj.codec import DecodeError, decode, decode_exact, settle
+from durproj.errors import Unstorable, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import ModuleType, TracebackType
+
+    from durproj.events.event import Event
+
+BUILT_IN = ("account", "counts", "merge")
+
+MISSING: Any = object()
+"""Stands for an initial state that was not given, where None would be one."""
+
+_HOW = "write FILE.py:FUNCTION, MODULE:FUNCTION, or one of " + ", ".join(BUILT_IN)
+
+
+@dataclass(frozen=True)
+class Reducer:
+    """A reducer ready to run.
+
+    ref: how it was named. fn: `(state, event) -> state`. fingerprint: 16 hex digits that change
+    with its code. initial: the state of a key before its first event, a fresh value each time.
+    initial_source: what tells one initial state from another: its JSON text, or the fingerprint of
+    the function that makes it. summary: a state in one line, when the reducer brings such a function.
+    """
+
+    ref: str
+    fn: Callable[[Any, Event], Any]
+    fingerprint: str
+    initial: Callable[[str], Any]
+    initial_source: str
+    summary: Callable[[Any], str] | None
+
+
+def load(ref: str, initial: str | None, base: Path) -> Reducer:
+    """The reducer that `ref` names; files and modules are looked for in the folder `base`.
+
+    initial: the initial state as JSON text; without it, the function's attribute `initial` (a value,
+    or a function of the key), else `{}`. Raises UsageError, saying what to write instead.
+    """
+    fn = _find(ref, os.path.abspath(base))
+    return _prepare(ref, fn, MISSING if initial is None else parse_initial(initial))
+
+
+def from_function(fn: Callable[[Any, Event], Any], initial: Any = MISSING) -> Reducer:
+    """The reducer of a function at hand. `initial`: a value, or a function of the key.
+
+    Raises UsageError when `fn` is no reducer or its initial state cannot be stored.
+    """
+    name = getattr(fn, "__qualname__", type(fn).__qualname__)
+    module = getattr(fn, "__module__", None) or type(fn).__module__
+    if module == "__main__":
+        file = getattr(sys.modules[module], "__file__", None)
+        module = os.path.basename(file) if file else module
+    return _prepare(f"{module}:{name}", fn, initial)
+
+
+def _prepare(ref: str, fn: Any, given: Any) -> Reducer:
+    from durproj.projections.fingerprint import fingerprint
+
+    _check_shape(ref, fn)
+    start = getattr(fn, "initial", {}) if given is MISSING else given
+    if callable(start):
+        initial, source = _made(ref, start), fingerprint(start)
+    else:
+        blob = _stored(ref, start)
+        # Decoded anew for each key: a reducer that changes its state in place changes its own only.
+        initial, source = lambda _key: decode(blob), blob.decode()
+    summary = getattr(fn, "summary", None)
+    return Reducer(
+        ref, fn, fingerprint(fn), initial, source, summary if callable(summary) else None
+    )
+
+
+def _made(ref: str, make: Callable[[str], Any]) -> Callable[[str], Any]:
+    def initial(key: str) -> Any:
+        return decode(_stored(ref, make(key)))
+
+    return initial
+
+
+def _stored(ref: str, value: Any) -> bytes:
+    try:
+        return settle(value)[0]
+    except Unstorable as error:
+        raise UsageError(f"the initial state of {ref} cannot be stored: {error}") from None
+
+
+def parse_initial(text: str) -> Any:
+    """The value of `--initial`. Raises UsageError when `text` is not JSON."""
+    """The value of an initial state given as JSON text. Raises UsageError when it is not JSON."""
+    try:
+        return decode_exact(text.encode(errors="surrogateescape"))
+    except DecodeError as error:
+        raise UsageError(
+            f"--initial is not JSON: {error.msg}",
+            "quote it for the shell: --initial '{\"open\": 0}'",
+        ) from None
+
+
+def _find(ref: str, base: str) -> Any:
+    place, colon, name = ref.rpartition(":")
+    if not colon:
+        if ref in BUILT_IN:
+            from importlib import import_module
+
+            return getattr(import_module(f"durproj.projections.{ref}"), ref)
+        raise UsageError(
+            f"no built-in reducer is called {ref!r}", _did_you_mean(ref, BUILT_IN) or _HOW
+        )
+    if not place or not name:
+        raise UsageError(f"the reducer reference {ref!r} is incomplete", _HOW)
+    is_file = place.endswith(".py") or "/" in place
+    module = _load_file(place, base) if is_file else _load_module(place, base)
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, MISSING)
+        if found is MISSING:
+            raise UsageError(
+                f"{place} has no function {name!r}", _alternatives(place, name, module)
+            )
+    return found
+
+
+def _load_file(place: str, base: str) -> ModuleType:
+    from importlib.machinery import SourceFileLoader
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    class FreshLoader(SourceFileLoader):
+        """Compiles the file as it is now, past any cached bytecode."""
+
+        def get_code(self, fullname: str) -> Any:  # noqa: ARG002
+            return self.source_to_code(self.get_data(self.path), self.path)
+
+    path = os.path.join(base, place)
+    if not os.path.isfile(path):
+        raise UsageError(f"no such file: {place}", f"looked in {base}")
+    stem = os.path.splitext(os.path.basename(path))[0]
+    # A name of its own, so that a file called json.py or like a sibling takes nobody's place.
+    name = f"durproj_reducer_{stem}"
+    spec = spec_from_file_location(name, path, loader=FreshLoader(name, path))
+    assert spec is not None and spec.loader is not None  # noqa: PT018
+    module = module_from_spec(spec)
+    _search_first(os.path.dirname(path))
+    sys.modules[name] = module
+    _importing(place, path, lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+    return module
+
+
+def _load_module(place: str, base: str) -> ModuleType:
+    from importlib import import_module
+
+    _search_first(base)
+    module: ModuleType = _importing(place, None, lambda: import_module(place))
+    return module
+
+
+def _search_first(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
+def _importing(place: str, path: str | None, act: Callable[[], Any]) -> Any:
+    """What `act` gives; whatever the imported code raises becomes a UsageError that names its line."""
+    written = sys.dont_write_bytecode
+    # Cached bytecode goes by whole seconds: an edit within one would run the old code.
+    sys.dont_write_bytecode = True
+    try:
+        return act()
+    except KeyboardInterrupt:
+        raise
+    except ModuleNotFoundError as error:
+        if (
+            path is None
+            and error.name
+            and (place == error.name or place.startswith(f"{error.name}."))
+        ):
+            raise UsageError(f"no module named {error.name!r}", _HOW) from None
+        raise _import_failed(place, path, error) from None
+    except BaseException as error:
+        raise _import_failed(place, path, error) from None
+    finally:
+        sys.dont_write_bytecode = written
+
+
+def _import_failed(place: str, path: str | None, error: BaseException) -> UsageError:
+    if isinstance(error, SyntaxError) and error.filename:
+        file, line = error.filename, error.lineno
+    else:
+        file, line = _raised_at(error.__traceback__, path)
+    what = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):
+        what = f"{type(error).__name__}: {error.msg}"
+    elif isinstance(error, SystemExit):
+        what = f"it called exit ({error.code!r})"
+    where = f"{os.path.basename(file)}, line {line}" if file else place
+    return UsageError(f"importing {place} failed: {where}: {what}")
+
+
+def _raised_at(trace: TracebackType | None, path: str | None) -> tuple[str, int | None]:
+    """The deepest line of the imported file itself, or the deepest line of any code."""
+    deepest: tuple[str, int | None] = ("", None)
+    own = None
+    while trace:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<frozen") and file != __file__:
+            deepest = (file, trace.tb_lineno)
+            own = deepest if file == path else own
+        trace = trace.tb_next
+    return own or deepest
+
+
+def _check_shape(ref: str, fn: Any) -> None:
+    import inspect
+
+    what = f"{ref} is not a reducer: "
+    hint = "a reducer is a plain function (state, event) that returns the new state"
+    if not callable(fn):
+        raise UsageError(f"{what}it is a {type(fn).__name__}, not a function", hint)
+    if isinstance(fn, type):
+        raise UsageError(f"{what}it is a class", hint)
+    if (
+        inspect.iscoroutinefunction(fn)
+        or inspect.isgeneratorfunction(fn)
+        or inspect.isasyncgenfunction(fn)
+    ):
+        raise UsageError(f"{what}it is a generator or coroutine, and returns no state", hint)
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return  # written in C, and silent about its parameters
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        raise UsageError(f"{what}its parameters are {signature}", hint) from None
+
+
+def _alternatives(place: str, name: str, module: ModuleType) -> str:
+    functions = sorted(
+        key
+        for key, value in vars(module).items()
+        if callable(value) and not isinstance(value, type) and not key.startswith("_")
+    )
+    close = _did_you_mean(name, functions)
+    if close or not functions:
+        return close
+    return f"{place} has: " + ", ".join(functions[:10])
+
+
+def _did_you_mean(name: str, known: Any) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""

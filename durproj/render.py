@@ -1,0 +1,238 @@
+"""Records in, text out: the one door to Rich, and the only place that writes to the terminal.
+
+Whatever comes from events, keys, states or errors passes `safe` (or JSON's escapes) on its way, so it
+cannot move a cursor, set a title, reorder a line or speak to a CI runner.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from durproj import codec
+from durproj.errors import DurprojError, Interrupted, OutputFailed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Span = tuple[str, str]
+"""Text and its style (a Rich style, or empty)."""
+
+# C0, DEL, C1, line and paragraph separators, bidi and other invisible controls, lone surrogates.
+_ACTIVE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+# GitHub's runner takes a line that begins with :: (after blanks) as a command; older ones ##[ anywhere.
+_COMMAND = re.compile(r"^(\s*):(?=:)")
+
+
+def safe(text: str) -> str:
+    """`text` as one line that does nothing but show: control characters are written out."""
+    return _ACTIVE.sub(_written_out, text).replace("##[", "#\\x23[")
+
+
+def _written_out(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def brief(state: object, limit: int = 100) -> str:
+    """A state in one short line of JSON."""
+    text = codec.to_json(state)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a command prints: `--json`, `--stable`, `-q`, `-v`, `--color`."""
+
+    json: bool = False
+    stable: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    color: Literal["auto", "always", "never"] = "auto"
+
+
+class Screen:
+    """Standard output for results and standard error for everything else."""
+
+    def __init__(self, style: Style) -> None:
+        self.style = style
+        # A reducer that prints must not mix into the results: sys.stdout may be standing for stderr.
+        self._out, self._err = sys.__stdout__ or sys.stdout, sys.stderr
+        for stream in (self._out, self._err):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        self._consoles: dict[int, Console] = {}
+
+    def record(self, record: dict[str, Any]) -> None:
+        """One line of `--json`; `timing` is left out with `--stable`."""
+        if self.style.stable:
+            record = {name: value for name, value in record.items() if name != "timing"}
+        self._write(self._out, codec.to_json(record) + "\n")
+
+    def line(self, *spans: Span) -> None:
+        """One line of results for people."""
+        self._print(self._out, spans)
+
+    def document(self, value: object) -> None:
+        """A value as indented JSON."""
+        for line in codec.to_json(value, indent=True).splitlines():
+            self.line((line, ""))
+
+    def note(self, text: str, style: str = "") -> None:
+        """Something said on the side, on standard error; `-q` silences it."""
+        if not self.style.quiet:
+            self._say(text, style)
+
+    def plain_note(self, text: str) -> None:
+        """A line on standard error without a name before it."""
+        if not self.style.quiet:
+            self._print(self._err, ((text, "yellow"),))
+
+    def error(self, error: DurprojError) -> None:
+        """What went wrong, and what to do."""
+        self._say(error.message, "red")
+        for line in error.hint.splitlines():
+            self._print(self._err, ((f"  {line}", ""),))
+
+    def flush(self) -> None:
+        """Hand everything over. Raises Interrupted when nobody reads it, OutputFailed when it cannot
+        be written."""
+        try:
+            self._out.flush()
+        except OSError as error:
+            self._broken(self._out, error)
+
+    def progress_stream(self) -> IO[str] | None:
+        """Where a progress bar may be drawn: standard error, when it is a terminal and nobody minds."""
+        return self._err if self._err.isatty() and not self.style.quiet and _animates() else None
+
+    def console(self, stream: IO[str]) -> Console:
+        """Rich's console on `stream`."""
+        from rich.console import Console
+
+        key = id(stream)
+        if key not in self._consoles:
+            color = self._colored(stream)
+            self._consoles[key] = Console(
+                file=stream,
+                force_terminal=color,
+                no_color=not color,
+                highlight=False,
+                markup=False,
+                emoji=False,
+            )
+        return self._consoles[key]
+
+    def progress_bar(self, stream: IO[str]) -> tuple[Any, Any]:
+        """A progress bar on `stream`, begun, and its task: `update(task, completed, total)`, `stop()`."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        columns = (
+            TextColumn("folding"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("events"),
+            TimeElapsedColumn(),
+        )
+        progress = Progress(
+            *columns, console=self.console(stream), auto_refresh=False, transient=True
+        )
+        task = progress.add_task("", total=None)
+        progress.start()
+        return progress, task
+
+    def _say(self, text: str, style: str) -> None:
+        first, *rest = text.split("\n")
+        self._print(self._err, (("durproj: ", "bold"), (first, style)))
+        for line in rest:
+            self._print(self._err, ((f"  {line}", style),))
+
+    def _print(self, stream: IO[str], spans: tuple[Span, ...]) -> None:
+        parts = [(safe(text), style) for text, style in spans]
+        if parts:
+            parts[0] = (_COMMAND.sub(r"\1\\x3a", parts[0][0]), parts[0][1])
+        if not self._colored(stream):
+            self._write(stream, "".join(text for text, _ in parts) + "\n")
+            return
+        from rich.text import Text
+
+        console = self.console(stream)
+        with console.capture() as capture:
+            console.print(Text.assemble(*parts), soft_wrap=True)
+        self._write(stream, capture.get())
+
+    def _colored(self, stream: IO[str]) -> bool:
+        if self.style.color != "auto":
+            return self.style.color == "always"
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+            return False
+        if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+            return True
+        return stream.isatty()
+
+    def _write(self, stream: IO[str], text: str) -> None:
+        try:
+            stream.write(text)
+        except OSError as error:
+            self._broken(stream, error)
+
+    def _broken(self, stream: IO[str], error: OSError) -> None:
+        if stream is self._err:
+            return  # nobody is listening; the work goes on
+        # What is left in the buffer must not be tried again when Python exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if error.errno == errno.EPIPE:
+            raise Interrupted(13) from None
+        raise OutputFailed(f"standard output cannot be written: {error.strerror}") from None
+
+
+def _animates() -> bool:
+    return os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
+
+
+def step_line(
+    step: int,
+    type: str,
+    *,
+    cached: bool,
+    attempts: int,
+    state: Any,
+    summary: Callable[[Any], str] | None,
+) -> tuple[Span, ...]:
+    """A step that is done, as the original prints it."""
+    mark = "  (cached)" if cached else f" (retry {attempts})" if attempts > 1 else ""
+    return (
+        (f"  [event {step:02d}]  ", "dim" if cached else "bold"),
+        (type, "dim" if cached else "cyan"),
+        (mark, "dim" if cached else "yellow"),
+        ("  →  ", "dim"),
+        (in_short(state, summary), "dim" if cached else ""),
+    )
+
+
+def failed_line(step: int, type: str, why: str) -> tuple[Span, ...]:
+    """A step's attempt that failed."""
+    return ((f"  [event {step:02d}]  ", "bold"), (type, "cyan"), (f"  ✗  ({why})", "red"))
+
+
+def in_short(state: Any, summary: Callable[[Any], str] | None) -> str:
+    """A state in one line: as its reducer puts it, or as JSON."""
+    if summary is not None:
+        try:
+            return str(summary(state))
+        except Exception:  # noqa: S110  a summary is a nicety; a state of another shape has none
+            pass
+    return brief(state)

@@ -1,0 +1,80 @@
+"""Commits: when steps reach the store.
+
+With durability `step` and `fsync` each step is committed before the next begins. With `batch` steps of
+one or many workflows share a commit, at the latest after BATCH_STEPS steps or BATCH_SECONDS.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from durproj.stores.base import Durability, Store
+from durproj.stores.journal import Journal
+
+BATCH_STEPS = 1000
+BATCH_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class _Waiting:
+    journal: Journal
+    first: int
+    flat: list[bytes]
+    done: Callable[[], None] | None = None
+
+
+class Commits:
+    """Steps that were executed and are not committed yet; never any but with durability `batch`."""
+
+    def __init__(self, store: Store, durability: Durability) -> None:
+        self._store = store
+        self.shared = durability == "batch"
+        self._waiting: list[_Waiting] = []
+        self._steps = 0
+        self._due_s = 0.0
+
+    def add(self, journal: Journal, first: int, flat: list[bytes]) -> None:
+        """Hand over steps of `journal` from `first` on, as a flat list of records."""
+        if not self.shared:
+            journal.append(first, flat)
+            return
+        if not self._waiting:
+            self._due_s = time.monotonic() + BATCH_SECONDS
+        self._waiting.append(_Waiting(journal, first, flat))
+        self._steps += len(flat) // 3
+        self._flush_if_due()
+
+    def resolve(self, journal: Journal, done: Callable[[], None]) -> None:
+        """The workflow of `journal` has reached its end; `done` is called when that is committed."""
+        last = self._waiting[-1] if self._waiting else None
+        if last is not None and last.journal is journal:
+            last.done = done
+        elif self.shared:
+            self._waiting.append(_Waiting(journal, 0, [], done))
+        else:
+            journal.save("resolved")
+            done()
+        self._flush_if_due()
+
+    def flush(self) -> None:
+        """Commit what waits."""
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._steps = self._waiting, [], 0
+        with self._store.transaction():
+            for entry in waiting:
+                if entry.flat:
+                    entry.journal.append(
+                        entry.first, entry.flat, "resolved" if entry.done else "pending"
+                    )
+                else:
+                    entry.journal.save("resolved")
+        for entry in waiting:
+            if entry.done:
+                entry.done()
+
+    def _flush_if_due(self) -> None:
+        if self._steps >= BATCH_STEPS or (self._waiting and time.monotonic() >= self._due_s):
+            self.flush()

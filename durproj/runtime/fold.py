@@ -1,0 +1,257 @@
+"""Folding a log into a store: which streams there are, where each goes on, and what is refused.
+
+A run's cursor says how much of the input, by length and hash, is wholly checkpointed. While the input
+still begins with those very bytes, replay would serve every step before the cursor unchanged, so only
+what follows is read; otherwise every event is compared with what the journal holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from durproj import codec
+from durproj.errors import NotFound, PastChanged
+from durproj.events.event import Event
+from durproj.events.lines import bad_event, is_blank, parse
+from durproj.events.log import Index
+from durproj.events.reader import Cursor, PrefixChanged
+from durproj.ids import workflow_id
+from durproj.runtime.commits import Commits
+from durproj.runtime.guard import past_the_end
+from durproj.runtime.observer import Counts, Observer, Stop
+from durproj.runtime.setup import Setup, guard
+from durproj.runtime.stream import Fold, StreamFold
+from durproj.stores.base import Head, Run, Store
+from durproj.stores.journal import Journal
+
+MOST_OTHERS = 10
+"""How many of the keys that are there an error names."""
+
+
+class LogFold:
+    """One fold over `store`, set up. `run` raises what stopped it; `counts` is right in any case."""
+
+    def __init__(self, setup: Setup, store: Store, observer: Observer, stop: Stop) -> None:
+        self.counts = Counts()
+        self._setup, self._request, self._store = setup, setup.request, store
+        self._source, self._observer = setup.source, observer
+        commits = Commits(store, setup.request.durability)
+        self._fold = Fold(setup.request, store, setup.run, setup.envelope, observer, stop, commits)
+        self._cursor = (
+            Cursor.from_dict(setup.run.cursor)
+            if setup.run.cursor and self._source.restartable
+            else None
+        )
+        self._touched: set[str] = set()
+
+    def run(self) -> None:
+        """Fold every selected stream as far as the log goes.
+
+        Raises PastChanged, StepFailed, BadEvent, NotFound (no such key), Interrupted, StoreError;
+        whatever was finished by then is committed.
+        """
+        try:
+            try:
+                self._fold_streams()
+            except PrefixChanged:
+                self._cursor = None
+                self._fold_streams()
+        except (PastChanged, NotFound):
+            if not self.counts.executed:
+                self._setup.revert()
+            raise
+        finally:
+            self._fold.commits.flush()
+        self._count_untouched()
+
+    def _fold_streams(self) -> None:
+        request, key_path = self._request, self._fold.envelope.mapping.key
+        asked = request.only or (frozenset(request.keys) if request.keys else None)
+        if key_path is None:
+            self._fold_one(self._setup.label, None)
+        elif asked is not None and len(asked) == 1:
+            key = next(iter(asked))
+            self._fold_one(key, key)
+        else:
+            self._fold_many(asked)
+
+    def _fold_one(self, key: str, wanted: str | None) -> None:
+        """One stream, in one pass; the cursor follows at the end of every chunk. `wanted`: the key
+        that its lines have, None when every line belongs to it."""
+        others = set[str]()
+        stream: StreamFold | None = None
+        try:
+            for lines, events, cursor in self._batches(key, wanted, others):
+                if stream is None:
+                    stream = self._open(key)
+                executed = stream.executed
+                stream.feed(lines, events)
+                if stream.executed > executed and self._alone():
+                    self._move_cursor(stream, cursor)
+            if stream is None:
+                stream = self._open(key)
+            if wanted is not None and not stream.position and not stream.cached:
+                raise self._no_such_key([key], sorted(others))
+            stream.finish()
+        finally:
+            if stream is not None:
+                self._count(stream)
+        if self._alone():
+            self._complete(self._source.cursor())
+
+    def _fold_many(self, asked: frozenset[str] | None) -> None:
+        """Many streams: one pass files the lines by key, then one stream after another is folded."""
+        request, make = self._request, self._fold.envelope.event
+        spool = str(Path(self._store.location).resolve().parent)
+        index = Index.build(
+            self._source, self._fold.envelope, asked, self._cursor, request.no_key, spool
+        )
+        with index:
+            if index.skipped:
+                self._observer.note(f"{index.skipped:,} lines without a key were left out")
+            self._observer.expect(len(index))
+            for key in index.keys():  # noqa: SIM118  an Index is no dict
+                stream = self._open(key)
+                try:
+                    for lines in index.lines(key):
+                        stream.feed(lines, [make(codec.decode(line), line, key) for line in lines])
+                    if index.error is None:
+                        stream.finish()
+                finally:
+                    self._count(stream)
+            if index.error:
+                raise index.error
+            if self._cursor is None:
+                self._refuse_vanished(index, asked)
+                missing = [key for key in asked or () if not index.count(key)]
+                if missing and request.only is None:
+                    raise self._no_such_key(missing, [*index.keys(), *index.others])
+        if self._alone() and index.cursor:
+            self._complete(index.cursor)
+
+    def _batches(
+        self, key: str, wanted: str | None, others: set[str]
+    ) -> Iterator[tuple[list[bytes], list[Event], Cursor]]:
+        """The lines and events of one stream, a chunk of the log at a time, with the place in the log
+        after them. What stands before a bad line is handed out before BadEvent is raised."""
+        envelope, no_key = self._fold.envelope, self._request.no_key
+        for chunk in self._source.chunks(self._cursor):
+            lines: list[bytes] = []
+            events: list[Event] = []
+            for index, line in enumerate(chunk.lines):
+                if is_blank(line):
+                    continue
+                try:
+                    body = parse(line, exact=chunk.big)
+                    if wanted is not None:
+                        found = _key_or_policy(envelope.key_of(body), no_key)
+                        if found != wanted:
+                            if found is not None and len(others) < MOST_OTHERS:
+                                others.add(found)
+                            continue
+                    events.append(envelope.event(body, line, key))
+                except ValueError as error:
+                    yield lines, events, self._source.cursor(index)
+                    raise bad_event(chunk, index, str(error)) from None
+                lines.append(line)
+            yield lines, events, self._source.cursor()
+
+    def _open(self, key: str) -> StreamFold:
+        """The stream's fold, standing where the proven prefix ends."""
+        fold, prefix_bytes = self._fold, self._cursor.bytes if self._cursor else 0
+        assert fold.run.no is not None
+        id = workflow_id(self._request.name, key)
+        journal, former = Journal.open(self._store, id), None
+        if journal is not None and journal.head.run != fold.run.no:
+            former = self._former_run(journal)
+            if self._request.restart and journal.head.no is not None:
+                with self._store.transaction():
+                    self._store.drop_workflow(journal.head.no)
+                    former.cursor = None
+                    self._store.save_run(former)
+                journal = former = None
+        if journal is None:
+            head = Head(id, self._request.name, key, fold.run.no)
+            return StreamFold(fold, key, Journal(self._store, head), 0, prefix_bytes, former)
+        if self._cursor is None or former is not None:
+            proven = 0
+        else:
+            head = journal.head
+            proven = head.prefix_steps if head.prefix_bytes == prefix_bytes else journal.steps
+        return StreamFold(fold, key, journal, proven, prefix_bytes, former)
+
+    def _former_run(self, journal: Journal) -> Run:
+        """The run that began a workflow which this one goes on with, provided that it may."""
+        head = journal.head
+        former = self._store.run(head.run)
+        if former is None or former.options["kind"] != "fold":
+            raise PastChanged(
+                head.id, None, "a program's workflow", "a fold", "choose another --name"
+            )
+        if journal.steps and not self._request.restart:
+            guard(
+                head.id, former.options, self._fold.run.options, accept=self._request.accept_reducer
+            )
+        return former
+
+    def _count(self, stream: StreamFold) -> None:
+        self._touched.add(stream.id)
+        self.counts.projections += 1
+        self.counts.cached += stream.cached
+        self.counts.executed += stream.executed
+        self.counts.failed += stream.failed
+
+    def _alone(self) -> bool:
+        """Whether this fold covers all that its run stands for, so that the run's cursor may move."""
+        only, keys = self._request.only, self._request.keys
+        return only is None or (keys is not None and only == frozenset(keys))
+
+    def _move_cursor(self, stream: StreamFold, cursor: Cursor) -> None:
+        self._fold.commits.flush()
+        with self._store.transaction():
+            stream.mark(cursor.bytes)
+            self._fold.run.cursor = cursor.to_dict()
+            self._store.save_run(self._fold.run)
+
+    def _complete(self, cursor: Cursor) -> None:
+        self._fold.commits.flush()
+        self._fold.run.cursor, self._fold.run.complete = cursor.to_dict(), True
+        self._store.save_run(self._fold.run)
+
+    def _refuse_vanished(self, index: Index, asked: frozenset[str] | None) -> None:
+        """A stream that was folded must still be in the log."""
+        assert self._fold.run.no is not None
+        for head in self._store.heads(run=self._fold.run.no):
+            if index.count(head.key) or (asked is not None and head.key not in asked):
+                continue
+            journal = Journal(self._store, head)
+            if journal.steps:
+                raise past_the_end(head.id, 0, journal.read(0).input)
+
+    def _count_untouched(self) -> None:
+        """Workflows before the cursor in which there was nothing to do."""
+        run = self._fold.run
+        if self._cursor is None or run.no is None or self._request.only is not None:
+            return
+        workflows, steps = self._store.totals(run.no)
+        self.counts.projections = workflows
+        self.counts.cached = steps - self.counts.executed
+        if self._observer.wants_all:
+            for head in self._store.heads(run=run.no):
+                if head.id not in self._touched:
+                    self._observer.projection(head, head.steps, 0)
+
+    def _no_such_key(self, keys: list[str], there: list[str]) -> NotFound:
+        shown = ", ".join(map(codec.to_json, there[:MOST_OTHERS])) or "none"
+        missing = ", ".join(map(codec.to_json, keys))
+        message = f"{self._request.shown_input()}: no event has the key {missing}"
+        return NotFound(message, f"keys that are there: {shown}")
+
+
+def _key_or_policy(key: str | None, no_key: str) -> str | None:
+    if key is not None or no_key == "skip":
+        return key
+    if no_key == "error":
+        raise ValueError("the line has no key")
+    return no_key

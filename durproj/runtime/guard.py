@@ -1,0 +1,88 @@
+"""The guard of the past: a cached step is served only to the input it was recorded for.
+
+Compares what the journal holds with what is there now, and says in one message what differs first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from durproj import codec
+from durproj.errors import PastChanged
+
+
+def compare_inputs(
+    id: str, first: int, recorded: Sequence[bytes], present: Sequence[bytes]
+) -> None:
+    """Raise PastChanged at the first step, from `first` on, whose recorded input is not the one that
+    is there now. `present` may be shorter: its end is not the end of the log."""
+    if recorded == present:
+        return
+    for step, (was, now) in enumerate(zip(recorded, present, strict=False), first):
+        if was != now:
+            raise PastChanged(id, step, *_difference(was, now), way_on(id, step))
+
+
+def past_the_end(id: str, step: int, recorded: bytes) -> PastChanged:
+    """The error for a log that ends before the event which `step` was recorded for."""
+    return PastChanged(id, step, show(recorded), "the log ends before this event", way_on(id, step))
+
+
+def changed_option(id: str, what: str, recorded: str, present: str, flag: str) -> PastChanged:
+    """The error for a reducer, initial state or envelope that is not the recorded one. `flag`: what
+    accepts the change, or empty when only starting over can."""
+    ways = [f"accept it for new steps: {flag}"] if flag else []
+    ways += ["fold again from the start: --restart", "keep both: another --name"]
+    return PastChanged(id, 0, f"{what} {recorded}", f"{what} {present}", "\n".join(ways))
+
+
+def way_on(id: str, step: int) -> str:
+    """What to do about a changed past, at `step` of `id`."""
+    ways = ["put the log back as it was, or"]
+    if step > 0:
+        ways.append(f"keep the steps before it:  durproj rewind '{id}#{step - 1}'   and run again")
+    ways.append("fold again from the start:  durproj run --restart …")
+    ways.append("keep both:  durproj run --name OTHER …")
+    return "\n".join(ways)
+
+
+def show(blob: bytes, limit: int = 100) -> str:
+    """A recorded input in one short line."""
+    text = blob.decode(errors="replace")
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _difference(was: bytes, now: bytes) -> tuple[str, str]:
+    """Both sides in short; where both are JSON objects of one shape, the first path that differs."""
+    try:
+        path, old, new = _first_path(codec.decode(was), codec.decode(now), "")
+    except codec.DecodeError:
+        return show(was), show(now)
+    if not path:
+        return show(was), show(now)
+    return (
+        f"{show(was)}\n            {path} = {_leaf(old)}",
+        f"{show(now)}\n            {path} = {_leaf(new)}",
+    )
+
+
+_ABSENT = object()
+
+
+def _first_path(was: Any, now: Any, path: str) -> tuple[str, Any, Any]:
+    """The first path at which two decoded values differ, with both values there."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in [*was, *(key for key in now if key not in was)]:
+            old, new = was.get(key, _ABSENT), now.get(key, _ABSENT)
+            if old != new:
+                return _first_path(old, new, f"{path}.{key}" if path else key)
+    elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        for index, (old, new) in enumerate(zip(was, now, strict=True)):
+            if old != new:
+                return _first_path(old, new, f"{path}[{index}]")
+    return path, was, now
+
+
+def _leaf(value: Any) -> str:
+    return "(absent)" if value is _ABSENT else show(codec.encode(value), 60)

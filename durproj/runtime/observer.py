@@ -1,0 +1,141 @@
+"""What a run tells while it goes on, and how it is told to stop. The engine itself never prints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, Self
+
+from durproj.errors import Interrupted
+from durproj.events.event import Event
+from durproj.stores.base import Head
+
+
+@dataclass
+class Counts:
+    """What a fold came to: workflows, and their events (cached + executed + failed)."""
+
+    projections: int = 0
+    cached: int = 0
+    executed: int = 0
+    failed: int = 0
+    parked: int = 0
+    skipped: int = 0
+
+    @property
+    def events(self) -> int:
+        """All events that were dealt with."""
+        return self.cached + self.executed + self.failed
+
+    def __iadd__(self, other: Counts) -> Self:
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+
+class Observer(Protocol):
+    """Told of a run as it happens. `wants_steps`: also of every step, cached ones included;
+    `wants_all`: also of workflows in which there was nothing to do."""
+
+    wants_steps: bool
+    wants_all: bool
+
+    def note(self, text: str) -> None:
+        """Something the user should know, such as how the log was read."""
+
+    def started(
+        self, record: dict[str, Any], summary: Callable[[Any], str] | None, *, small: bool
+    ) -> None:
+        """A fold begins; `record` is its `run` line, `summary` its reducer's way to put a state in one
+        line; `small`: the log is short enough to show every event."""
+
+    def step(
+        self,
+        id: str,
+        step: int,
+        event: Event,
+        source: Literal["cached", "executed"],
+        attempts: int,
+        state: Any,
+    ) -> None:
+        """A step is done (committed, unless commits are shared)."""
+
+    def failed(
+        self,
+        id: str,
+        step: int,
+        event: Event | None,
+        function: str,
+        error: str,
+        retry_s: float | None,
+    ) -> None:
+        """An attempt failed; `retry_s`: seconds until the next one, None when there is none."""
+
+    def crashed(self, id: str, step: int, event: Event) -> None:
+        """The process is about to die, as planned. Everything printed must leave now."""
+
+    def expect(self, events: int) -> None:
+        """There are `events` to deal with, now that the log has been indexed."""
+
+    def progress(self, events: int) -> None:
+        """`events` more have been dealt with."""
+
+    def projection(self, head: Head, cached: int, executed: int) -> None:
+        """A workflow has come as far as it comes in this run."""
+
+    def counted(self, counts: Counts) -> None:
+        """A fold is over, for better or worse."""
+
+
+class Silent:
+    """An observer that does nothing; base for those that want to hear of some things only."""
+
+    wants_steps = False
+    wants_all = False
+
+    def note(self, text: str) -> None: ...
+    def started(
+        self, record: dict[str, Any], summary: Callable[[Any], str] | None, *, small: bool
+    ) -> None: ...
+    def step(
+        self,
+        id: str,
+        step: int,
+        event: Event,
+        source: Literal["cached", "executed"],
+        attempts: int,
+        state: Any,
+    ) -> None: ...
+    def failed(
+        self,
+        id: str,
+        step: int,
+        event: Event | None,
+        function: str,
+        error: str,
+        retry_s: float | None,
+    ) -> None: ...
+    def crashed(self, id: str, step: int, event: Event) -> None: ...
+    def expect(self, events: int) -> None: ...
+    def progress(self, events: int) -> None: ...
+    def projection(self, head: Head, cached: int, executed: int) -> None: ...
+    def counted(self, counts: Counts) -> None: ...
+
+
+class Stop:
+    """A request to stop: set `signum` (from a signal handler) and the step in hand is the last."""
+
+    def __init__(self) -> None:
+        self.signum = 0
+
+    def check(self) -> None:
+        """Raise Interrupted if stopping was asked for."""
+        if self.signum:
+            raise Interrupted(self.signum)
+
+    def sleep_until(self, at_s: float) -> None:
+        """Sleep until the wall clock shows `at_s` (seconds since 1970), or until asked to stop."""
+        while (rest := at_s - time.time()) > 0:
+            self.check()
+            time.sleep(min(rest, 0.05))

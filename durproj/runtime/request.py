@@ -1,0 +1,118 @@
+"""What a fold is asked for, and the form in which the store keeps it so that `resume` can ask again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from durproj import codec
+from durproj.events.formats import Mapping
+from durproj.events.reader import MAX_LINE
+from durproj.projections.reducer import Reducer, load
+from durproj.runtime.retry import ANY, TRANSIENT, Exponential
+from durproj.stores.base import Durability, Run
+
+SAMPLE = "durproj:sample"
+"""Stands for the packaged 8-event log."""
+
+SAMPLE_KEY = "u1"
+WHOLE_LOG = "all"
+"""The key of a log in which no line has one."""
+
+
+@dataclass
+class Request:
+    """One fold. Times are in seconds, `max_line` in bytes.
+
+    keys None: every stream. mapping: given paths only, the rest is found. no_key: `error`, `skip`, or
+    a key for lines without one. crash: the step at which the process dies, by `crash_with`. fail: a
+    step and how often its attempt fails. only: of these keys alone, in a resumed run of more.
+    """
+
+    inputs: list[str]
+    reducer: Reducer
+    keys: list[str] | None = None
+    initial: str | None = None
+    name: str = "projection"
+    mapping: Mapping = field(default_factory=Mapping)
+    no_key: str = "error"
+    durability: Durability = "step"
+    retry: Exponential = field(default_factory=lambda: Exponential(on=TRANSIENT))
+    max_line: int = MAX_LINE
+    crash: int | None = None
+    crash_with: Literal["EXIT", "KILL"] = "EXIT"
+    fail: tuple[int, int] | None = None
+    accept_reducer: bool = False
+    restart: bool = False
+    only: frozenset[str] | None = None
+
+    def identity(self) -> str:
+        """Tells this fold from others of its name: what it reads, and which streams of it."""
+        return codec.encode(
+            {"inputs": self.inputs, "keys": sorted(self.keys) if self.keys else None}
+        ).decode()
+
+    def shown_input(self) -> str:
+        """The inputs in one line."""
+        return " ".join(self.inputs)
+
+    def options(self, mapping: Mapping) -> dict[str, Any]:
+        """What `from_run` needs, and what the guard compares."""
+        return {
+            "kind": "fold",
+            "inputs": self.inputs,
+            "keys": self.keys,
+            "reducer": self.reducer.ref,
+            "fingerprint": self.reducer.fingerprint,
+            "initial": self.initial,
+            "initial_source": self.reducer.initial_source,
+            "mapping": mapping.to_dict(),
+            "no_key": self.no_key,
+            "durability": self.durability,
+            "retries": self.retry.retries,
+            "retry_delay_s": self.retry.delay_s,
+            "retry_any": self.retry.on == ANY,
+            "max_line": self.max_line,
+        }
+
+    @classmethod
+    def from_run(cls, run: Run, base: Path, only: frozenset[str] | None = None) -> Request:
+        """The fold that `run` stands for. `base` is the store's folder, from which paths count."""
+        options = run.options
+        return cls(
+            inputs=options["inputs"],
+            reducer=load(options["reducer"], options["initial"], base),
+            keys=options["keys"],
+            initial=options["initial"],
+            name=run.name,
+            mapping=Mapping.from_dict(options["mapping"]),
+            no_key=options["no_key"],
+            durability=options["durability"],
+            retry=Exponential(
+                retries=options["retries"],
+                delay_s=options["retry_delay_s"],
+                on=ANY if options["retry_any"] else TRANSIENT,
+            ),
+            max_line=options["max_line"],
+            only=only,
+        )
+
+
+def stored_path(path: str, base: Path) -> str:
+    """`path` (relative to the present folder) as the store keeps it: relative to the store's folder
+    `base` when inside it, so that the folder can move; absolute otherwise."""
+    if path in ("-", SAMPLE):
+        return path
+    absolute = os.path.abspath(path)
+    relative = os.path.relpath(absolute, base)
+    return absolute if relative.startswith("..") else relative
+
+
+def opened_path(path: str, base: Path) -> str:
+    """Where an input that the store keeps is to be found now."""
+    if path == SAMPLE:
+        return str(files("durproj.events").joinpath("sample.jsonl"))
+    return path if path == "-" else str(base / path)

@@ -1,0 +1,85 @@
+"""Retry policies: how long to wait before the next attempt, and whether there is one.
+
+A policy is asked `wait_s(failures, error)` with the number of attempts that have failed, from 1, and
+returns seconds, or None to give up; it never sleeps and keeps nothing, so the engine can store what
+it said. Names, defaults and formulas are those of the Resonate SDK: `Exponential` waits
+min(delay · factor^k, max) before retry k = 1, 2, …: 2, 4, 8, 16, 30, 30 … seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from durproj.errors import Retry
+
+TRANSIENT: tuple[type[BaseException], ...] = (OSError, TimeoutError, Retry)
+"""What waiting can cure. Anything else that a pure function raises, it will raise again."""
+
+ANY: tuple[type[BaseException], ...] = (Exception,)
+
+
+class RetryPolicy(Protocol):
+    """What `.options(retry=…)` takes."""
+
+    def wait_s(self, failures: int, error: BaseException) -> float | None:
+        """Seconds to wait after `failures` failed attempts, the last with `error`; None: give up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Policy:
+    """retries: attempts after the first; delay_s: the base of the formula, in seconds; on: the
+    exceptions that are tried again."""
+
+    retries: int = 4
+    delay_s: float = 1.0
+    on: tuple[type[BaseException], ...] = ANY
+
+    def wait_s(self, failures: int, error: BaseException) -> float | None:
+        if failures > self.retries or not isinstance(error, self.on):
+            return None
+        return self._wait_s(failures)
+
+    def _wait_s(self, retry: int) -> float:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exponential(_Policy):
+    """min(delay_s · factor^k, max_delay_s) before retry k."""
+
+    factor: float = 2.0
+    max_delay_s: float = 30.0
+
+    def _wait_s(self, retry: int) -> float:
+        # A large exponent would overflow long after the cap is reached.
+        return float(min(self.delay_s * self.factor ** min(retry, 64), self.max_delay_s))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(_Policy):
+    """delay_s · k before retry k."""
+
+    def _wait_s(self, retry: int) -> float:
+        return self.delay_s * retry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant(_Policy):
+    """delay_s before each retry."""
+
+    def _wait_s(self, retry: int) -> float:  # noqa: ARG002  the same for each
+        return self.delay_s
+
+
+@dataclass(frozen=True)
+class Never:
+    """The first failure is final."""
+
+    def wait_s(self, failures: int, error: BaseException) -> float | None:  # noqa: ARG002  whatever it was
+        """None, always."""
+        return None
+
+
+DEFAULT = Exponential(on=TRANSIENT)
+"""Five attempts for errors that waiting can cure, one for all others."""

@@ -1,0 +1,132 @@
+"""Setting a fold up: its input, envelope and row in the store, and what the guard says before any event
+is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from durproj import codec
+from durproj.errors import UsageError
+from durproj.events.formats import Envelope, Mapping, detect, partial_keys
+from durproj.events.reader import Source, expand
+from durproj.ids import check_name, workflow_id
+from durproj.runtime.guard import changed_option
+from durproj.runtime.observer import Observer
+from durproj.runtime.request import SAMPLE, SAMPLE_KEY, WHOLE_LOG, Request, opened_path
+from durproj.stores.base import Run, Store
+from durproj.stores.journal import Journal
+
+SMALL = 100
+"""Logs of so many events are shown event by event; more of them are summed up."""
+
+
+class Setup:
+    """`request`, ready to be folded. `base`: the folder from which stored paths count.
+
+    source: its input, opened; envelope: how lines are read; label: the key of the whole log when no
+    line has one; small: it has few events; run: its row in the store, marked as under way.
+
+    Raises UsageError, NotFound, PastChanged; the store is then as it was.
+    """
+
+    def __init__(self, request: Request, store: Store, base: Path, observer: Observer) -> None:
+        self.request = request
+        self._store, self._observer = store, observer
+        check_name(request.name)
+        self.source = Source(
+            expand([opened_path(path, base) for path in request.inputs]), request.max_line
+        )
+        self._sample = self.source.sample(SMALL + 1)
+        self.small = len(self._sample) <= SMALL
+        self._before = store.find_run(request.name, request.identity())
+        mapping = self._mapping()
+        self.envelope = Envelope(mapping)
+        self.label = self._label(mapping)
+        self.run = self._begin(request.options(mapping))
+
+    def revert(self) -> None:
+        """Make the store forget a run that was refused before it did anything."""
+        if self._before is not None:
+            self._store.save_run(self._before)
+        elif self.run.no is not None and not self._store.totals(self.run.no)[0]:
+            self._store.drop_run(self.run.no)
+
+    def _mapping(self) -> Mapping:
+        """The envelope's paths: those given, then those recorded for this run, else those found."""
+        given = self.request.mapping
+        if self._before:
+            asked = {
+                name: path or None for name, path in given.to_dict().items() if path is not None
+            }
+            return Mapping.from_dict(self._before.options["mapping"] | asked)
+        bodies = self._sample[:SMALL]
+        mapping = detect(bodies, given)
+        if self.request.inputs != [SAMPLE]:
+            self._observer.note(f"{self.request.shown_input()}: {mapping.describe()}")
+        if mapping.key is None and given.key is None:
+            for name, lines in partial_keys(bodies).items():
+                way = f"to use it: --key {name} --no-key skip"
+                self._observer.note(f"{name} is on {lines} of the first {len(bodies)} lines; {way}")
+        return mapping
+
+    def _label(self, mapping: Mapping) -> str:
+        """Without a key in the lines, the one key asked for names the whole log."""
+        request = self.request
+        if mapping.key is not None:
+            return ""
+        if request.keys and len(request.keys) > 1:
+            count = len(request.keys)
+            raise UsageError(
+                f"{count} keys were asked for, but no line has a key", "say where it is: --key PATH"
+            )
+        sample = request.inputs == [SAMPLE]
+        label = request.keys[0] if request.keys else SAMPLE_KEY if sample else WHOLE_LOG
+        if not sample and not self._before:
+            id = workflow_id(request.name, label)
+            self._observer.note(f"no line has a key: the whole log is one stream, {id}")
+        return label
+
+    def _begin(self, options: dict[str, Any]) -> Run:
+        request, store, before = self.request, self._store, self._before
+        run = replace(before) if before else Run(request.name, request.identity(), options)
+        with store.transaction():
+            if before and before.no is not None:
+                if request.restart:
+                    run.cursor = None
+                    self._drop_all(before.no)
+                elif recorded := self._first_recorded(before.no):
+                    guard(recorded, before.options, options, accept=request.accept_reducer)
+            run.options, run.complete = options, False
+            store.save_run(run)
+        return run
+
+    def _drop_all(self, run: int) -> None:
+        only = self.request.only
+        for head in list(self._store.heads(run=run)):
+            if head.no is not None and (only is None or head.key in only):
+                self._store.drop_workflow(head.no)
+
+    def _first_recorded(self, run: int) -> str | None:
+        """The id of a workflow of `run` that has steps."""
+        heads = self._store.heads(run=run)
+        return next((head.id for head in heads if Journal(self._store, head).steps), None)
+
+
+def guard(id: str, recorded: dict[str, Any], present: dict[str, Any], *, accept: bool) -> None:
+    """Raise PastChanged unless the reducer, its initial state and the envelope are the recorded ones.
+    `accept`: let another reducer or initial state pass."""
+
+    def pair(name: str) -> tuple[str, str]:
+        return codec.to_json(recorded[name]), codec.to_json(present[name])
+
+    if recorded["fingerprint"] != present["fingerprint"] and not accept:
+        was, now = (f"{side['reducer']} ({side['fingerprint']})" for side in (recorded, present))
+        raise changed_option(id, "reducer", was, now, "--accept-reducer")
+    if recorded["initial_source"] != present["initial_source"] and not accept:
+        raise changed_option(id, "initial state", *pair("initial_source"), "--accept-reducer")
+    if recorded["mapping"] != present["mapping"]:
+        raise changed_option(id, "envelope", *pair("mapping"), "")
+    if recorded["no_key"] != present["no_key"]:
+        raise changed_option(id, "--no-key", *pair("no_key"), "")

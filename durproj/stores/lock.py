@@ -1,0 +1,97 @@
+"""One writer per store: an advisory lock on `<store>.lock`, held for as long as a run lasts.
+
+The kernel drops it when the holder dies, so there are no stale locks. The file, which says who holds
+it, is separate from the store: opening and closing the store's own file by hand would drop SQLite's
+locks on it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from durproj.errors import StoreBusy, StoreDenied, StoreError
+
+
+class Lock:
+    """The right to write to one store."""
+
+    def __init__(self, store: Path) -> None:
+        # Two names of one store must meet at one lock.
+        self.path = Path(f"{store.resolve()}.lock")
+        self._fd: int | None = None
+
+    def acquire(self, wait_s: float = 0.0) -> None:
+        """Take the lock, waiting up to `wait_s` seconds. Raises StoreBusy naming the holder."""
+        # A moment's patience even without a wait: somebody may only be looking (`held`).
+        deadline = time.monotonic() + max(wait_s, 0.2)
+        while not self._try():
+            if time.monotonic() >= deadline:
+                raise StoreBusy(
+                    f"the store is in use by {self.holder() or 'another process'}",
+                    "wait for it, or give --wait SECONDS",
+                )
+            time.sleep(0.02)
+
+    def holder(self) -> str:
+        """Who holds the lock, for people: `process 12 on host since …`; empty when unknown."""
+        try:
+            who = json.loads(self.path.read_bytes())
+            return f"process {who['pid']} on {who['host']} since {who['since']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def held(self) -> bool:
+        """Whether some process holds the lock now."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def release(self) -> None:
+        """Give the lock up and remove its file."""
+        if self._fd is not None:
+            self.path.unlink(missing_ok=True)
+            os.close(self._fd)
+            self._fd = None
+
+    def _try(self) -> bool:
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except PermissionError as error:
+            raise StoreDenied(
+                f"{self.path}: {error.strerror}", "the store's folder must be writable"
+            ) from None
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}") from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            return False
+        # The holder before us may have removed the file between our open and our lock.
+        try:
+            current = os.stat(self.path, follow_symlinks=False).st_ino == os.fstat(fd).st_ino
+        except FileNotFoundError:
+            current = False
+        if not current:
+            os.close(fd)
+            return False
+        since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(who).encode(), 0)
+        self._fd = fd
+        return True

@@ -1,0 +1,67 @@
+"""The schema's versions: `schema.sql` is the current one, MIGRATIONS lead to it from any earlier one.
+
+The version is SQLite's `user_version`. A new store gets the current schema at once; the suite proves
+that migrating an old store ends in the same schema.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+APPLICATION_ID = 0x64757270
+"""`durp`, in SQLite's header, tells a store from other databases."""
+
+SCHEMA_VERSION = 1
+
+MIGRATIONS: Mapping[int, str] = {}
+"""By the version they start from: the SQL that leads to the next one."""
+
+
+def apply(conn: sqlite3.Connection) -> None:
+    """Bring the store behind `conn` to SCHEMA_VERSION, in one transaction. The caller holds the
+    store's lock, so nobody else does the same."""
+    version = conn.execute("PRAGMA user_version").fetchone()[0]
+    if version == SCHEMA_VERSION:
+        return
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        if version == 0:
+            conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            _execute_all(conn, _schema())
+        else:
+            for start in range(version, SCHEMA_VERSION):
+                _execute_all(conn, MIGRATIONS[start])
+        conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        conn.execute("COMMIT")
+    except BaseException:
+        conn.execute("ROLLBACK")
+        raise
+
+
+@cache
+def expected_schema() -> dict[tuple[str, str], str]:
+    """(type, name) → SQL of every table and view of a store, as SQLite itself writes it down."""
+    conn = sqlite3.connect(":memory:")
+    try:
+        conn.executescript(_schema())
+        rows = conn.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+        return {(kind, name): sql for kind, name, sql in rows}
+    finally:
+        conn.close()
+
+
+def _schema() -> str:
+    return files("durproj.stores").joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+def _execute_all(conn: sqlite3.Connection, script: str) -> None:
+    # executescript() would commit the transaction this runs in.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            conn.execute(statement)
+            statement = ""

@@ -1,0 +1,82 @@
+"""What all tests share: hypothesis profiles, and the command line run as its users run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# On a busy machine slow generation says nothing about the code.
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "ci", settings.get_profile("dev"), derandomize=True, database=None, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended: its exit code (-n when signal n killed it) and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> list[Any]:
+        """The lines of stdout, each one JSON document."""
+        # Not splitlines(): JSON strings may hold U+2028 and its like.
+        return [json.loads(line) for line in self.out.split("\n") if line]
+
+
+def environment(**additions: str) -> dict[str, str]:
+    """An environment that no setting of the developer's or of CI's reaches."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return kept | {
+        "PYTHONPATH": str(ROOT),
+        "LC_ALL": "C.UTF-8",
+        "TERM": "xterm-256color",
+        "COLUMNS": "100",
+        **additions,
+    }
+
+
+class CommandLine:
+    """`durproj(*args)` runs the real command line in a subprocess, in `folder` unless told otherwise."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(
+        self,
+        *args: object,
+        input: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: Path | str | None = None,
+        timeout: float = 60,
+    ) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "durproj", *map(str, args)],
+            input=input,
+            capture_output=True,
+            env=environment(**(env or {})),
+            cwd=cwd or self.folder,
+            timeout=timeout,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def durproj(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path)
