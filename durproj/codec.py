@@ -47,7 +47,8 @@ def decode(blob: bytes) -> Any:
 def settle(value: object) -> tuple[bytes, Any]:
     """`value` encoded, and decoded again: what every later step, live or replayed, will be given.
 
-    Tuples become lists; anything else that would not come back as it went raises Unstorable.
+    Tuples become lists, and members of IntEnum and StrEnum the plain values they equal; anything else
+    that would not come back as it went raises Unstorable.
     """
     blob = encode(value)
     back = orjson.loads(blob)
@@ -88,9 +89,9 @@ def to_json(value: object, indent: bool = False) -> str:
 
 def _offence(value: object, path: str, depth: int) -> str | None:
     """What in `value` JSON cannot carry, with its path; None when nothing is."""
-    if depth > DUMPS_DEPTH:
-        return f"{path[:80]}… is nested deeper than {DUMPS_DEPTH} levels"
     kind = type(value)
+    if depth >= DUMPS_DEPTH and kind in (dict, list, tuple):
+        return f"{path[:80]}… is nested deeper than {DUMPS_DEPTH} levels"
     if value is None or kind is bool or kind is str:
         return _surrogate(value, path) if kind is str else None
     if kind is int:

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -27,8 +28,6 @@ Span = tuple[str, str]
 _ACTIVE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-# GitHub's runner takes a line that begins with :: (after blanks) as a command; older ones ##[ anywhere.
-_COMMAND = re.compile(r"^(\s*):(?=:)")
 
 
 def safe(text: str) -> str:
@@ -36,14 +35,33 @@ def safe(text: str) -> str:
     return _ACTIVE.sub(_written_out, text).replace("##[", "#\\x23[")
 
 
+def safe_json(text: str) -> str:
+    """JSON text, on one line, that does nothing but show and is the same JSON."""
+    # What is written out can stand in strings only, where its escape means the same.
+    return _ACTIVE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).replace("##[", "#\\u0023[")
+
+
+def number(count: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def _written_out(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def brief(state: object, limit: int = 100) -> str:
-    """A state in one short line of JSON."""
-    text = codec.to_json(state)
+def _harmless(texts: list[str]) -> list[str]:
+    """The parts of a line, made safe. GitHub's runner takes a line that begins with ::, after blanks,
+    as a command, and older ones ##[ anywhere."""
+    parts = [safe(text) for text in texts]
+    if "".join(parts).lstrip().startswith("::"):
+        first = next(index for index, text in enumerate(parts) if text.strip())
+        parts[first] = parts[first].replace(":", "\\x3a", 1)
+    return parts
+
+
+def _shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
@@ -74,7 +92,7 @@ class Screen:
         """One line of `--json`; `timing` is left out with `--stable`."""
         if self.style.stable:
             record = {name: value for name, value in record.items() if name != "timing"}
-        self._write(self._out, codec.to_json(record) + "\n")
+        self._write(self._out, safe_json(codec.to_json(record)) + "\n")
 
     def line(self, *spans: Span) -> None:
         """One line of results for people."""
@@ -82,8 +100,8 @@ class Screen:
 
     def document(self, value: object) -> None:
         """A value as indented JSON."""
-        for line in codec.to_json(value, indent=True).splitlines():
-            self.line((line, ""))
+        for line in codec.to_json(value, indent=True).split("\n"):
+            self.line((safe_json(line), ""))
 
     def note(self, text: str, style: str = "") -> None:
         """Something said on the side, on standard error; `-q` silences it."""
@@ -109,6 +127,11 @@ class Screen:
         except OSError as error:
             self._broken(self._out, error)
 
+    def settle(self) -> None:
+        """Hand over what can be, and say nothing of the rest: an error has been reported already."""
+        with suppress(DurprojError):
+            self.flush()
+
     def progress_stream(self) -> IO[str] | None:
         """Where a progress bar may be drawn: standard error, when it is a terminal and nobody minds."""
         return self._err if self._err.isatty() and not self.style.quiet and _animates() else None
@@ -122,7 +145,9 @@ class Screen:
             color = self._colored(stream)
             self._consoles[key] = Console(
                 file=stream,
-                force_terminal=color,
+                force_terminal=color or stream.isatty(),
+                # Not left to Rich, which goes by TERM: whether to color has been decided here.
+                color_system="standard" if color else None,
                 no_color=not color,
                 highlight=False,
                 markup=False,
@@ -130,7 +155,7 @@ class Screen:
             )
         return self._consoles[key]
 
-    def progress_bar(self, stream: IO[str]) -> tuple[Any, Any]:
+    def progress_bar(self, stream: IO[str], total: int | None) -> tuple[Any, Any]:
         """A progress bar on `stream`, begun, and its task: `update(task, completed, total)`, `stop()`."""
         from rich.progress import (
             BarColumn,
@@ -150,7 +175,7 @@ class Screen:
         progress = Progress(
             *columns, console=self.console(stream), auto_refresh=False, transient=True
         )
-        task = progress.add_task("", total=None)
+        task = progress.add_task("", total=total)
         progress.start()
         return progress, task
 
@@ -161,17 +186,16 @@ class Screen:
             self._print(self._err, ((f"  {line}", style),))
 
     def _print(self, stream: IO[str], spans: tuple[Span, ...]) -> None:
-        parts = [(safe(text), style) for text, style in spans]
-        if parts:
-            parts[0] = (_COMMAND.sub(r"\1\\x3a", parts[0][0]), parts[0][1])
+        texts = _harmless([text for text, _ in spans])
         if not self._colored(stream):
-            self._write(stream, "".join(text for text, _ in parts) + "\n")
+            self._write(stream, "".join(texts) + "\n")
             return
         from rich.text import Text
 
         console = self.console(stream)
         with console.capture() as capture:
-            console.print(Text.assemble(*parts), soft_wrap=True)
+            styles = (style for _, style in spans)
+            console.print(Text.assemble(*zip(texts, styles, strict=True)), soft_wrap=True)
         self._write(stream, capture.get())
 
     def _colored(self, stream: IO[str]) -> bool:
@@ -232,7 +256,7 @@ def in_short(state: Any, summary: Callable[[Any], str] | None) -> str:
     """A state in one line: as its reducer puts it, or as JSON."""
     if summary is not None:
         try:
-            return str(summary(state))
+            return _shortened(str(summary(state)), 200)
         except Exception:  # noqa: S110  a summary is a nicety; a state of another shape has none
             pass
-    return brief(state)
+    return _shortened(safe_json(codec.to_json(state)), 100)

@@ -47,26 +47,22 @@ def doctor(
 
 
 def _show(shown: Screen, report: dict[str, Any], path: str) -> None:
+    def row(name: str, *spans: tuple[str, str]) -> None:
+        shown.line((f"{name:<14}", "dim"), *spans)
+
     for name in ("durproj", "python", "sqlite"):
-        shown.line((f"{name:<11}", "dim"), (report[name], ""))
+        row(name, (report[name], ""))
     store = report["store"]
     if store is None:
-        shown.line((f"{'store':<11}", "dim"), (f"{path}: not there yet; durproj run makes it", ""))
+        row("store", (f"{path}: not there yet; durproj run makes it", ""))
     else:
         sound = store["error"] is None
-        shown.line(
-            (f"{'store':<11}", "dim"),
-            (path, ""),
-            ("  sound" if sound else "  NOT SOUND", "green" if sound else "red"),
-        )
+        row("store", (path, ""), ("  sound", "green") if sound else ("  NOT SOUND", "red"))
         for name, value in store.items():
             if name == "tables":
                 rows = ", ".join(f"{table} {count:,}" for table, count in value.items())
-                shown.line((f"  {'rows':<11}", "dim"), (rows, ""))
+                row("  rows", (rows or "none", ""))
             elif name not in ("path", "error") and value not in (None, ""):
-                shown.line(
-                    (f"  {name:<11}", "dim"),
-                    (f"{value:,}" if type(value) is int else str(value), ""),
-                )
+                row(f"  {name}", (f"{value:,}" if type(value) is int else str(value), ""))
     for remark in report["remarks"]:
-        shown.line(("note       ", "yellow"), (remark, ""))
+        shown.line((f"{'note':<14}", "yellow"), (remark, ""))

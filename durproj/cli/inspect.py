@@ -52,12 +52,14 @@ def inspect(
     elif record["type"] == "step":
         _show_step(shown, record)
     else:
-        _show_workflow(shown, record)
+        _show_workflow(shown, record, store)
     shown.flush()
 
 
-def _show_workflow(shown: Screen, record: dict[str, Any]) -> None:
-    color = {"resolved": "green", "rejected": "red"}.get(record["status"], "yellow")
+def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
+    from durproj.cli.reporter import resume_command, status_color
+
+    color = status_color(record["status"])
     shown.line((record["id"], "bold"))
     for name, value in (
         ("status", record["status"]),
@@ -73,8 +75,9 @@ def _show_workflow(shown: Screen, record: dict[str, Any]) -> None:
             ("  error       ", "dim"),
             (f"step {error['step']}: {error['kind']}: {error['message']}", "red"),
         )
-    if record["status"] == "pending":
-        shown.line(("  goes on at  ", "dim"), (f"step {record['steps']}: durproj resume", ""))
+    if record["status"] != "resolved":
+        next_step = f"step {record['steps']:,}: {resume_command(store)}"
+        shown.line(("  goes on at  ", "dim"), (next_step, ""))
     if record["state"] is not None:
         shown.document(record["state"])
 

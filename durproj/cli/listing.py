@@ -24,7 +24,9 @@ def list_workflows(
     color: ColorOption = "auto",
 ) -> None:
     """List workflows with their status and number of steps, in the order they began."""
+    from durproj.cli.reporter import status_color
     from durproj.history.standing import listing
+    from durproj.render import number
     from durproj.stores.sqlite import SqliteStore
 
     path = store_path(store)
@@ -37,10 +39,9 @@ def list_workflows(
             if json:
                 shown.record(record)
                 continue
-            tint = {"resolved": "green", "rejected": "red"}.get(record["status"], "yellow")
             shown.line(
-                (f"{record['status']:<9}", tint),
-                (f"{record['steps']:>10,}  ", ""),
+                (f"{record['status']:<8}", status_color(record["status"])),
+                (f"  {number(record['steps'], 'step'):>13}  ", ""),
                 (record["id"], "bold"),
             )
     finally:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 from collections.abc import Callable
 from typing import Any, Literal
 
 from durproj.events.event import Event
 from durproj.history.standing import projection_record
-from durproj.render import Screen, Span, failed_line, in_short, step_line
+from durproj.render import Screen, Span, failed_line, in_short, number, step_line
 from durproj.runtime.observer import Counts
 from durproj.stores.base import Head
 
 SHOWN = 20
 """At most so many projections are listed one by one to a person."""
+
+WIDEST_ID = 40
+"""Longer ids stand out of their column."""
 
 PATIENCE_S = 0.5
 """A bar for less would only flicker."""
@@ -36,6 +41,7 @@ class Reporter:
         self.wants_all = self._style.json
 
     def note(self, text: str) -> None:
+        self._hide_bar()
         self._screen.note(text)
 
     def started(
@@ -94,6 +100,7 @@ class Reporter:
             self._line(*failed_line(step, event.type, error))
         if retry_s is not None:
             wait = f"{retry_s:g}"
+            self._hide_bar()
             self._screen.flush()
             self._screen.plain_note(
                 f"Runtime. Function '{function}' failed with '{error}' (retrying in {wait} secs)"
@@ -105,8 +112,9 @@ class Reporter:
         elif self.wants_steps:
             self._head_line(id)
             self._line(*failed_line(step, event.type, "planned crash"))
+        self._hide_bar()
         self._screen.flush()
-        done = f"steps 0 to {step - 1} are checkpointed" if step else "nothing is checkpointed yet"
+        done = f"{kept(step)} checkpointed" if step else "nothing is checkpointed yet"
         self._screen.note(f"{id}: crashed at event {step:02d}, as planned; {done}", "yellow")
         self._screen.note(f"go on with: {resume_command(self.store)}")
 
@@ -125,30 +133,25 @@ class Reporter:
             self._heads.append((head, cached, executed))
 
     def counted(self, counts: Counts) -> None:
-        if self._bar:
-            self._bar.close()
+        self._hide_bar()
         self.counts += counts
-        if self._style.json:
+        heads, self._heads = self._heads, []
+        if self._style.json or not (heads or counts.events):
             return
-        if len(self._heads) == 1 and counts.projections == 1:
-            self._one(*self._heads[0])
-        else:
-            for head, cached, executed in self._heads[:SHOWN]:
-                self._line(
-                    ("  ", ""),
-                    *self._standing(head, cached, executed),
-                    ("  ", ""),
-                    *self._state(head),
-                )
-            if counts.projections > SHOWN and self._heads:
-                self._line((f"  … of {counts.projections:,}; all of them: durproj list", "dim"))
-            self._totals(counts)
-        self._heads = []
+        if self._last_id:
+            self._line()
+        if len(heads) == 1 and counts.projections == 1:
+            self._one(*heads[0])
+            return
+        self._list(heads[:SHOWN])
+        if counts.projections > SHOWN and heads:
+            command = command_for(self.store, "list")
+            self._line((f"  … of {counts.projections:,}; all of them: {command}", "dim"))
+        self._totals(counts)
 
     def close(self, exit_code: int) -> None:
         """The last line of `--json`."""
-        if self._bar:
-            self._bar.close()
+        self._hide_bar()
         if self._style.json:
             counts = self.counts
             self._screen.record(
@@ -168,40 +171,34 @@ class Reporter:
 
     def _one(self, head: Head, cached: int, executed: int) -> None:
         """The one projection there was, whole."""
-        if self.wants_steps and self._last_id:
-            self._line()
-        self._line(*self._standing(head, cached, executed))
+        tint = status_color(head.status)
+        self._line(
+            (head.id, "bold"), ("  ", ""), (head.status, tint), (_done(head, cached, executed), "")
+        )
         if head.state is not None:
             self._screen.document(projection_record(head, cached, executed)["state"])
 
-    def _standing(self, head: Head, cached: int, executed: int) -> tuple[Span, ...]:
-        color = {"resolved": "green", "rejected": "red"}.get(head.status, "yellow")
-        what = (
-            f"{executed:,} executed, {cached:,} cached"
-            if executed
-            else f"nothing to do, {cached:,} cached"
-        )
-        return (
-            (head.id, "bold"),
-            ("  ", ""),
-            (head.status, color),
-            (f"  {head.steps:,} steps ({what})", ""),
-        )
-
-    def _state(self, head: Head) -> tuple[Span, ...]:
-        if head.state is None:
-            return ()
-        return ((in_short(projection_record(head, 0, 0)["state"], self._summary), "dim"),)
+    def _list(self, heads: list[tuple[Head, int, int]]) -> None:
+        """One line for each, in columns as long as ids are of a length that allows for it."""
+        width = min(max((len(head.id) for head, _, _ in heads), default=0), WIDEST_ID)
+        done = [_done(head, cached, executed) for head, cached, executed in heads]
+        wide = max(map(len, done), default=0)
+        for (head, _, _), text in zip(heads, done, strict=True):
+            state = projection_record(head, 0, 0)["state"]
+            self._line(
+                (f"  {head.id:<{width}}", "bold"),
+                (f"  {head.status:<8}", status_color(head.status)),
+                (f"{text:<{wide}}  ", ""),
+                ("" if head.state is None else in_short(state, self._summary), "dim"),
+            )
 
     def _totals(self, counts: Counts) -> None:
+        what = f"{number(counts.projections, 'projection')}, {number(counts.events, 'event')}: "
+        seconds = time.monotonic() - self._began
         self._line(
-            (f"{counts.projections:,} projections, {counts.events:,} events: ", "bold"),
-            (f"{counts.executed:,} executed, {counts.cached:,} cached", "bold"),
+            (f"{what}{counts.executed:,} executed, {counts.cached:,} cached", "bold"),
             (f", {counts.failed} failed" if counts.failed else "", "red"),
-            (
-                f" in {time.monotonic() - self._began:.1f} s" if not self._style.stable else "",
-                "dim",
-            ),
+            ("" if self._style.stable else f" in {seconds:.1f} s", "dim"),
         )
 
     def _head_line(self, id: str) -> None:
@@ -212,6 +209,10 @@ class Reporter:
     def _line(self, *spans: Span) -> None:
         if not self._style.json:
             self._screen.line(*spans)
+
+    def _hide_bar(self) -> None:
+        if self._bar:
+            self._bar.hide()
 
 
 class Bar:
@@ -231,15 +232,39 @@ class Bar:
             return
         self._next = now + 0.1
         if self._progress is None:
-            self._progress, self._task = self._screen.progress_bar(self._stream)
+            self._progress, self._task = self._screen.progress_bar(self._stream, self.total)
         self._progress.update(self._task, completed=self._done, total=self.total, refresh=True)
 
-    def close(self) -> None:
+    def hide(self) -> None:
+        """Make room for a line; the bar comes back when there is progress to show."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
 
+def _done(head: Head, cached: int, executed: int) -> str:
+    """How much of a workflow there is, and what this run did of it."""
+    idle = not executed and head.status == "resolved"
+    what = "nothing to do" if idle else f"{executed:,} executed"
+    return f"  {number(head.steps, 'step')} ({what}, {cached:,} cached)"
+
+
+def status_color(status: str) -> str:
+    """The color that tells one status from another at a glance."""
+    return {"resolved": "green", "rejected": "red"}.get(status, "yellow")
+
+
+def kept(steps: int) -> str:
+    """`step 0 is`, `steps 0 to 4 are`: the first `steps` of a workflow, at least one."""
+    return "step 0 is" if steps == 1 else f"steps 0 to {steps - 1:,} are"
+
+
+def command_for(store: str, *words: str) -> str:
+    """The durproj command that does `words` with `store`."""
+    named = os.environ.get("DURPROJ_STORE") or "durproj.db"
+    return shlex.join(["durproj", *words, *([] if store == named else ["--store", store])])
+
+
 def resume_command(store: str) -> str:
     """The command that goes on with an interrupted run over `store`."""
-    return "durproj resume" if store == "durproj.db" else f"durproj resume --store {store}"
+    return command_for(store, "resume")

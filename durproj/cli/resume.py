@@ -55,15 +55,12 @@ def resume(
     from durproj.cli.running import running
     from durproj.runtime.project import resume as resume_runs
 
-    path = store_path(store)
-    with running(screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)) as (
-        reporter,
-        stop,
-    ):
+    shown = screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)
+    with running(shown, store) as (reporter, stop):
         counts = resume_runs(
             id,
             keys=user,
-            store=path,
+            store=store_path(store),
             durability=durability,
             accept_reducer=accept_reducer,
             restart=restart,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from durproj.cli.options import (
     ColorOption,
     IdArgument,
+    JsonOption,
     QuietOption,
     StoreOption,
     WaitOption,
@@ -25,6 +27,7 @@ def rewind(
     ] = None,
     store: StoreOption = "durproj.db",
     wait: WaitOption = 0.0,
+    json: JsonOption = False,
     quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
@@ -32,22 +35,27 @@ def rewind(
 
     The step is also written projection/u1#4.
     """
-    from durproj.cli.reporter import resume_command
+    from durproj.cli.reporter import kept, resume_command
     from durproj.errors import UsageError
     from durproj.history.standing import rewind as drop
     from durproj.ids import split_step
+    from durproj.render import number
 
     path = store_path(store)
-    shown = screen(quiet=quiet, color=color)
+    shown = screen(json=json, quiet=quiet, color=color)
     id, named = split_step(id)
     if (to is None) == (named is None):
         raise UsageError(
             "rewind needs the last step to keep, once",
-            f"durproj rewind {id} --to 4, or durproj rewind '{id}#4'",
+            f"durproj rewind {shlex.join([id])} --to 4, or durproj rewind {shlex.join([f'{id}#4'])}",
         )
     last = named if to is None else to
     assert last is not None
     dropped = drop(id, last, store=path, wait_s=wait)
-    kept = f"steps 0 to {last} are" if last >= 0 else "none is"
-    shown.note(f"{id}: dropped {dropped:,} steps; {kept} kept. Go on with: {resume_command(store)}")
+    if json:
+        shown.record({"type": "rewind", "id": id, "dropped": dropped, "steps": last + 1})
+    else:
+        left = f"{kept(last + 1)} kept" if last >= 0 else "none is kept"
+        shown.note(f"{id}: dropped {number(dropped, 'step')}; {left}")
+        shown.note(f"go on with: {resume_command(store)}")
     shown.flush()

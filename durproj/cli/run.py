@@ -41,13 +41,13 @@ def run(
     ] = None,
     user: UserOption = None,
     reducer: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--reducer",
             metavar="REF",
-            help="account, counts, merge, FILE.py:FUNCTION or MODULE:FUNCTION.",
+            help="account (the default), counts, merge, FILE.py:FUNCTION or MODULE:FUNCTION.",
         ),
-    ] = "account",
+    ] = None,
     initial: Annotated[
         str | None,
         typer.Option(
@@ -93,11 +93,11 @@ def run(
         typer.Option("--data", metavar="PATH", help="Where a line has the event's payload."),
     ] = None,
     no_key: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--no-key", metavar="error|skip|KEY", help="What to do with a line that has no key."
         ),
-    ] = "error",
+    ] = None,
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="How often to try again.")
     ] = 4,
@@ -141,21 +141,17 @@ def run(
     from durproj.runtime.project import fold
     from durproj.runtime.retry import ANY, TRANSIENT, Exponential
 
-    path = store_path(store)
     inputs = events or os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep)
-    planned = _planned_failure(fail)
     retry = Exponential(retries=retries, delay_s=retry_delay, on=ANY if retry_any else TRANSIENT)
-    with running(screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)) as (
-        reporter,
-        stop,
-    ):
-        fold(
+    shown = screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)
+    with running(shown, store) as (reporter, stop):
+        counts = fold(
             [name for name in inputs if name] or None,
             keys=user,
             reducer=reducer,
             initial=MISSING if initial is None else parse_initial(initial),
             name=name,
-            store=path,
+            store=store_path(store),
             mapping=Mapping(key, type, id, time, data),
             no_key=no_key,
             durability=durability,
@@ -163,13 +159,19 @@ def run(
             max_line=max_line,
             crash=crash,
             crash_with=crash_with,
-            fail=planned,
+            fail=_planned_failure(fail),
             accept_reducer=accept_reducer,
             restart=restart,
             wait_s=wait,
             observer=reporter,
             stop=stop,
         )
+        if not counts.projections:
+            reporter.note("nothing to do: there are no events")
+        if crash is not None:
+            reporter.note(
+                f"--crash {crash}: no stream came to event {crash}, or it crashed there before"
+            )
 
 
 def _planned_failure(text: str | None) -> tuple[int, int] | None:

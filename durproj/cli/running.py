@@ -6,28 +6,31 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
+from durproj.cli.failures import failure
 from durproj.cli.reporter import Reporter, resume_command
 from durproj.cli.signals import stoppable
-from durproj.errors import DurprojError, Interrupted
+from durproj.errors import Interrupted, StepFailed
 from durproj.render import Screen
 from durproj.runtime.observer import Stop
 
 
 @contextmanager
-def running(screen: Screen) -> Iterator[tuple[Reporter, Stop]]:
-    """The observer and the stop of one run. What the reducer prints goes to standard error."""
+def running(screen: Screen, store: str) -> Iterator[tuple[Reporter, Stop]]:
+    """The observer and the stop of one run over `store`. What the reducer prints goes to standard
+    error. With `--json` the last line is a summary whatever happens, and its exit code is true."""
     reporter = Reporter(screen)
-    code = 70
+    code = 0
     try:
         with stoppable() as stop, redirect_stdout(sys.stderr):
             yield reporter, stop
-        code = 0
-    except Interrupted as interrupted:
-        code = interrupted.exit_code
-        interrupted.hint = f"go on with: {resume_command(reporter.store)}"
-        raise
-    except DurprojError as error:
-        code = error.exit_code
+    except Exception as error:
+        code = failure(error).exit_code
+        if isinstance(error, Interrupted):
+            error.hint = f"go on with: {resume_command(store)}"
+        elif isinstance(error, StepFailed) and not error.hint:
+            error.hint = (
+                f"the steps before it are safe; mend the cause, then: {resume_command(store)}"
+            )
         raise
     finally:
         reporter.close(code)

@@ -22,7 +22,9 @@ def stoppable() -> Iterator[Stop]:
         if stop.signum:
             os._exit(128 + signum)
         stop.signum = signum
-        os.write(2, b"durproj: finishing the step in hand; once more to leave at once\n")
+        # On a terminal it takes the place of the ^C, or of a progress bar.
+        start = b"\r\x1b[K" if os.isatty(2) else b""
+        os.write(2, start + b"durproj: finishing the step in hand; once more to leave at once\n")
 
     # A shell's nohup or & has them ignored already, and so they stay.
     before = {number: signal.getsignal(number) for number in _ASKED}

@@ -64,7 +64,7 @@ def stats(
         or [name for name in os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep) if name]
         or [SAMPLE]
     )
-    source = Source(expand([opened_path(name, Path.cwd()) for name in named]), max_line)
+    source = Source(expand([opened_path(name, Path()) for name in named]), max_line)
     mapping = detect(source.sample(), Mapping(key, type, id, time, data))
     found = survey(source, Envelope(mapping))
     if json:
@@ -99,33 +99,31 @@ def _record(named: list[str], mapping: Mapping, found: LogStats) -> dict[str, An
 
 
 def _show(shown: Screen, named: list[str], mapping: Mapping, found: LogStats) -> None:
+    from durproj.render import number
+
     def row(name: str, value: str) -> None:
         shown.line((f"{name:<12}", "dim"), (value, ""))
 
     shown.line((" ".join(named), "bold"))
     row("read as", mapping.describe())
-    row(
-        "events", f"{found.events:,}" + (f" and {found.blank:,} blank lines" if found.blank else "")
-    )
+    blank = f", and {number(found.blank, 'blank line')}" if found.blank else ""
+    row("events", f"{found.events:,}{blank}")
     if mapping.key is not None:
-        row(
-            "keys",
-            f"{len(found.keys):,}"
-            + (f"; {found.keyless:,} events have none" if found.keyless else ""),
-        )
+        keyless = f"; {number(found.keyless, 'event')} without" if found.keyless else ""
+        row("keys", f"{len(found.keys):,}{keyless}")
     for kind, span in found.times.items():
         values = (
             f"{span.earliest} … {span.latest}"
             if span.earliest is not None
             else "no order among them"
         )
-        row("time", f"{values}  ({kind}, {span.events:,} events)")
+        row("time", f"{values}  ({kind}, {number(span.events, 'event')})")
     if found.back_in_time:
-        row("", f"{found.back_in_time:,} events are earlier than the one before them")
+        row("", f"{number(found.back_in_time, 'time')} earlier than the event before")
     if mapping.id is not None:
         row(
             "duplicates",
-            f"{found.repeated:,} repeated; {found.conflicting:,} with an id that other bytes had",
+            f"{found.repeated:,} repeated; {found.conflicting:,} with another's id",
         )
     _table(shown, "types", found.types, TOP_TYPES)
     if mapping.key is not None:

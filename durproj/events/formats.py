@@ -96,11 +96,13 @@ class Envelope:
 
     `key_of(body)` gives the key in its canonical text (a string as it is, an integer in digits),
     None when there is none, and raises ValueError for any other kind of value.
-    `event(body, line, key)` gives the Event, and raises ValueError for a type or id of another kind.
+    `event(body, line, key)` gives the Event, and raises ValueError for a type or id of another kind;
+    `check(body)` raises what `event` would, without making one.
     """
 
-    __slots__ = ("event", "key_of", "mapping")
+    __slots__ = ("check", "event", "key_of", "mapping")
 
+    check: Callable[[Body], None]
     key_of: Callable[[Body], str | None]
     event: Callable[[Body, bytes, str], Event]
 
@@ -113,6 +115,7 @@ class Envelope:
         }
         simple = all(len(paths.get(name, "1")) == 1 for name in ("type", "id", "time", "data"))
         self.event = _flat_reader(paths) if simple else _deep_reader(paths)
+        self.check = _checker(paths.get("type"), paths.get("id"))
 
 
 def split_path(path: str) -> tuple[str, ...]:
@@ -187,6 +190,22 @@ def _deep_reader(paths: dict[str, tuple[str, ...]]) -> Callable[[Body, bytes, st
         )
 
     return event
+
+
+def _checker(
+    type_path: tuple[str, ...] | None, id_path: tuple[str, ...] | None
+) -> Callable[[Body], None]:
+    def check(body: Body) -> None:
+        if type_path is not None:
+            kind = body.get(type_path[0]) if len(type_path) == 1 else _dig(body, type_path)
+            if type(kind) is not str:
+                _type_text(kind)
+        if id_path is not None:
+            ident = body.get(id_path[0]) if len(id_path) == 1 else _dig(body, id_path)
+            if type(ident) is not str:
+                _check_id(ident)
+
+    return check
 
 
 def _dig(body: Any, parts: tuple[str, ...] | None) -> Any:

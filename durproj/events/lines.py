@@ -78,6 +78,13 @@ def make_chunk(whole: bytes, path: str, line: int, offset: int, position: int) -
     return Chunk(lines, raw, path, line, offset, position, _LONG in whole.translate(_DIGITS))
 
 
+class KeyMissing(ValueError):
+    """A line has no key although it must have one."""
+
+    def __init__(self) -> None:
+        super().__init__("the line has no key")
+
+
 def is_blank(line: bytes) -> bool:
     """Whether `line` is empty or white space, and so no event."""
     return not line or line.isspace()
@@ -98,9 +105,11 @@ def parse(line: bytes, exact: bool) -> dict[str, Any]:
     raise ValueError(f"{met}, where an event (a JSON object) was expected")
 
 
-def bad_event(chunk: Chunk, index: int, why: str, hint: str = "") -> BadEvent:
+def bad_event(chunk: Chunk, index: int, why: str | ValueError, hint: str = "") -> BadEvent:
     """The error for line `index` of `chunk`: file, line number, byte offset, and `why`."""
-    return BadEvent(chunk.path, chunk.line + index, chunk.offset_of(index), why, hint)
+    if isinstance(why, KeyMissing) and not hint:
+        hint = "leave such lines out: --no-key skip; or give them a key: --no-key NAME"
+    return BadEvent(chunk.path, chunk.line + index, chunk.offset_of(index), str(why), hint)
 
 
 def first_bytes_trouble(head: bytes, path: str) -> BadEvent | None:

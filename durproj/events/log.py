@@ -12,16 +12,15 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from durproj.codec import decode, decode_exact
 from durproj.errors import BadEvent, StoreError
 from durproj.events.inputs import named
-from durproj.events.lines import bad_event, parse
+from durproj.events.lines import KeyMissing, bad_event, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from durproj.events.formats import Envelope
     from durproj.events.lines import Chunk
     from durproj.events.reader import Cursor, Part, Source
 
-    KeyOf = Callable[[dict[str, Any]], str | None]
 
 # One read costs about as much as copying a few thousand bytes: nearer neighbours share a read.
 _GAP = 4 << 10
@@ -85,7 +84,7 @@ class Index:
         taken = None
         try:
             for chunk in source.chunks(start):
-                taken = index._take(chunk, envelope.key_of, keys, on_missing_key)
+                taken = index._take(chunk, envelope, keys, on_missing_key)
                 if taken is not None:
                     break
         except BadEvent as error:
@@ -141,9 +140,10 @@ class Index:
             self._spool.close()
 
     def _take(
-        self, chunk: Chunk, key_of: KeyOf, keys: frozenset[str] | None, on_missing_key: str
+        self, chunk: Chunk, envelope: Envelope, keys: frozenset[str] | None, on_missing_key: str
     ) -> int | None:
         """File the lines of `chunk`; the number of the bad line that stopped it, or None."""
+        key_of, check = envelope.key_of, envelope.check
         slots, tails, counts = self._slots, self._tails, self._counts
         offsets, lengths, following = self._offsets, self._lengths, self._next
         read = decode_exact if chunk.big else decode
@@ -161,6 +161,7 @@ class Index:
                     key = self._no_key(line, chunk.big, on_missing_key)
                     if key is None:
                         continue
+                check(body)
             except ValueError as error:
                 self.error = _explained(chunk, number, error)
                 stopped = number
@@ -196,7 +197,7 @@ class Index:
         """The key of a line that has none, by policy. Raises ValueError with what is wrong."""
         parse(line, big)
         if on_missing_key == "error":
-            raise ValueError("the line has no key")
+            raise KeyMissing
         if on_missing_key == "skip":
             self.skipped += 1
             return None
@@ -284,12 +285,11 @@ def _has_grown(path: str, file: int, then: os.stat_result) -> bool:
 
 def _explained(chunk: Chunk, number: int, error: ValueError) -> BadEvent:
     """The BadEvent for a line that could not be filed, with the reason in words."""
-    why = str(error)
     try:
         parse(chunk.lines[number], chunk.big)
     except ValueError as worded:
-        why = str(worded)
-    return bad_event(chunk, number, why)
+        error = worded
+    return bad_event(chunk, number, error)
 
 
 def _temporary_file(directory: str | None) -> IO[bytes]:

@@ -12,6 +12,7 @@ from durproj.events.formats import Envelope, Mapping
 from durproj.ids import split_id
 from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
+from durproj.stores.packing import damaged
 from durproj.stores.sqlite import SqliteStore
 
 
@@ -57,9 +58,17 @@ def listing(
     store: Store, *, name: str | None = None, status: str | None = None
 ) -> Iterator[dict[str, Any]]:
     """One record per workflow, in the order they began: what `durproj list` prints."""
-    for head in store.heads(name=name):
+    for found in store.heads(name=name):
+        head = found
+        if head.status != "resolved":
+            # A run may be packing its rows: head and rows are to be seen at one moment.
+            journal = Journal.open(store, head.id)
+            if journal is None:
+                continue
+            head, steps = journal.head, journal.steps
+        else:
+            steps = head.steps
         if status is None or head.status == status:
-            steps = head.steps if head.status == "resolved" else Journal(store, head).steps
             yield {"type": "workflow", "id": head.id, "status": head.status, "steps": steps}
 
 
@@ -71,8 +80,6 @@ def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
     options = run.options if run else {}
     is_fold = options.get("kind") == "fold"
     if is_fold and head.status == "resolved" and last is not None and last != head.state:
-        from durproj.stores.packing import damaged
-
         raise damaged(head.id, "its state is not what its last step returned")
     return {
         "type": "projection",
@@ -96,15 +103,16 @@ def _step(store: Store, journal: Journal, step: int) -> dict[str, Any]:
     assert head.no is not None
     meta = codec.decode(record.meta)
     output = codec.decode(record.output)
+    failures = len(store.attempts(head.no, step))
     return {
         "type": "step",
         "id": head.id,
         "step": step,
         "event": codec.decode(record.input),
         "source": "journal",
-        "attempts": 1 + len(store.attempts(head.no, step)),
-        "function": meta["fn"],
+        "attempts": failures if meta.get("failed") else failures + 1,
         **({"error": output} if meta.get("failed") else {"state": output}),
+        "function": meta["fn"],
     }
 
 

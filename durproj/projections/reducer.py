@@ -62,7 +62,7 @@ def from_function(fn: Callable[[Any, Event], Any], initial: Any = MISSING) -> Re
     module = getattr(fn, "__module__", None) or type(fn).__module__
     if module == "__main__":
         file = getattr(sys.modules[module], "__file__", None)
-        module = os.path.basename(file) if file else module
+        module = file or module
     return _prepare(f"{module}:{name}", fn, initial)
 
 
@@ -85,7 +85,12 @@ def _prepare(ref: str, fn: Any, given: Any) -> Reducer:
 
 def _made(ref: str, make: Callable[[str], Any]) -> Callable[[str], Any]:
     def initial(key: str) -> Any:
-        return decode(_stored(ref, make(key)))
+        try:
+            value = make(key)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            raise UsageError(f"{ref} has no initial state for the key {key!r}: {why}") from error
+        return decode(_stored(ref, value))
 
     return initial
 
@@ -98,7 +103,6 @@ def _stored(ref: str, value: Any) -> bytes:
 
 
 def parse_initial(text: str) -> Any:
-    """The value of `--initial`. Raises UsageError when `text` is not JSON."""
     """The value of an initial state given as JSON text. Raises UsageError when it is not JSON."""
     try:
         return decode_exact(text.encode(errors="surrogateescape"))

@@ -50,7 +50,10 @@ class Attempts:
         """Wait out a back-off that a crash interrupted."""
         failures = self.failures()
         if failures:
-            self._wait(failures[-1].retry_at)
+            last = failures[-1]
+            planned = (last.retry_at or 0) - last.at
+            # A clock that was put back must not make the wait longer than it was planned.
+            self._wait(min(last.retry_at or 0, _now_ms() + planned))
 
     def call(
         self,
@@ -75,7 +78,7 @@ class Attempts:
 
     def _record(self, error: BaseException, function: str, event: Event | None) -> int | None:
         wait_s = self._policy.wait_s(len(self.failures()) + 1, error)
-        now = int(time.time() * 1000)
+        now = _now_ms()
         retry_at = None if wait_s is None else now + int(wait_s * 1000)
         self._store.add_attempt(
             self._no, self._step, Attempt(now, kind_of(error), text_of(error), retry_at)
@@ -83,8 +86,12 @@ class Attempts:
         self._observer.failed(self._id, self._step, event, function, describe(error), wait_s)
         return retry_at
 
-    def _wait(self, retry_at: int | None) -> None:
-        self._stop.sleep_until((retry_at or 0) / 1000)
+    def _wait(self, retry_at: int) -> None:
+        self._stop.sleep_until(retry_at / 1000)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def kind_of(error: BaseException) -> str:

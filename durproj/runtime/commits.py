@@ -26,7 +26,11 @@ class _Waiting:
 
 
 class Commits:
-    """Steps that were executed and are not committed yet; never any but with durability `batch`."""
+    """Steps that were executed and are not committed yet; never any but with durability `batch`.
+
+    Once the store has refused something nothing more is written: a journal whose append failed must
+    not be used further, and those who unwind would hand over their steps again.
+    """
 
     def __init__(self, store: Store, durability: Durability) -> None:
         self._store = store
@@ -34,11 +38,16 @@ class Commits:
         self._waiting: list[_Waiting] = []
         self._steps = 0
         self._due_s = 0.0
+        self._refused = False
 
     def add(self, journal: Journal, first: int, flat: list[bytes]) -> None:
         """Hand over steps of `journal` from `first` on, as a flat list of records."""
+        if self._refused:
+            return
         if not self.shared:
+            self._refused = True
             journal.append(first, flat)
+            self._refused = False
             return
         if not self._waiting:
             self._due_s = time.monotonic() + BATCH_SECONDS
@@ -63,6 +72,7 @@ class Commits:
         if not self._waiting:
             return
         waiting, self._waiting, self._steps = self._waiting, [], 0
+        self._refused = True
         with self._store.transaction():
             for entry in waiting:
                 if entry.flat:
@@ -71,6 +81,7 @@ class Commits:
                     )
                 else:
                     entry.journal.save("resolved")
+        self._refused = False
         for entry in waiting:
             if entry.done:
                 entry.done()

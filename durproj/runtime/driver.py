@@ -14,7 +14,7 @@ from durproj import codec
 from durproj.errors import PastChanged, StepFailed, Unstorable, UsageError
 from durproj.events.event import Event
 from durproj.projections.fingerprint import fingerprint
-from durproj.runtime.guard import compare_inputs
+from durproj.runtime.guard import difference
 from durproj.runtime.workflow import ApplyEvent, Step
 from durproj.stores.packing import Record
 
@@ -55,7 +55,7 @@ class Failed:
 Outcome = Ok | Failed
 Command = Execute | Finish
 
-_NEW_CODE = (
+NEW_CODE = (
     "its code changed since, or it reads a clock, a random number or the outside world outside ctx.run()\n"
     "undo the change, keep the steps before it with durproj rewind, or use another id"
 )
@@ -126,8 +126,8 @@ class Driver:
                 self._index + 1,
                 f"a step {name!r}",
                 "the workflow ended before it",
-                _NEW_CODE,
-            )
+                NEW_CODE,
+            ) from finish.error
         return finish
 
     def _cached(self, record: Record, step: Step[Any], meta: bytes, input: bytes) -> Outcome:
@@ -135,7 +135,7 @@ class Driver:
         was = codec.decode(record.meta)
         if was["fn"] != step.name:
             raise PastChanged(
-                self._id, self._index, f"a step {was['fn']!r}", f"a step {step.name!r}", _NEW_CODE
+                self._id, self._index, f"a step {was['fn']!r}", f"a step {step.name!r}", NEW_CODE
             )
         now = codec.decode(meta)
         if was["by"] != now["by"] and not self._accept:
@@ -144,9 +144,10 @@ class Driver:
                 self._index,
                 f"{step.name} as {was['by']}",
                 f"{step.name} as {now['by']}",
-                _NEW_CODE,
+                NEW_CODE,
             )
-        compare_inputs(self._id, self._index, [record.input], [input])
+        if record.input != input:
+            raise PastChanged(self._id, self._index, *difference(record.input, input), NEW_CODE)
         value = codec.decode(record.output)
         return Failed(value["kind"], value["message"]) if was.get("failed") else Ok(value)
 

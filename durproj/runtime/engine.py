@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.errors import PastChanged, StepFailed, Unstorable
+from durproj.errors import PastChanged, StepFailed, Unstorable, UsageError
 from durproj.ids import split_id
 from durproj.runtime.attempts import Attempts, kind_of, text_of
 from durproj.runtime.driver import (
+    NEW_CODE,
     Driver,
     Execute,
     Failed,
@@ -59,12 +60,24 @@ def run(
         else SqliteStore.open_writer(Path(store), durability, wait_s)
     )
     try:
+        generator = _started(id, workflow, args)
         journal = _journal(opened, id, name, key, workflow, args)
         engine = _Engine(opened, journal, retry, observer or Silent(), stop or Stop())
-        return engine.run(workflow(Context(id), *args), accept_functions=accept_functions)
+        return engine.run(generator, accept_functions=accept_functions)
     finally:
         if opened is not store:
             opened.close()
+
+
+def _started(id: str, workflow: Workflow, args: tuple[Any, ...]) -> Generator[Any, Any, Any]:
+    """The workflow's generator. Raises UsageError when it is none, before anything is stored."""
+    generator: Any = workflow(Context(id), *args)
+    if not isinstance(generator, Generator):
+        raise UsageError(
+            f"{_reference(workflow)} is not a workflow: it returned {type(generator).__name__}",
+            "a workflow is a generator function: result = yield ctx.run(function, …)",
+        )
+    return generator
 
 
 def _journal(
@@ -95,7 +108,9 @@ def _journal(
 
 def _reference(workflow: Workflow) -> str:
     """`module:function`, for people."""
-    return f"{workflow.__module__}:{workflow.__qualname__}"
+    kind = type(workflow)
+    module = getattr(workflow, "__module__", kind.__module__)
+    return f"{module}:{getattr(workflow, '__qualname__', kind.__qualname__)}"
 
 
 class _Engine:
@@ -114,6 +129,14 @@ class _Engine:
         first = True
         while isinstance(command, Execute):
             self._stop.check()
+            if self._journal.head.status == "resolved":
+                raise PastChanged(
+                    id,
+                    command.index,
+                    "the workflow ended before it",
+                    f"a step {command.step.name!r}",
+                    NEW_CODE,
+                )
             outcome, meta, output = self._execute(command, first=first)
             self._journal.append(command.index, [meta, command.input, output])
             first = False
@@ -145,12 +168,15 @@ class _Engine:
         return Ok(value), command.meta, output
 
     def _finish(self, finish: Finish) -> Any:
+        head = self._journal.head
+        if head.status == "resolved" and head.state is not None:
+            return codec.decode(head.state)
         if finish.error is None:
             try:
                 state, result = codec.settle(finish.result)
             except Unstorable as error:
                 raise Unstorable(
-                    f"{self._journal.head.id}: the workflow's result cannot be stored: {error}"
+                    f"{head.id}: the workflow's result cannot be stored: {error}"
                 ) from None
             self._journal.save("resolved", state=state)
             return result

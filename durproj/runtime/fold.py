@@ -13,7 +13,7 @@ from pathlib import Path
 from durproj import codec
 from durproj.errors import NotFound, PastChanged
 from durproj.events.event import Event
-from durproj.events.lines import bad_event, is_blank, parse
+from durproj.events.lines import KeyMissing, bad_event, is_blank, parse
 from durproj.events.log import Index
 from durproj.events.reader import Cursor, PrefixChanged
 from durproj.ids import workflow_id
@@ -38,12 +38,9 @@ class LogFold:
         self._source, self._observer = setup.source, observer
         commits = Commits(store, setup.request.durability)
         self._fold = Fold(setup.request, store, setup.run, setup.envelope, observer, stop, commits)
-        self._cursor = (
-            Cursor.from_dict(setup.run.cursor)
-            if setup.run.cursor and self._source.restartable
-            else None
-        )
+        self._cursor = Cursor.from_dict(setup.run.cursor) if setup.run.cursor else None
         self._touched: set[str] = set()
+        self._unclaimed: list[str] = []
 
     def run(self) -> None:
         """Fold every selected stream as far as the log goes.
@@ -55,7 +52,7 @@ class LogFold:
             try:
                 self._fold_streams()
             except PrefixChanged:
-                self._cursor = None
+                self._void_cursor()
                 self._fold_streams()
         except (PastChanged, NotFound):
             if not self.counts.executed:
@@ -93,7 +90,7 @@ class LogFold:
                 stream = self._open(key)
             if wanted is not None and not stream.position and not stream.cached:
                 raise self._no_such_key([key], sorted(others))
-            stream.finish()
+            self._finish(stream)
         finally:
             if stream is not None:
                 self._count(stream)
@@ -109,7 +106,13 @@ class LogFold:
         )
         with index:
             if index.skipped:
-                self._observer.note(f"{index.skipped:,} lines without a key were left out")
+                one = index.skipped == 1
+                what = (
+                    "1 line without a key was"
+                    if one
+                    else f"{index.skipped:,} lines without a key were"
+                )
+                self._observer.note(f"{what} left out")
             self._observer.expect(len(index))
             for key in index.keys():  # noqa: SIM118  an Index is no dict
                 stream = self._open(key)
@@ -117,7 +120,7 @@ class LogFold:
                     for lines in index.lines(key):
                         stream.feed(lines, [make(codec.decode(line), line, key) for line in lines])
                     if index.error is None:
-                        stream.finish()
+                        self._finish(stream)
                 finally:
                     self._count(stream)
             if index.error:
@@ -153,7 +156,7 @@ class LogFold:
                     events.append(envelope.event(body, line, key))
                 except ValueError as error:
                     yield lines, events, self._source.cursor(index)
-                    raise bad_event(chunk, index, str(error)) from None
+                    raise bad_event(chunk, index, error) from None
                 lines.append(line)
             yield lines, events, self._source.cursor()
 
@@ -162,7 +165,7 @@ class LogFold:
         fold, prefix_bytes = self._fold, self._cursor.bytes if self._cursor else 0
         assert fold.run.no is not None
         id = workflow_id(self._request.name, key)
-        journal, former = Journal.open(self._store, id), None
+        journal = Journal.open(self._store, id)
         if journal is not None and journal.head.run != fold.run.no:
             former = self._former_run(journal)
             if self._request.restart and journal.head.no is not None:
@@ -170,16 +173,16 @@ class LogFold:
                     self._store.drop_workflow(journal.head.no)
                     former.cursor = None
                     self._store.save_run(former)
-                journal = former = None
+                journal = None
         if journal is None:
-            head = Head(id, self._request.name, key, fold.run.no)
-            return StreamFold(fold, key, Journal(self._store, head), 0, prefix_bytes, former)
-        if self._cursor is None or former is not None:
+            head = Head(id, self._request.name, key, fold.run.no, prefix_bytes=prefix_bytes)
+            return StreamFold(fold, key, Journal(self._store, head), 0, prefix_bytes)
+        head = journal.head
+        if self._cursor is None or head.run != fold.run.no:
             proven = 0
         else:
-            head = journal.head
             proven = head.prefix_steps if head.prefix_bytes == prefix_bytes else journal.steps
-        return StreamFold(fold, key, journal, proven, prefix_bytes, former)
+        return StreamFold(fold, key, journal, proven, prefix_bytes)
 
     def _former_run(self, journal: Journal) -> Run:
         """The run that began a workflow which this one goes on with, provided that it may."""
@@ -195,6 +198,12 @@ class LogFold:
             )
         return former
 
+    def _finish(self, stream: StreamFold) -> None:
+        stream.finish()
+        # A run that is refused later must not have taken anything from another.
+        if not stream.executed and not stream.claimed:
+            self._unclaimed.append(stream.id)
+
     def _count(self, stream: StreamFold) -> None:
         self._touched.add(stream.id)
         self.counts.projections += 1
@@ -205,7 +214,14 @@ class LogFold:
     def _alone(self) -> bool:
         """Whether this fold covers all that its run stands for, so that the run's cursor may move."""
         only, keys = self._request.only, self._request.keys
-        return only is None or (keys is not None and only == frozenset(keys))
+        one_stream = self._fold.envelope.mapping.key is None
+        return only is None or one_stream or (keys is not None and only == frozenset(keys))
+
+    def _void_cursor(self) -> None:
+        """The input begins with other bytes now. In the store, too: steps recorded from here on do not
+        follow the cursor's prefix, which may come back."""
+        self._cursor = self._fold.run.cursor = None
+        self._store.save_run(self._fold.run)
 
     def _move_cursor(self, stream: StreamFold, cursor: Cursor) -> None:
         self._fold.commits.flush()
@@ -216,18 +232,34 @@ class LogFold:
 
     def _complete(self, cursor: Cursor) -> None:
         self._fold.commits.flush()
-        self._fold.run.cursor, self._fold.run.complete = cursor.to_dict(), True
-        self._store.save_run(self._fold.run)
+        with self._store.transaction():
+            for id in self._unclaimed:
+                head = self._store.head(id)
+                assert head is not None
+                self._fold.claim(head, (0, 0))
+            self._fold.run.cursor, self._fold.run.complete = cursor.to_dict(), True
+            self._store.save_run(self._fold.run)
 
     def _refuse_vanished(self, index: Index, asked: frozenset[str] | None) -> None:
-        """A stream that was folded must still be in the log."""
-        assert self._fold.run.no is not None
-        for head in self._store.heads(run=self._fold.run.no):
+        """A stream that was folded, by this run or by another of the same log, must still be in it."""
+        same: dict[int, bool] = {}
+        for head in self._store.heads(name=self._request.name):
             if index.count(head.key) or (asked is not None and head.key not in asked):
+                continue
+            if head.run not in same:
+                same[head.run] = self._reads_the_same(self._store.run(head.run))
+            if not same[head.run]:
                 continue
             journal = Journal(self._store, head)
             if journal.steps:
                 raise past_the_end(head.id, 0, journal.read(0).input)
+
+    def _reads_the_same(self, other: Run | None) -> bool:
+        """Whether `other` files the same input by the same keys."""
+        now = self._fold.run.options
+        return other is not None and all(
+            other.options.get(name) == now[name] for name in ("inputs", "mapping", "no_key")
+        )
 
     def _count_untouched(self) -> None:
         """Workflows before the cursor in which there was nothing to do."""
@@ -253,5 +285,5 @@ def _key_or_policy(key: str | None, no_key: str) -> str | None:
     if key is not None or no_key == "skip":
         return key
     if no_key == "error":
-        raise ValueError("the line has no key")
+        raise KeyMissing
     return no_key

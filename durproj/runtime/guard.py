@@ -21,7 +21,7 @@ def compare_inputs(
         return
     for step, (was, now) in enumerate(zip(recorded, present, strict=False), first):
         if was != now:
-            raise PastChanged(id, step, *_difference(was, now), way_on(id, step))
+            raise PastChanged(id, step, *difference(was, now), way_on(id, step))
 
 
 def past_the_end(id: str, step: int, recorded: bytes) -> PastChanged:
@@ -53,8 +53,8 @@ def show(blob: bytes, limit: int = 100) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _difference(was: bytes, now: bytes) -> tuple[str, str]:
-    """Both sides in short; where both are JSON objects of one shape, the first path that differs."""
+def difference(was: bytes, now: bytes) -> tuple[str, str]:
+    """Both sides of a changed input, in short; where both are JSON objects of one shape, the first path that differs."""
     try:
         path, old, new = _first_path(codec.decode(was), codec.decode(now), "")
     except codec.DecodeError:

@@ -11,12 +11,12 @@ from typing import Any, Literal
 from durproj import codec
 from durproj.errors import NotFound, UsageError
 from durproj.events.formats import Mapping
-from durproj.events.reader import MAX_LINE
+from durproj.events.reader import MAX_LINE, expand
 from durproj.ids import split_id
 from durproj.projections.reducer import MISSING, Reducer, from_function, load
 from durproj.runtime.fold import LogFold
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
-from durproj.runtime.request import SAMPLE, Request, stored_path
+from durproj.runtime.request import SAMPLE, Request, identity, opened_path, stored_path
 from durproj.runtime.retry import DEFAULT, Exponential
 from durproj.runtime.setup import Setup
 from durproj.stores.base import Durability, Run
@@ -29,12 +29,12 @@ def fold(
     events: str | Path | Sequence[str | Path] | None = None,
     *,
     keys: Iterable[str] | None = None,
-    reducer: str | Any = "account",
+    reducer: str | Any | None = None,
     initial: Any = MISSING,
     name: str = "projection",
     store: str | Path = DEFAULT_STORE,
     mapping: Mapping | None = None,
-    no_key: str = "error",
+    no_key: str | None = None,
     durability: Durability = "step",
     retry: Exponential = DEFAULT,
     max_line: int = MAX_LINE,
@@ -53,10 +53,13 @@ def fold(
     sample. keys: these streams only (None: all). reducer: a built-in's name, `file.py:function`,
     `module:function`, or a function `(state, event) -> state`. initial: the initial state, instead of
     the reducer's own. mapping: where a line keeps its key, type, id, time and data; what it leaves out
-    is found. no_key: for lines without a key, `error`, `skip` or a key. max_line: in bytes. crash: die
-    at this step, once. fail: (step, times): let its attempts fail. accept_reducer: let the reducer have
-    changed. restart: drop what was recorded and fold again. wait_s: how long to wait for another
-    runner.
+    is found. no_key: for lines without a key, `error`, `skip` or a key. Where reducer, mapping or
+    no_key are left out, the same fold goes on with those it was begun with; a new one takes `account`
+    and `error`.
+
+    max_line: in bytes. crash: die at this step, once. fail: (step, times): let its attempts fail.
+    accept_reducer: let the reducer have changed. restart: drop what was recorded and fold again.
+    wait_s: how long to wait for another runner.
 
     Returns what it came to. Raises PastChanged, StepFailed, BadEvent, NotFound, StoreError and its
     kin, UsageError, Interrupted; whatever was finished by then is committed.
@@ -64,15 +67,26 @@ def fold(
     path = Path(store)
     base = path.resolve().parent
     text = None if initial is MISSING else codec.encode(initial).decode()
+    selected = list(dict.fromkeys(keys)) if keys is not None else None
+    # What was named wrongly is refused before a store is made.
+    inputs = _given(events, base)
+    named = None if reducer is None else _reducer(reducer, text, base)
     with _writer(path, durability, wait_s) as opened:
+        if inputs is None:
+            inputs, selected = _last_read(opened, name, selected)
+        begun = opened.find_run(name, identity(inputs, selected))
+        options: dict[str, Any] = {"reducer": "account", "initial": None, "no_key": "error"}
+        options |= begun.options if begun else {}
+        if named is None and text is None:
+            text = options["initial"]
         request = Request(
-            inputs=_inputs(events, base, opened),
-            reducer=_reducer(reducer, text, base),
-            keys=list(dict.fromkeys(keys)) if keys is not None else None,
+            inputs=inputs,
+            reducer=named or load(options["reducer"], text, base),
+            keys=selected,
             initial=text,
             name=name,
             mapping=mapping or Mapping(),
-            no_key=no_key,
+            no_key=options["no_key"] if no_key is None else no_key,
             durability=durability,
             retry=retry,
             max_line=max_line,
@@ -117,7 +131,7 @@ def resume(
             if run.options["kind"] != "fold":
                 _note_program(opened, run, observer)
                 continue
-            if run.options["inputs"] == ["-"]:
+            if "-" in run.options["inputs"]:
                 again = f"give it the same input again: … | durproj run - --name {run.name}"
                 raise UsageError(f"{run.name}: its input was standard input, which is gone", again)
             request = Request.from_run(run, base, only)
@@ -160,16 +174,29 @@ def _run(
     return counts
 
 
-def _inputs(
-    events: str | Path | Sequence[str | Path] | None, base: Path, store: SqliteStore
-) -> list[str]:
+def _given(events: str | Path | Sequence[str | Path] | None, base: Path) -> list[str] | None:
+    """The inputs that were named, as the store keeps them; None when none was."""
     if events is None:
-        folds = [run for run in store.runs() if run.options["kind"] == "fold"]
-        return list(folds[-1].options["inputs"]) if folds else [SAMPLE]
+        return None
     paths = [events] if isinstance(events, str | Path) else events
     if not paths:
         raise UsageError("no input was named", "give a path, a glob or - for standard input")
-    return [stored_path(str(path), base) for path in paths]
+    stored = [stored_path(str(path), base) for path in paths]
+    expand([opened_path(path, base) for path in stored])
+    return stored
+
+
+def _last_read(
+    store: SqliteStore, name: str, keys: list[str] | None
+) -> tuple[list[str], list[str] | None]:
+    """The inputs and keys of the fold that `store` was last used for, of this name if there is one;
+    the sample when it is new. Keys that are given win."""
+    folds = [run for run in store.runs() if run.options["kind"] == "fold"]
+    folds = [run for run in folds if run.name == name] or folds
+    if not folds:
+        return [SAMPLE], keys
+    last = folds[-1].options
+    return list(last["inputs"]), last["keys"] if keys is None else keys
 
 
 def _reducer(reducer: str | Any, initial: str | None, base: Path) -> Reducer:

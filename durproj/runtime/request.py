@@ -50,10 +50,8 @@ class Request:
     only: frozenset[str] | None = None
 
     def identity(self) -> str:
-        """Tells this fold from others of its name: what it reads, and which streams of it."""
-        return codec.encode(
-            {"inputs": self.inputs, "keys": sorted(self.keys) if self.keys else None}
-        ).decode()
+        """Tells this fold from others of its name."""
+        return identity(self.inputs, self.keys)
 
     def shown_input(self) -> str:
         """The inputs in one line."""
@@ -101,6 +99,11 @@ class Request:
         )
 
 
+def identity(inputs: list[str], keys: list[str] | None) -> str:
+    """What tells folds of one name apart: what they read, and which streams of it."""
+    return codec.encode({"inputs": inputs, "keys": sorted(keys) if keys else None}).decode()
+
+
 def stored_path(path: str, base: Path) -> str:
     """`path` (relative to the present folder) as the store keeps it: relative to the store's folder
     `base` when inside it, so that the folder can move; absolute otherwise."""
@@ -115,4 +118,8 @@ def opened_path(path: str, base: Path) -> str:
     """Where an input that the store keeps is to be found now."""
     if path == SAMPLE:
         return str(files("durproj.events").joinpath("sample.jsonl"))
-    return path if path == "-" else str(base / path)
+    if path == "-":
+        return path
+    found = str(base / path)
+    shorter = os.path.relpath(found)
+    return found if shorter.startswith("..") else shorter

@@ -52,8 +52,10 @@ class Exponential(_Policy):
     max_delay_s: float = 30.0
 
     def _wait_s(self, retry: int) -> float:
-        # A large exponent would overflow long after the cap is reached.
-        return float(min(self.delay_s * self.factor ** min(retry, 64), self.max_delay_s))
+        try:
+            return float(min(self.delay_s * self.factor**retry, self.max_delay_s))
+        except OverflowError:
+            return float(self.max_delay_s)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,10 +94,14 @@ class Setup:
         with store.transaction():
             if before and before.no is not None:
                 if request.restart:
-                    run.cursor = None
                     self._drop_all(before.no)
+                    # What is dropped stays dropped, whatever comes of this run.
+                    run.cursor = before.cursor = None
+                    before.complete = False
                 elif recorded := self._first_recorded(before.no):
                     guard(recorded, before.options, options, accept=request.accept_reducer)
+            if not self.source.restartable:
+                run.cursor = None
             run.options, run.complete = options, False
             store.save_run(run)
         return run

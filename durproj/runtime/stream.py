@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durproj import codec
-from durproj.errors import Interrupted, Retry, StepFailed, Unstorable
+from durproj.errors import Interrupted, Retry, StepFailed
 from durproj.events.event import Event
 from durproj.events.formats import Envelope
 from durproj.events.lines import parse
@@ -25,7 +25,8 @@ from durproj.runtime.driver import step_meta
 from durproj.runtime.guard import compare_inputs, past_the_end
 from durproj.runtime.observer import Observer, Stop
 from durproj.runtime.request import Request
-from durproj.stores.base import Run, Store
+from durproj.runtime.workflow import refuse_none
+from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 
 
@@ -49,19 +50,31 @@ class Fold:
     def __post_init__(self) -> None:
         self.meta = step_meta("apply_event", self.request.reducer.fingerprint)
 
+    def owns(self, head: Head, prefix: tuple[int, int]) -> bool:
+        """Whether `head` says already what `claim` would write down."""
+        return (head.run, head.prefix_bytes, head.prefix_steps) == (self.run.no, *prefix)
+
+    def claim(self, head: Head, prefix: tuple[int, int]) -> None:
+        """Write down that the workflow is this run's, and `prefix`: how many of its steps come from
+        how many bytes of the input. The cursor of the run that it leaves counted on it, and is void."""
+        if head.no is None or self.owns(head, prefix):
+            return
+        assert self.run.no is not None
+        with self.store.transaction():
+            former = self.store.run(head.run) if head.run != self.run.no else None
+            if former and former.cursor:
+                former.cursor = None
+                self.store.save_run(former)
+            head.run, head.prefix_bytes, head.prefix_steps = self.run.no, *prefix
+            self.store.save_head(head)
+
 
 class StreamFold:
     """Folds the stream `key` into `journal`, of whose steps the first `proven` need no comparing:
-    they come from the first `prefix_bytes` bytes of the input. `former`: the run whose workflow it was."""
+    they come from the first `prefix_bytes` bytes of the input."""
 
     def __init__(
-        self,
-        fold: Fold,
-        key: str,
-        journal: Journal,
-        proven: int,
-        prefix_bytes: int,
-        former: Run | None,
+        self, fold: Fold, key: str, journal: Journal, proven: int, prefix_bytes: int
     ) -> None:
         self._fold = fold
         self._key = key
@@ -71,13 +84,17 @@ class StreamFold:
         self._known = journal.steps
         self._recorded = self._inputs(proven)
         self._fresh = True
-        self._prefix = (prefix_bytes, proven if prefix_bytes else 0)
-        self._former = former
+        self.prefix = (prefix_bytes, proven if prefix_bytes else 0)
         self.position = proven
         self.executed = 0
         self.failed = 0
         if fold.observer.wants_steps:
             self._show_cached(0, proven)
+
+    @property
+    def claimed(self) -> bool:
+        """Whether the store has it as this run's; a stream of which nothing was executed may not be."""
+        return self._fold.owns(self._journal.head, self.prefix)
 
     @property
     def cached(self) -> int:
@@ -87,29 +104,27 @@ class StreamFold:
     def feed(self, lines: Sequence[bytes], events: Sequence[Event]) -> None:
         """The next events of the stream, with the lines they stand on. Compares those the journal
         holds, applies the rest. Raises PastChanged, StepFailed, Interrupted."""
-        held = min(self._known - self.position, len(lines))
-        if held > 0:
+        self._fold.stop.check()
+        held = max(0, min(self._known - self.position, len(lines)))
+        if held:
             recorded = [next(self._recorded) for _ in range(held)]
             compare_inputs(self.id, self.position, recorded, list(lines[:held]))
             if self._fold.observer.wants_steps:
                 self._show_cached(self.position, self.position + held)
             self.position += held
+            self._fold.observer.progress(held)
         try:
             if held < len(lines):
-                self._apply(lines[max(held, 0) :], events[max(held, 0) :])
+                self._apply(lines[held:], events[held:])
         except StepFailed as failed:
             self._reject(failed)
             raise
-        finally:
-            self._fold.observer.progress(len(lines))
 
     def finish(self) -> None:
         """The stream has no more events. Raises PastChanged when the journal has more steps."""
         if self.position < self._known:
             raise past_the_end(self.id, self.position, next(self._recorded))
         head = self._journal.head
-        if not self.executed:
-            self._claim()
         if head.no is None or head.status != "resolved" or self.executed:
             self._fold.commits.resolve(self._journal, self.report)
         else:
@@ -131,6 +146,7 @@ class StreamFold:
         commits, shared, stop = fold.commits, fold.commits.shared, fold.stop
         observer = fold.observer if fold.observer.wants_steps else None
         planned = self._planned()
+        progress, shown = fold.observer.progress, self.position
         n = first = self.position
         blob = self._blob
         state = codec.decode(blob)
@@ -152,27 +168,32 @@ class StreamFold:
                         before = blob
                         blob, state = settle(reduce(state, event))
                         if blob == b"null":
-                            _refuse_none(before)
+                            refuse_none(before)
                     except FAILURES as error:
                         self._hand_over(first, flat)
                         first, flat = n, []
                         blob, state = self._execute(n, line, before, error)
                 n += 1
                 flat += (meta, line, blob)
+                late = time.monotonic() >= due
                 if not shared:
                     commits.add(self._journal, first, flat)
                     first, flat = n, []
-                elif n - first >= BATCH_STEPS or time.monotonic() >= due:
+                elif late or n - first >= BATCH_STEPS:
                     self._hand_over(first, flat)
                     commits.flush()
                     first, flat = n, []
+                if late:
                     due = time.monotonic() + BATCH_SECONDS
+                    progress(n - shown)
+                    shown = n
                 self._blob = blob
                 if observer:
                     observer.step(self.id, n - 1, event, "executed", self._attempts(n - 1), state)
         finally:
             # Whatever stopped the loop: what was finished before it is kept.
             self._hand_over(first, flat)
+            progress(n - shown)
             self.executed += n - self.position
             self.position = n
 
@@ -183,23 +204,9 @@ class StreamFold:
     def _begin(self) -> None:
         """Before the first new step: wait out a back-off that a crash cut short."""
         self._fresh = False
-        self._claim()
+        self._fold.claim(self._journal.head, self.prefix)
         if self._journal.head.no is not None:
             self._tries(self.position).resume()
-
-    def _claim(self) -> None:
-        """Write down whose workflow it is and how many of its steps the proven prefix holds; the
-        cursor of the run that it leaves counted on it, and is void."""
-        head, store = self._journal.head, self._fold.store
-        claim = (self._fold.run.no or 0, *self._prefix)
-        if head.no is None or (head.run, head.prefix_bytes, head.prefix_steps) == claim:
-            return
-        head.run, head.prefix_bytes, head.prefix_steps = claim
-        with store.transaction():
-            if self._former:
-                self._former.cursor = None
-                store.save_run(self._former)
-            store.save_head(head)
 
     def _execute(
         self, n: int, line: bytes, before: bytes, error: BaseException | None = None
@@ -215,7 +222,7 @@ class StreamFold:
                 reduce(codec.decode(before), make(parse(line, exact=True), line, self._key))
             )
             if blob == b"null":
-                _refuse_none(before)
+                refuse_none(before)
             return blob, state
 
         event = make(parse(line, exact=True), line, self._key)
@@ -282,13 +289,6 @@ class StreamFold:
                 )
             if start + len(flat) // 3 >= stop:
                 return
-
-
-def _refuse_none(before: bytes) -> None:
-    if before != b"null":
-        raise Unstorable(
-            "the reducer returned None; it must return the next state (a missing return?)"
-        )
 
 
 def _die(how: str) -> None:

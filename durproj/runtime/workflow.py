@@ -12,9 +12,12 @@ random number or the outside world belongs into a step.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from durproj import codec
+from durproj.errors import Unstorable
 from durproj.events.event import Event
 from durproj.ids import split_id
 from durproj.projections.reducer import Reducer
@@ -80,7 +83,19 @@ class ApplyEvent:
 
     def __call__(self, i: int, event: Event, projection: Any) -> Any:  # noqa: ARG002  i names the step
         """The projection after `event`, which is event `i` of its stream."""
-        return self._reduce(projection, event)
+        # Copies, so that an attempt that changes them and then fails leaves nothing to the next one.
+        after = self._reduce(deepcopy(projection), deepcopy(event))
+        if after is None:
+            refuse_none(codec.encode(projection))
+        return after
+
+
+def refuse_none(before: bytes) -> None:
+    """Raise Unstorable, a reducer having returned None, unless that is what it was given."""
+    if before != b"null":
+        raise Unstorable(
+            "the reducer returned None; it must return the next state (a missing return?)"
+        )
 
 
 def process_events(

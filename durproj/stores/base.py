@@ -6,12 +6,14 @@ or reducers. `journal.Journal` is what appends and reads checkpoints, over any s
 
 Contract, tested by one suite over every store:
 
-- What was written in `transaction()` is there wholly after it, or, when it raises, not at all. A
-  verb outside a transaction is a transaction of its own.
+- What was written in `transaction()` is there wholly after it, or, when it or one nested in it
+  raises, not at all. A verb outside a transaction is a transaction of its own.
 - After a verb or transaction returns, its effect survives a killed process.
 - `add_row` and `add_segment` refuse, with StoreError, a step or segment that exists.
-- Readers see only committed, whole checkpoints.
-- A damaged head, run, row or segment raises StoreDamaged; its content is never returned.
+- Readers see only committed, whole checkpoints, and within `snapshot()` those of one instant.
+- A damaged head, run, attempt, row or segment raises StoreDamaged (rows and segments: once `Journal`
+  reads them); its content is never returned. What was cut off the end of a journal that is not
+  finished cannot be told from steps never made, and is made again.
 """
 
 from __future__ import annotations
@@ -88,6 +90,9 @@ class Store(Protocol):
 
     def transaction(self) -> AbstractContextManager[None]:
         """All of it or nothing. May be nested; the outermost one counts."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """What is read inside is as of one instant. Not for long: it may hold a writer up."""
 
     def close(self) -> None:
         """Let go of the store. Nothing is lost if this is never called."""

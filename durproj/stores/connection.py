@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,9 +25,17 @@ _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA}
 
 
-def translate(error: sqlite3.Error, location: str) -> StoreError:
+# The module decodes SQLite's messages, and damaged ones may quote anything.
+FAULTS = (sqlite3.Error, UnicodeDecodeError)
+
+
+def translate(error: sqlite3.Error | UnicodeDecodeError, location: str) -> StoreError:
     """The durproj error for an error of SQLite, by its result code."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None and isinstance(error, sqlite3.OperationalError | UnicodeDecodeError):
+        # Text that is not UTF-8, which no store ever held.
+        return StoreDamaged(f"{location}: {error}", "restore the store from a backup")
+    code = sqlite3.SQLITE_ERROR if code is None else code & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusy(f"{location}: {error}", "another process uses the store; try again")
     if code in _DENIED:
@@ -47,11 +57,8 @@ def translate(error: sqlite3.Error, location: str) -> StoreError:
 
 def connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:
     """A connection that may write, its schema made or brought up to date. The caller holds the lock."""
-    if path.exists():
-        _check_file(path)
-    elif not path.parent.is_dir():
-        raise NotFound(f"{path.parent}: no such folder", "make it first, or give another --store")
-    conn = _connect(f"file:{quote(str(path))}")
+    _check_file(path)
+    conn = _connect(path)
     try:
         _check_identity(conn, path)
         remote = is_remote(path)
@@ -75,24 +82,28 @@ def connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A connection that only reads, and that a running writer never notices. Raises NotFound when
     there is no store at `path`."""
-    if not path.exists():
+    if not _check_file(path):
         raise NotFound(
             f"{path}: no such store",
             "durproj run makes it; name another with --store or DURPROJ_STORE",
         )
-    _check_file(path)
-    conn = _connect(f"file:{quote(str(path))}?mode=ro")
+    conn = _connect(path, "?mode=ro")
     try:
         conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.Error as error:
+    except FAULTS as error:
         conn.close()
         if not isinstance(error, sqlite3.OperationalError):
             raise translate(error, str(path)) from None
         conn = _connect_read_only_place(path, error)
     try:
-        _check_identity(conn, path)
-        if conn.execute("PRAGMA user_version").fetchone()[0] == 0:
+        version = _check_identity(conn, path)
+        if version == 0:
             raise NotFound(f"{path}: the store is empty", "durproj run fills it")
+        if version < SCHEMA_VERSION:
+            raise UsageError(
+                f"{path}: written by an earlier durproj (schema {version}, now {SCHEMA_VERSION})",
+                "durproj run or resume brings it up to date",
+            )
         _check_schema(conn, path)
         conn.execute("PRAGMA query_only = 1")
     except BaseException:
@@ -103,22 +114,20 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 def finish_writer(conn: sqlite3.Connection) -> None:
     """Close a writer's connection; the store is one file again unless somebody is reading it."""
-    try:
-        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    # A reader may be at work, or the disk full: the store then stays in WAL, whole as it is.
+    with suppress(sqlite3.Error):
         conn.execute("PRAGMA busy_timeout = 0")
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         conn.execute("PRAGMA journal_mode = DELETE")
-    except sqlite3.OperationalError:
-        pass  # a reader is at work: the store stays in WAL, which every reader can open
-    finally:
-        conn.close()
+    conn.close()
 
 
-def is_remote(path: Path) -> bool:
+def is_remote(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> bool:
     """Whether `path` lies on a network or host-shared filesystem, as Linux's mount table tells."""
     folder = str(path.resolve().parent)
     best, kind = "", ""
     try:
-        mounts = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+        mounts = mountinfo.read_text(errors="replace").splitlines()
     except OSError:
         return False
     for mount in mounts:
@@ -130,65 +139,84 @@ def is_remote(path: Path) -> bool:
     return kind.startswith(_REMOTE) and kind != "fuse.lxcfs"
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def _connect(path: Path, query: str = "") -> sqlite3.Connection:
     try:
         # isolation_level None: transactions begin and end where the code says so.
         conn = sqlite3.connect(
-            uri, uri=True, isolation_level=None, timeout=30.0, cached_statements=64
+            f"file://{quote(os.fsencode(path.absolute()))}{query}",
+            uri=True,
+            isolation_level=None,
+            timeout=30.0,
+            cached_statements=64,
         )
     except sqlite3.Error as error:
-        raise translate(error, uri.removeprefix("file:").partition("?")[0]) from None
+        raise translate(error, str(path)) from None
     for pragma in ("trusted_schema = 0", "cell_size_check = 1", "mmap_size = 0"):
         conn.execute(f"PRAGMA {pragma}")
     return conn
 
 
 def _connect_read_only_place(path: Path, error: sqlite3.OperationalError) -> sqlite3.Connection:
-    """Read a store whose folder cannot be written to. `immutable` would ignore a live WAL, so a store
-    that has one is copied, both files, to a temporary folder and read there."""
-    wal = Path(f"{path}-wal")
-    if not os.access(path, os.R_OK):
+    """Read a store that nobody may write to. `immutable` would ignore a live journal, so a store that
+    has one is copied, both files, and read there."""
+    real = path.resolve()
+    if not os.access(real, os.R_OK):
         raise StoreDenied(f"{path}: permission denied") from None
-    if os.access(path.parent, os.W_OK):
+    hot = error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK
+    if os.access(real.parent, os.W_OK) and not hot:
         raise translate(error, str(path)) from None
-    if not wal.exists() or wal.stat().st_size == 0:
-        conn = _connect(f"file:{quote(str(path))}?mode=ro&immutable=1")
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / "store.db"
-            shutil.copyfile(path, copy)
-            shutil.copyfile(wal, f"{copy}-wal")
-            conn = _connect(f"file:{quote(str(copy))}")
-            conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            memory = sqlite3.connect(":memory:", isolation_level=None)
-            conn.backup(memory)
-            conn.close()
-            conn = memory
+    live = [end for end in ("-wal", "-journal") if _size(f"{real}{end}")]
     try:
-        conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.Error as second:
-        conn.close()
+        if not live:
+            conn = _connect(path, "?mode=ro&immutable=1")
+            conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            return conn
+        with tempfile.TemporaryDirectory() as folder:
+            for end in ("", *live):
+                shutil.copyfile(f"{real}{end}", f"{folder}/copy{end}")
+            copy = _connect(Path(folder, "copy"))
+            memory = sqlite3.connect(":memory:", isolation_level=None)
+            copy.backup(memory)
+            copy.close()
+            return memory
+    except FAULTS as second:
         raise translate(second, str(path)) from None
-    return conn
+    except OSError as second:
+        raise StoreError(f"{path}: cannot be copied to be read: {second.strerror}") from None
 
 
-def _check_file(path: Path) -> None:
-    if not path.is_file():
+def _size(name: str) -> int:
+    return os.path.getsize(name) if os.path.exists(name) else 0
+
+
+def _check_file(path: Path) -> bool:
+    """Whether there is a file at `path`; refused if it is none that can be a store."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError as error:
+        raise StoreDenied(f"{path}: {error.strerror}") from None
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
         raise UsageError(f"{path}: not a file, so not a store")
-    if path.stat().st_nlink > 1:
+    if found.st_nlink > 1:
         raise UsageError(
-            f"{path}: the store has {path.stat().st_nlink} names (hard links)",
+            f"{path}: the store has {found.st_nlink} names (hard links)",
             "SQLite would lose its journal under the other name; keep one and copy instead",
         )
+    return True
 
 
-def _check_identity(conn: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that is no store of ours, or one of a later durproj, before reading on."""
+def _check_identity(conn: sqlite3.Connection, path: Path) -> int:
+    """The version of the store's schema. Refuses a file that is no store of ours, or one of a later
+    durproj, before reading on."""
     try:
         application = conn.execute("PRAGMA application_id").fetchone()[0]
         version = conn.execute("PRAGMA user_version").fetchone()[0]
         tables = conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise translate(error, str(path)) from None
     if application != APPLICATION_ID and (tables or application):
         raise UsageError(
@@ -199,6 +227,9 @@ def _check_identity(conn: sqlite3.Connection, path: Path) -> None:
             f"{path}: written by a later durproj (schema {version}; this one knows {SCHEMA_VERSION})",
             "upgrade durproj",
         )
+    if version < (1 if application or tables else 0):
+        raise StoreDamaged(f"{path}: schema version {version}", "restore the store from a backup")
+    return int(version)
 
 
 def _check_schema(conn: sqlite3.Connection, path: Path) -> None:
@@ -214,7 +245,7 @@ def _check_schema(conn: sqlite3.Connection, path: Path) -> None:
             )
             if name in names or (kind == "trigger" and table in names)
         }
-    except sqlite3.Error as error:
+    except FAULTS as error:
         raise translate(error, str(path)) from None
     if found != expected:
         odd = sorted({name for (_, name), _ in set(found.items()) ^ set(expected.items())})

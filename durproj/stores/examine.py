@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from durproj.errors import DurprojError, StoreDamaged
-from durproj.stores.connection import connect_reader, is_remote, translate
+from durproj.stores.connection import FAULTS, connect_reader, is_remote, translate
 from durproj.stores.journal import Journal
 from durproj.stores.lock import Lock
 from durproj.stores.sqlite import SqliteStore
@@ -73,7 +73,7 @@ def examine(path: Path) -> Examination:
             store.close()
     except DurprojError as error:
         found.error = error
-    except sqlite3.Error as error:
+    except FAULTS as error:
         found.error = translate(error, str(path))
     return found
 
@@ -111,8 +111,8 @@ def _check_workflows(store: SqliteStore, found: Examination) -> None:
     statuses: Counter[str] = Counter()
     for head in store.heads():
         statuses[head.status] += 1
-        if head.status != "resolved":
-            Journal(store, head).last_output()
+        if head.status != "resolved" and (journal := Journal.open(store, head.id)):
+            journal.last_output()
     found.workflows = dict(sorted(statuses.items()))
     found.unfinished = sum(not run.complete for run in store.runs())
 

@@ -8,20 +8,21 @@ together are packed at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from durproj.errors import NotFound, StoreError
+from durproj.errors import NotFound, StoreDamaged, StoreError
 from durproj.stores.base import Head, Status, Store
 from durproj.stores.packing import (
     BLOCK_BYTES,
     BLOCK_STEPS,
     HASH_BYTES,
+    ORIGIN,
     Record,
     Segment,
     absorb,
     damaged,
-    origin,
     pack,
     seeded,
     unpack,
@@ -39,10 +40,10 @@ class _Block:
 
     __slots__ = ("flat", "hasher", "seed", "size", "start", "stored")
 
-    def __init__(self, start: int, seed: bytes) -> None:
+    def __init__(self, id: str, start: int, seed: bytes) -> None:
         self.start = start
         self.seed = seed
-        self.hasher: _Hash = seeded(seed)
+        self.hasher: _Hash = seeded(id, start, seed)
         self.flat: list[bytes] = []
         self.size = 0
         self.stored = 0
@@ -94,9 +95,16 @@ class Journal:
 
     @classmethod
     def open(cls, store: Store, id: str) -> Journal | None:
-        """The journal of workflow `id`; None when the store has none."""
-        head = store.head(id)
-        return cls(store, head) if head else None
+        """The journal of workflow `id`, as it is now; None when the store has none."""
+        with store.snapshot():
+            head = store.head(id)
+            if head is None:
+                return None
+            journal = cls(store, head)
+            # What a writer may yet move is read along with the head. Damage is told to who reads it.
+            with suppress(StoreDamaged):
+                journal._open_block()
+            return journal
 
     # -- appending
 
@@ -112,7 +120,12 @@ class Journal:
             )
         block = self._open_block()
         head = self.head
-        if len(flat) == 3 and head.no is not None and head.status == status and block.fits(flat):
+        if (
+            len(flat) == 3
+            and head.no is not None
+            and head.status == status == "pending"
+            and block.fits(flat)
+        ):
             hash = block.take(flat)
             self.store.add_row(head.no, self.steps, Record(*flat), hash)
             block.stored += 1
@@ -165,7 +178,7 @@ class Journal:
                     rows = []
                     drop = block.start
                     segments.append(block.segment(hash))
-                block = self._block = _Block(block.start + block.stored, hash)
+                block = self._block = _Block(self.head.id, block.start + block.stored, hash)
             at = stop
         self.steps += len(flat) // 3
         head = self.head
@@ -205,7 +218,7 @@ class Journal:
         head = self.head
         end = self._open_block().start if self.steps else 0
         step = min(first, end)
-        seed: bytes | None = origin(head.id) if step == 0 else None
+        seed: bytes | None = ORIGIN if step == 0 else None
         while step < end:
             assert head.no is not None
             segment = self.store.segment(head.no, step)
@@ -230,31 +243,32 @@ class Journal:
         return self.read(self.steps - 1).output if self.steps else None
 
     def rewind(self, steps: int) -> None:
-        """Keep the first `steps` steps and drop what came after, failed attempts and fired crash
-        points of dropped steps included. The head is then pending."""
+        """Keep the first `steps` steps and drop what came after, damaged or not, failed attempts and
+        fired crash points of dropped steps included. The head is then pending."""
         head = self.head
         if not 0 <= steps <= self.steps:
             raise NotFound(f"{head.id}: it has {self.steps} steps, so it cannot go back to {steps}")
         if head.no is None:
             return
-        start, kept, seed = 0, list[bytes](), origin(head.id)
+        start, kept, seed = 0, list[bytes](), ORIGIN
         if steps:
-            start, flat = next(self.blocks(steps - 1))
-            kept = flat[: 3 * (steps - start)]
             segment = self.store.segment(head.no, steps - 1)
-            inside = segment is not None and segment.full and segment.start == start
-            seed = segment.seed if segment and inside else self._open_block().seed
+            if segment and segment.full and steps <= segment.start + segment.steps:
+                start, flat, seed = segment.start, unpack(head.id, segment), segment.seed
+            else:
+                block = self._load_block(steps)
+                start, flat, seed = block.start, block.flat, block.seed
+            kept = flat[: 3 * (steps - start)]
         with self.store.transaction():
             self.store.drop_steps(head.no, start)
             self.store.drop_attempts(head.no, steps)
-            self._block = _Block(start, seed)
+            self._block = _Block(head.id, start, seed)
             self.steps = start
             head.status, head.error = "pending", None
             head.steps, head.hash, head.state = start, seed, None
             if kept:
                 self._append_all(kept)
             else:
-                head.state = self.read(start - 1).output if start else None
                 self.store.save_head(head)
 
     def _open_block(self) -> _Block:
@@ -262,22 +276,25 @@ class Journal:
             self._block = self._load_block()
         return self._block
 
-    def _load_block(self) -> _Block:
+    def _load_block(self, steps: int | None = None) -> _Block:
+        """The open block. `steps`: whatever comes after so many steps does not matter."""
         head = self.head
         if head.no is None:
-            return _Block(0, origin(head.id))
+            return _Block(head.id, 0, ORIGIN)
         segment = self.store.segment(head.no)
         if segment is None:
-            block = _Block(0, origin(head.id))
+            block = _Block(head.id, 0, ORIGIN)
         elif segment.full:
-            block = _Block(segment.start + segment.steps, segment.hash)
+            block = _Block(head.id, segment.start + segment.steps, segment.hash)
         else:
-            block = _Block(segment.start, segment.seed)
+            block = _Block(head.id, segment.start, segment.seed)
             block.take(unpack(head.id, segment))
         hash = block.hasher.digest()[:HASH_BYTES] if block.flat else block.seed
         step = block.start + len(block.flat) // 3
         self._check_head(step, hash)
         for row in self.store.rows(head.no, step):
+            if step == steps:
+                return block
             if row.step != step:
                 raise damaged(f"{head.id}#{step}", "the step is missing")
             hash = block.take(row.record)
@@ -285,7 +302,8 @@ class Journal:
                 raise damaged(f"{head.id}#{step}", "the hash does not match")
             step += 1
             self._check_head(step, hash)
-        if step != self.steps or step < head.steps:
+        short = step < steps if steps is not None else step != self.steps or step < head.steps
+        if short:
             raise damaged(f"{head.id}#{step}", "steps are missing")
         block.stored = len(block.flat) // 3
         return block

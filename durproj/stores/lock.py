@@ -12,10 +12,11 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from durproj.errors import StoreBusy, StoreDenied, StoreError
+from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError
 
 
 class Lock:
@@ -70,6 +71,10 @@ class Lock:
     def _try(self) -> bool:
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except FileNotFoundError:
+            raise NotFound(
+                f"{self.path.parent}: no such folder", "make it first, or give another --store"
+            ) from None
         except PermissionError as error:
             raise StoreDenied(
                 f"{self.path}: {error.strerror}", "the store's folder must be writable"
@@ -78,9 +83,12 @@ class Lock:
             raise StoreError(f"{self.path}: {error.strerror}") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(fd)
             return False
+        except OSError as error:
+            os.close(fd)
+            raise StoreError(f"{self.path}: cannot be locked: {error.strerror}") from None
         # The holder before us may have removed the file between our open and our lock.
         try:
             current = os.stat(self.path, follow_symlinks=False).st_ino == os.fstat(fd).st_ino
@@ -91,7 +99,8 @@ class Lock:
             return False
         since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         who = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(who).encode(), 0)
         self._fd = fd
+        with suppress(OSError):  # on a full disk the lock has no name, but it is held
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, json.dumps(who).encode(), 0)
         return True

@@ -5,11 +5,12 @@ output (what it returned). A journal's records fall into blocks: a block is full
 records or when it reaches BLOCK_BYTES, so where blocks begin depends on the records alone, never on
 commits or crashes. The hash of a step is
 
-    SHA-256(seed ‖ records of its block up to and including it, each ending its three lines with \\n)
+    SHA-256(seed ‖ `<first step of its block> <workflow's id>` ‖ the block's records up to and
+            including it), each part but the seed ending in \\n, as do a record's three lines
 
-where the seed is the hash of the last step of the block before (for the first block: of the
-workflow's id), cut to 16 bytes as it is stored. It is therefore the same however the steps were
-committed, packed, interrupted and resumed.
+where the seed is the hash of the last step of the block before, cut to 16 bytes as it is stored (16
+zero bytes for the first block). It is therefore the same however the steps were committed, packed,
+interrupted and resumed, and no block passes for another, nor for one of another workflow.
 
 A segment holds a block, or the beginning of one, column by column (all metas, all inputs, all
 outputs, joined by \\n), which compresses better and faster than record by record.
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 BLOCK_STEPS = 256
 BLOCK_BYTES = 4 * 1024 * 1024
 HASH_BYTES = 16
+ORIGIN = bytes(HASH_BYTES)
+"""The seed of a workflow's first block."""
 LEVEL = 1
 """Level 3 costs 15 % more time on the account stream and saves nothing there."""
 
@@ -52,14 +55,9 @@ class Segment(NamedTuple):
     packed: bytes
 
 
-def origin(id: str) -> bytes:
-    """The seed of a workflow's first block."""
-    return hashlib.sha256(b"durproj journal 1\n" + id.encode()).digest()[:HASH_BYTES]
-
-
-def seeded(seed: bytes) -> _Hash:
-    """A hash object at the beginning of a block."""
-    return hashlib.sha256(seed)
+def seeded(id: str, start: int, seed: bytes) -> _Hash:
+    """A hash object at the beginning of the block that starts at step `start` of workflow `id`."""
+    return hashlib.sha256(b"%b%d %b\n" % (seed, start, id.encode()))
 
 
 def absorb(hasher: _Hash, flat: Sequence[bytes]) -> None:
@@ -70,13 +68,9 @@ def absorb(hasher: _Hash, flat: Sequence[bytes]) -> None:
 
 
 def seal(*parts: bytes | str | int | None) -> bytes:
-    """A hash over the columns of one row, so that a flipped bit in any of them is found."""
-    hasher = hashlib.sha256()
-    for part in parts:
-        blob = part if isinstance(part, bytes) else repr(part).encode()
-        hasher.update(b"%d:" % len(blob))
-        hasher.update(blob)
-    return hasher.digest()[:HASH_BYTES]
+    """A hash over the columns of one row and their types: a flipped bit may change either."""
+    # The text of a tuple of these tells types and borders apart, and ascii() is the same everywhere.
+    return hashlib.sha256(ascii(parts).encode()).digest()[:HASH_BYTES]
 
 
 def pack(flat: Sequence[bytes]) -> bytes:
@@ -102,11 +96,18 @@ def unpack(id: str, segment: Segment) -> list[bytes]:
     flat = [b""] * len(parts)
     for column in range(3):
         flat[column::3] = parts[column * segment.steps : (column + 1) * segment.steps]
-    hasher = seeded(segment.seed)
+    hasher = seeded(id, segment.start, segment.seed)
     absorb(hasher, flat)
     if hasher.digest()[:HASH_BYTES] != segment.hash:
         raise damaged(where, "the hash does not match")
+    if segment.full != is_full(flat):
+        raise damaged(where, "it is marked as what it is not")
     return flat
+
+
+def is_full(flat: Sequence[bytes]) -> bool:
+    """Whether these records, as a flat list, fill a block."""
+    return len(flat) >= 3 * BLOCK_STEPS or sum(map(len, flat)) >= BLOCK_BYTES
 
 
 def damaged(where: str, why: str) -> StoreDamaged:

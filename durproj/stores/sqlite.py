@@ -5,15 +5,23 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from durproj import codec
+from durproj.errors import StoreError
 from durproj.stores.base import Attempt, Durability, Head, Row, Run
-from durproj.stores.connection import connect_reader, connect_writer, finish_writer, translate
+from durproj.stores.connection import (
+    FAULTS,
+    connect_reader,
+    connect_writer,
+    finish_writer,
+    translate,
+)
 from durproj.stores.lock import Lock
 from durproj.stores.packing import Record, Segment, damaged, seal
+from durproj.stores.sealed import attempts_of, head_of, row_of, run_of, segment_of
 
 _HEAD = (
     "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, seal"
@@ -30,7 +38,8 @@ class SqliteStore:
         self.location = str(path)
         self._conn = conn
         self._lock = lock
-        self._depth = 0
+        self._open = False
+        self._doomed = False
 
     @classmethod
     def open_writer(
@@ -44,7 +53,7 @@ class SqliteStore:
         lock.acquire(wait_s)
         try:
             return cls(connect_writer(path, durability), path, lock)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             lock.release()
             raise translate(error, str(path)) from None
         except BaseException:
@@ -56,7 +65,7 @@ class SqliteStore:
         """Open `path` for reading only. Raises NotFound when there is no store."""
         try:
             return cls(connect_reader(path), path, None)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             raise translate(error, str(path)) from None
 
     def close(self) -> None:
@@ -71,37 +80,61 @@ class SqliteStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All of it or nothing. Transactions may be nested; the outermost one counts."""
-        if self._depth:
-            yield
+        if self._open:
+            try:
+                yield
+            except BaseException:
+                self._doomed = True
+                raise
             return
         self._write("BEGIN IMMEDIATE")
-        self._depth = 1
+        self._open, self._doomed = True, False
         try:
             yield
-            self._depth = 0
+            if self._doomed:
+                raise StoreError(f"{self.location}: a part of the transaction failed")
             self._write("COMMIT")
         except BaseException:
-            self._depth = 0
-            if self._conn.in_transaction:
-                self._conn.execute("ROLLBACK")
+            self._roll_back()
             raise
+        finally:
+            self._open = False
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        if self._lock:  # nobody else writes
+            yield
+            return
+        self._write("BEGIN")
+        try:
+            yield
+        finally:
+            self._roll_back()
 
     # -- workflows
 
     def head(self, id: str) -> Head | None:
         rows = self._read(f"SELECT {_HEAD} FROM workflow WHERE id = ?", (id,))
-        return _head(rows[0]) if rows else None
+        if not rows and not self._lock:
+            # Damage must not hide it from who looks for it: heads() verifies all of them.
+            return next((head for head in self.heads() if head.id == id), None)
+        head = head_of(rows[0]) if rows else None
+        if head and head.id != id:
+            raise damaged(f"workflow {id!r}", "the index leads to another")
+        return head
 
     def heads(self, name: str | None = None, run: int | None = None) -> Iterator[Head]:
         number = 0
-        while rows := self._read(
-            f"SELECT {_HEAD} FROM workflow WHERE no > ? AND (?2 IS NULL OR name = ?2)"
-            " AND (?3 IS NULL OR run = ?3) ORDER BY no LIMIT 500",
-            (number, name, run),
-        ):
-            yield from map(_head, rows)
-            number = rows[-1][0]
+        sql = f"SELECT {_HEAD} FROM workflow WHERE no > ? ORDER BY no LIMIT 500"
+        while rows := self._read(sql, (number,)):
+            for row in rows:
+                if row[0] <= number:
+                    raise damaged(self.location, "the workflows are out of order")
+                number = row[0]
+                # Chosen here, not in SQL: a damaged head must not be passed over.
+                head = head_of(row)
+                if name in (None, head.name) and run in (None, head.run):
+                    yield head
 
     def totals(self, run: int) -> tuple[int, int]:
         rows = self._read(
@@ -110,30 +143,28 @@ class SqliteStore:
         return rows[0][0], rows[0][1]
 
     def save_head(self, head: Head) -> None:
+        no = head.no or self._next("workflow")
         state = None if head.state is None else head.state.decode()
         error = None if head.error is None else head.error.decode()
-        columns = (head.id, head.name, head.key, head.run, head.status, head.steps, state, error)
-        values = (
-            *columns,
-            _now_ms(),
-            head.prefix_bytes,
-            head.prefix_steps,
-            head.hash,
-            _head_seal(head),
+        columns = (
+            *(no, head.id, head.name, head.key, head.run, head.status, head.steps, state, error),
+            *(head.prefix_bytes, head.prefix_steps, head.hash),
         )
+        values = (*columns, seal(*columns), _now_ms())
         if head.no is None:
             sql = (
-                "INSERT INTO workflow (id, name, key, run, status, steps, state, error, updated_ms,"
-                " prefix_bytes, prefix_steps, hash, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                f"INSERT INTO workflow ({_HEAD}, updated_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             )
-            head.no = self._write(sql, values).lastrowid
+            self._write(sql, values)
+            head.no = no
         else:
+            # What names a workflow never changes; left out, its index is left alone.
             sql = (
-                "UPDATE workflow SET id = ?, name = ?, key = ?, run = ?, status = ?, steps = ?,"
-                " state = ?, error = ?, updated_ms = ?, prefix_bytes = ?, prefix_steps = ?, hash = ?,"
-                " seal = ? WHERE no = ?"
+                "UPDATE workflow SET run = ?, status = ?, steps = ?, state = ?, error = ?,"
+                " prefix_bytes = ?, prefix_steps = ?, hash = ?, seal = ?, updated_ms = ? WHERE no = ?"
             )
-            self._write(sql, (*values, head.no))
+            self._write(sql, (*values[4:], no))
 
     def drop_workflow(self, no: int) -> None:
         with self.transaction():
@@ -145,17 +176,17 @@ class SqliteStore:
 
     def rows(self, no: int, first: int = 0) -> list[Row]:
         sql = "SELECT step, meta, input, output, hash FROM step WHERE workflow = ? AND step >= ? ORDER BY step"
-        return [Row(row[0], Record(*row[1:4]), row[4]) for row in self._read(sql, (no, first))]
+        return [row_of(no, row) for row in self._read(sql, (no, first))]
 
     def last_row(self, no: int) -> Row | None:
         sql = "SELECT step, meta, input, output, hash FROM step WHERE workflow = ? ORDER BY step DESC LIMIT 1"
         rows = self._read(sql, (no,))
-        return Row(rows[0][0], Record(*rows[0][1:4]), rows[0][4]) if rows else None
+        return row_of(no, rows[0]) if rows else None
 
     def segment(self, no: int, step: int | None = None) -> Segment | None:
         sql = f"SELECT {_SEGMENT} FROM segment WHERE workflow = ? AND start <= ? ORDER BY start DESC LIMIT 1"
         rows = self._read(sql, (no, 2**62 if step is None else step))
-        return Segment(rows[0][0], rows[0][1], bool(rows[0][2]), *rows[0][3:]) if rows else None
+        return segment_of(no, rows[0]) if rows else None
 
     def add_row(self, no: int, step: int, record: Record, hash: bytes) -> None:
         try:
@@ -163,7 +194,7 @@ class SqliteStore:
                 "INSERT INTO step (workflow, step, meta, input, output, at_ms, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (no, step, *record, int(time.time() * 1000), hash),
             )
-        except sqlite3.Error as error:
+        except FAULTS as error:
             self._raise(error)
 
     def add_segment(self, no: int, segment: Segment) -> None:
@@ -181,14 +212,10 @@ class SqliteStore:
 
     def attempts(self, no: int, step: int) -> list[Attempt]:
         sql = (
-            "SELECT at_ms, kind, message, retry_ms, attempt, seal FROM attempt"
+            "SELECT attempt, at_ms, kind, message, retry_ms, seal FROM attempt"
             " WHERE workflow = ? AND step = ? ORDER BY attempt"
         )
-        rows = self._read(sql, (no, step))
-        for *columns, number, mark in rows:
-            if mark != seal(no, step, number, *columns):
-                raise damaged(f"attempt {number} of step {step}", "the seal does not match")
-        return [Attempt(*row[:4]) for row in rows]
+        return attempts_of(no, step, self._read(sql, (no, step)))
 
     def add_attempt(self, no: int, step: int, attempt: Attempt) -> None:
         with self.transaction():
@@ -217,88 +244,68 @@ class SqliteStore:
     # -- runs
 
     def find_run(self, name: str, identity: str) -> Run | None:
-        rows = self._read(
-            f"SELECT {_RUN} FROM run WHERE name = ? AND identity = ?", (name, identity)
-        )
-        return _run(rows[0]) if rows else None
+        found = (run for run in self.runs() if (run.name, run.identity) == (name, identity))
+        return next(found, None)
 
     def run(self, no: int) -> Run | None:
-        rows = self._read(f"SELECT {_RUN} FROM run WHERE no = ?", (no,))
-        return _run(rows[0]) if rows else None
+        # There are few, and among all of them none is missed for a damaged number or index.
+        return next((run for run in self.runs() if run.no == no), None)
 
     def runs(self) -> list[Run]:
-        return [_run(row) for row in self._read(f"SELECT {_RUN} FROM run ORDER BY updated_ms, no")]
+        return [
+            run_of(row) for row in self._read(f"SELECT {_RUN} FROM run ORDER BY updated_ms, no")
+        ]
 
     def save_run(self, run: Run) -> None:
-        run.updated_ms = max(_now_ms(), run.updated_ms + 1)
+        no = run.no or self._next("run")
+        # The order of runs is that of saving, whatever the clock does.
+        last = self._read("SELECT coalesce(max(updated_ms), 0) FROM run")[0][0]
+        run.updated_ms = max(_now_ms(), last + 1)
         options = codec.encode(run.options).decode()
         cursor = None if run.cursor is None else codec.encode(run.cursor).decode()
-        columns = (run.name, run.identity, options, cursor, int(run.complete), run.updated_ms)
+        columns = (no, run.name, run.identity, options, cursor, int(run.complete), run.updated_ms)
         values = (*columns, seal(*columns))
         if run.no is None:
-            sql = (
-                "INSERT INTO run (name, identity, options, cursor, complete, updated_ms, seal)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)"
-            )
-            run.no = self._write(sql, values).lastrowid
+            self._write(f"INSERT INTO run ({_RUN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            run.no = no
         else:
             sql = (
-                "UPDATE run SET name = ?, identity = ?, options = ?, cursor = ?, complete = ?,"
-                " updated_ms = ?, seal = ? WHERE no = ?"
+                "UPDATE run SET options = ?, cursor = ?, complete = ?, updated_ms = ?, seal = ?"
+                " WHERE no = ?"
             )
-            self._write(sql, (*values, run.no))
+            self._write(sql, (*values[3:], no))
 
     def drop_run(self, no: int) -> None:
         self._write("DELETE FROM run WHERE no = ?", (no,))
 
     # -- plumbing
 
+    def _next(self, table: str) -> int:
+        """The number of the next row; it is chosen here because the seal covers it."""
+        number: int = self._read(f"SELECT coalesce(max(no), 0) + 1 FROM {table}")[0][0]
+        return number
+
     def _write(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
             return self._conn.execute(sql, values)
-        except sqlite3.Error as error:
+        except FAULTS as error:
             self._raise(error)
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
             return self._conn.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
+        except FAULTS as error:
             self._raise(error)
 
-    def _raise(self, error: sqlite3.Error) -> NoReturn:
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):  # after some errors SQLite has done it already
+            self._conn.execute("ROLLBACK")
+        if self._conn.in_transaction:
+            self._conn.close()  # what it wrote from now on would never be committed
+
+    def _raise(self, error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
         raise translate(error, self.location) from None
 
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-def _head_seal(head: Head) -> bytes:
-    return seal(
-        *(head.id, head.name, head.key, head.run, head.status, head.steps, head.state, head.error),
-        *(head.prefix_bytes, head.prefix_steps, head.hash),
-    )
-
-
-def _head(row: tuple[Any, ...]) -> Head:
-    no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, mark = (
-        row
-    )
-    state = None if state is None else state.encode()
-    error = None if error is None else error.encode()
-    head = Head(
-        id, name, key, run, status, steps, state, error, hash, prefix_bytes, prefix_steps, no
-    )
-    if mark != _head_seal(head):
-        raise damaged(f"workflow {id!r}", "the seal of its head does not match")
-    return head
-
-
-def _run(row: tuple[Any, ...]) -> Run:
-    no, name, identity, options, cursor, complete, updated_ms, mark = row
-    if mark != seal(name, identity, options, cursor, complete, updated_ms):
-        raise damaged(f"run {no}", "its seal does not match")
-    cursor = None if cursor is None else codec.decode(cursor.encode())
-    return Run(
-        name, identity, codec.decode(options.encode()), cursor, bool(complete), no, updated_ms
-    )

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -270,12 +271,12 @@ def test_stats_end_at_the_first_bad_line(tmp_path):
     assert (found.bad.line, found.bad.why.split(",")[0]) == (3, "the type is an array")
 
 
-DATA = os.environ.get("DURPROJ_TEST_DATA", "")
+REAL = Path(__file__).parents[3] / "shared" / "data" / "wikiticker-2015-09-12-sampled.json.gz"
 
 
-@pytest.mark.skipif(not DATA, reason="DURPROJ_TEST_DATA names no folder of real logs")
+@pytest.mark.skipif(not REAL.exists(), reason="the folder of real logs is not beside the project")
 def test_a_real_log_by_user():
-    path = os.path.join(DATA, "wikiticker-2015-09-12-sampled.json.gz")
+    path = str(REAL)
     with gzip.open(path) as file:
         rows = [row.rstrip(b"\n") for row in file]
     by_user = sorted(

@@ -1,0 +1,57 @@
+"""Rows of a database as heads, runs, attempts and checkpoints. In a damaged page any column may hold
+anything of any type: nothing is made of a row whose seal or types do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from durproj import codec
+from durproj.stores.base import Attempt, Head, Row, Run
+from durproj.stores.packing import BLOCK_STEPS, Record, Segment, damaged, seal
+
+
+def head_of(row: Sequence[Any]) -> Head:
+    """A head, from its columns in the order of the table (without `updated_ms`), its seal last."""
+    if row[-1] != seal(*row[:-1]):
+        raise damaged(f"workflow {row[1]!r}", "the seal of its head does not match")
+    no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, _ = row
+    state = None if state is None else state.encode()
+    error = None if error is None else error.encode()
+    return Head(
+        id, name, key, run, status, steps, state, error, hash, prefix_bytes, prefix_steps, no
+    )
+
+
+def run_of(row: Sequence[Any]) -> Run:
+    """A run, from its columns in the order of the table, its seal last."""
+    if row[-1] != seal(*row[:-1]):
+        raise damaged(f"run {row[0]}", "its seal does not match")
+    no, name, identity, options, cursor, complete, updated_ms, _ = row
+    cursor = None if cursor is None else codec.decode(cursor.encode())
+    return Run(
+        name, identity, codec.decode(options.encode()), cursor, bool(complete), no, updated_ms
+    )
+
+
+def attempts_of(no: int, step: int, rows: Sequence[Sequence[Any]]) -> list[Attempt]:
+    """All attempts at a step, from (attempt, at_ms, kind, message, retry_ms, seal) each."""
+    for count, row in enumerate(rows, 1):
+        if row[0] != count or row[-1] != seal(no, step, *row[:-1]):
+            raise damaged(f"attempt {count} at step {step}", "it is not what was recorded")
+    return [Attempt(*row[1:-1]) for row in rows]
+
+
+def row_of(no: int, row: Sequence[Any]) -> Row:
+    """A step, from (step, meta, input, output, hash). The journal verifies the hash."""
+    if [*map(type, row)] != [int, bytes, bytes, bytes, bytes]:
+        raise damaged(f"a step of workflow {no}", "it is not of the types that were written")
+    return Row(row[0], Record(*row[1:4]), row[4])
+
+
+def segment_of(no: int, row: Sequence[Any]) -> Segment:
+    """A segment, from (start, steps, full, seed, hash, packed). The journal verifies the hash."""
+    kinds = [int, int, int, bytes, bytes, bytes]
+    if [*map(type, row)] != kinds or row[2] not in (0, 1) or not 0 < row[1] <= BLOCK_STEPS:
+        raise damaged(f"a segment of workflow {no}", "it is not of the types that were written")
+    return Segment(row[0], row[1], bool(row[2]), *row[3:])

@@ -1,0 +1,388 @@
+"""Every row of the table of exit codes, and no traceback on any of them but a bug's."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+from conftest import ROOT, environment
+
+from durproj.cli.failures import failure
+
+DURPROJ = [sys.executable, "-m", "durproj"]
+LOG = (
+    '{"user":"a","type":"T","n":1}\n{"user":"b","type":"T","n":2}\n{"user":"a","type":"U","n":3}\n'
+)
+SLOW = """
+import pathlib, time
+def slow(state, event):
+    pathlib.Path("begun").touch()
+    time.sleep({seconds})
+    return {{"n": state.get("n", 0) + 1}}
+"""
+
+
+@pytest.fixture
+def folder(durproj):
+    (durproj.folder / "log.jsonl").write_text(LOG)
+    return durproj.folder
+
+
+def refused(done, code, *said):
+    """The command ended with `code`, told why in words on stderr, and printed no traceback."""
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
+    lines = done.err.split("\n")
+    assert any(line.startswith("durproj: ") for line in lines)
+    for text in said:
+        assert text in done.err
+    return True
+
+
+def test_0_done_and_nothing_to_do(durproj):
+    assert durproj("run").code == 0
+    assert durproj("run").code == 0
+    done = durproj("resume")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "durproj: nothing to resume: every workflow is finished\n"
+
+
+def test_1_a_step_failed_for_good(durproj, folder):
+    (folder / "r.py").write_text("def f(state, event):\n    return {'n': state['absent']}\n")
+    done = durproj("run", "log.jsonl", "--reducer", "r.py:f")
+    assert refused(done, 1, "projection/a#0: KeyError: 'absent'", "then: durproj resume")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["run", "--bogus"], ["--bogus", "durproj run --help"]),
+        (["bogus"], ["bogus", "durproj --help"]),
+        (["inspect"], ["ID", "durproj inspect --help"]),
+        (["run", "--crash", "x"], ["--crash", "'x'"]),
+        (["run", "--crash=-1"], ["--crash", "-1"]),
+        (["run", "--durability", "x"], ["--durability", "fsync"]),
+        (["run", "--fail", "5y"], ["--fail 5y", "--fail 5x3"]),
+        (["run", "--initial", "{"], ["--initial", "not JSON"]),
+        (["run", "--name", "a/b"], ["'a/b' is not a name"]),
+        (["run", "log.jsonl", "--reducer", "conuts"], ["'conuts'", "did you mean 'counts'?"]),
+        (["run", "log.jsonl", "--reducer", "no.py:f"], ["no such file: no.py"]),
+        (["run", "log.jsonl", "--reducer", "r.py:g"], ["has no function 'g'", "r.py has: f"]),
+        (["run", "log.jsonl", "--reducer", "syntax.py:f"], ["syntax.py, line 1", "SyntaxError"]),
+        (["run", "log.jsonl", "--key", "a..b"], ["a..b", "cannot be read"]),
+        (["run", "two.jsonl"], ["user ", "subject ", "choose one: --key"]),
+        (["run", "log.jsonl", "log.jsonl"], ["given twice"]),
+        (["run", "--store", "postgresql://host/x"], ["postgresql", "name a SQLite file"]),
+        (["run", "--store", ""], ["--store is empty"]),
+        (["inspect", "u1"], ["not a workflow id", "projection/u1"]),
+        (["inspect", "projection/u1#x"], ["'x' is not a step number"]),
+        (["inspect", "projection/u1#1", "--step", "2"], ["name two steps"]),
+        (["rewind", "projection/u1"], ["the last step to keep", "--to 4"]),
+        (["rewind", "projection/u1#1", "--to", "1"], ["the last step to keep"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_2_usage_says_what_was_met_and_what_to_write(durproj, folder, args, said):
+    (folder / "r.py").write_text("def f(state, event):\n    return state\n")
+    (folder / "syntax.py").write_text("def f(\n")
+    (folder / "two.jsonl").write_text('{"user":"a","subject":"b"}\n')
+    done = durproj(*args)
+    assert refused(done, 2, *said)
+    assert done.out == ""
+
+
+def test_2_no_command_shows_the_commands(durproj):
+    done = durproj()
+    assert (done.code, done.err) == (2, "")
+    assert done.out.startswith("Usage: durproj ")
+
+
+def test_3_a_planned_crash(durproj):
+    assert durproj("run", "--crash", 5).code == 3
+
+
+def test_4_the_past_changed(durproj, folder):
+    assert durproj("run", "log.jsonl", "--reducer", "counts").code == 0
+    (folder / "log.jsonl").write_text(LOG.replace('"n":3', '"n":4'))
+    done = durproj("run", "log.jsonl", "--reducer", "counts")
+    assert refused(
+        done,
+        4,
+        "projection/a#1: the past changed",
+        "n = 3",
+        "n = 4",
+        "durproj rewind 'projection/a#0'",
+        "--restart",
+        "--name OTHER",
+    )
+    (folder / "log.jsonl").write_text(LOG)
+    done = durproj("run", "log.jsonl", "--reducer", "merge")
+    assert refused(done, 4, "reducer counts", "reducer merge", "--accept-reducer")
+
+
+def test_65_a_bad_line_is_named_by_file_line_and_byte(durproj, folder):
+    (folder / "log.jsonl").write_text(LOG + "{oops\n")
+    done = durproj("run", "log.jsonl", "--reducer", "counts")
+    assert refused(done, 65, f"log.jsonl:4: byte {len(LOG)}: a field name must be")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["run", "absent.jsonl"], ["absent.jsonl"]),
+        (["run", "absent*.jsonl"], ["no file matches", "absent*.jsonl"]),
+        (["run", "."], ["is a directory", "*.jsonl"]),
+        (["run", "log.jsonl", "--user", "zz"], ['"zz"', 'keys that are there: "a", "b"']),
+        (["inspect", "projection/u9"], ["no such workflow", "durproj list"]),
+        (["inspect", "projection/u1#8"], ["no such step", "steps 0 to 7"]),
+        (["inspect", "rojection/u"], ["did you mean projection/u1?"]),
+        (["rewind", "projection/u1", "--to", "8"], ["no such step", "8 steps"]),
+        (["rewind", "projection/u9", "--to", "0"], ["no such workflow"]),
+        (["resume", "projection/u9"], ["no such workflow", "durproj list"]),
+        (["resume", "--user", "u9"], ['"u9"']),
+        (["resume", "--store", "absent.db"], ["absent.db: no such store", "durproj run makes"]),
+        (["list", "--store", "absent.db"], ["absent.db: no such store"]),
+        (["inspect", "projection/u1", "--store", "absent.db"], ["absent.db: no such store"]),
+        (["stats", "absent.jsonl"], ["no such file: absent.jsonl"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_66_what_is_not_there_is_named_with_what_is(durproj, folder, args, said):
+    durproj("run", "-q")
+    done = durproj(*args)
+    assert refused(done, 66, *said)
+    assert done.out == ""
+    assert not (folder / "absent.db").exists()
+
+
+def test_70_a_bug_of_durproj_asks_for_a_report(tmp_path):
+    shutil.copytree(ROOT / "durproj", tmp_path / "durproj")
+    with (tmp_path / "durproj" / "history" / "standing.py").open("a") as file:
+        file.write("\n\ndef listing(*_, **__):\n    raise RuntimeError('nobody\\x1b foresaw')\n")
+    env = environment(PYTHONPATH=str(tmp_path))
+    run = {"cwd": tmp_path, "env": env, "capture_output": True, "text": True, "timeout": 60}
+    subprocess.run([*DURPROJ, "run"], check=True, **run)
+    done = subprocess.run([*DURPROJ, "list"], check=False, **run)
+    assert done.returncode == 70
+    assert done.stderr.startswith("durproj: a bug in durproj; what is recorded is safe\n")
+    assert "RuntimeError: nobody\\x1b foresaw" in done.stderr
+    assert "please report it" in done.stderr
+
+
+def test_74_a_damaged_store_is_reported_and_nothing_of_it_printed(durproj, folder):
+    durproj("run", "-q")
+    with sqlite3.connect(folder / "durproj.db") as store:
+        store.execute(
+            "UPDATE step SET output = CAST(replace(CAST(output AS TEXT), '_001', '_666') AS BLOB)"
+        )
+    store.close()
+    for args in (["inspect", "projection/u1#4"], ["inspect", "projection/u1"]):
+        done = durproj(*args)
+        assert refused(done, 74, "projection/u1#3: the store is damaged", "from a backup")
+        assert "_666" not in done.out + done.err
+    (folder / "junk.db").write_bytes(b"this is no database" * 100)
+    for command in (["run"], ["resume"], ["list"], ["inspect", "projection/u1"], ["doctor"]):
+        assert refused(durproj(*command, "--store", "junk.db"), 74, "junk.db")
+    assert (folder / "junk.db").read_bytes() == b"this is no database" * 100
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize(
+    "args",
+    [
+        *(["run"], ["run", "--json"], ["list"], ["inspect", "projection/u1"], ["stats"]),
+        *(["doctor"], ["--help"], ["--version"], ["resume", "--json"]),
+    ],
+    ids=" ".join,
+)
+def test_74_when_the_output_has_no_room(durproj, folder, args):
+    durproj("run", "-q")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*DURPROJ, *args],
+            cwd=folder,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 74
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+    assert args == ["--version"] or b"No space left on device" in done.stderr
+
+
+@contextmanager
+def running(folder, seconds, *args, reducer="slow", **popen):
+    """`durproj run` over a slow reducer, in the middle of its first step."""
+    (folder / "slow.py").write_text(SLOW.format(seconds=seconds))
+    (folder / "begun").unlink(missing_ok=True)
+    process = subprocess.Popen(
+        [*DURPROJ, "run", "log.jsonl", "--reducer", f"slow.py:{reducer}", *args],
+        cwd=folder,
+        env=environment(),
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | popen,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not (folder / "begun").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_75_a_second_runner_is_told_who_holds_the_store_and_may_wait(durproj, folder):
+    with running(folder, 0.5) as first:
+        done = durproj("run", "log.jsonl", "--reducer", "slow.py:slow")
+        assert refused(done, 75, f"process {first.pid} on ", " since ", "--wait SECONDS")
+        assert refused(durproj("rewind", "projection/a", "--to", "-1"), 75, str(first.pid))
+        # Readers are not in its way.
+        assert durproj("list").code == 0
+        waited = durproj("run", "log.jsonl", "--reducer", "slow.py:slow", "--wait", "30", "--json")
+        assert waited.code == 0
+        assert waited.json[-1]["executed"] == 0
+        assert first.wait(timeout=30) == 0
+
+
+# Root may do anything; without these capabilities its permissions count as everybody's do.
+MORTAL = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if not os.geteuid() else []
+
+
+@pytest.mark.skipif(MORTAL and not shutil.which("setpriv"), reason="root, and no setpriv here")
+def test_77_without_permission(durproj, folder):
+    durproj("run", "-q")
+    (folder / "secret.jsonl").write_text(LOG)
+    (folder / "secret.jsonl").chmod(0)
+    (folder / "secret.db").touch(0)
+    (folder / "shut").mkdir(0o555)
+    commands = {
+        "secret.jsonl": [["run", "secret.jsonl"], ["stats", "secret.jsonl"]],
+        "secret.db": [["inspect", "projection/u1", "--store", "secret.db"]],
+        "shut/new.db": [["run", "--store", "shut/new.db"]],
+    }
+    for name, args in ((name, args) for name, runs in commands.items() for args in runs):
+        done = subprocess.run(
+            [*MORTAL, *DURPROJ, *args],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 77, (args, done.stderr)
+        assert name in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_128_and_more_the_first_signal_lets_the_step_in_hand_finish(durproj, folder, name, code):
+    with running(folder, 0.7, "--json", "--store", "s.db") as process:
+        process.send_signal(getattr(signal, name))
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "finishing the step in hand; once more to leave at once" in err
+    assert "go on with: durproj resume --store s.db" in err
+    assert f'"executed":1,"failed":0,"parked":0,"skipped":0,"exit":{code},' in out
+    (stands,) = durproj("inspect", "projection/a", "--json", "--store", "s.db").json
+    assert (stands["steps"], stands["state"]) == (1, {"n": 1})
+    (folder / "slow.py").write_text(SLOW.format(seconds=0))
+    resumed = durproj("resume", "--store", "s.db", "--json", "--accept-reducer")
+    assert (resumed.code, resumed.json[-1]["executed"]) == (0, 2)
+
+
+def test_a_second_signal_leaves_at_once_and_what_was_recorded_stays(durproj, folder):
+    with running(folder, 60) as process:
+        process.send_signal(signal.SIGTERM)
+        assert "finishing the step" in process.stderr.readline() + process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130
+    (folder / "slow.py").write_text(SLOW.format(seconds=0))
+    assert durproj("resume", "--json").json[-1]["executed"] == 3
+
+
+def test_a_signal_ends_the_wait_between_two_attempts(durproj, folder):
+    process = subprocess.Popen(
+        [*DURPROJ, "run", "--fail", "5x9", "--retry-delay", "14"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr.readline().endswith("(retrying in 28 secs)\n")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 143
+    assert durproj("inspect", "projection/u1", "--json").json[0]["steps"] == 5
+
+
+def test_141_a_reader_that_leaves_ends_the_run_quietly(durproj, folder):
+    (folder / "many.jsonl").write_text('{"user":"a","type":"T"}\n' * 20000)
+    # Pipes hold 64 kB: the run has far more to say than that.
+    piped = subprocess.run(
+        [
+            "bash",
+            "-c",
+            'set -o pipefail; "$@" | head -1; exit "${PIPESTATUS[0]}"',
+            "-",
+            *[*DURPROJ, "run", "many.jsonl", "--reducer", "counts", "--json", "-v"],
+            *["--durability", "batch"],
+        ],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert piped.returncode == 141
+    assert piped.stdout.startswith('{"type":"run",')
+    assert "Traceback" not in piped.stderr
+    assert "Exception" not in piped.stderr
+    assert durproj("doctor").code == 0
+    assert durproj("resume", "--json").json[-1]["exit"] == 0
+
+
+def test_130_an_interrupt_while_starting_is_quiet(durproj, folder):
+    (folder / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = durproj("run", env={"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"})
+    assert (done.code, done.out, done.err) == (130, "", "")
+
+
+def test_an_error_of_the_system_is_no_bug():
+    denied = failure(PermissionError(13, "Permission denied", "x"))
+    assert (denied.exit_code, denied.message) == (77, "x: Permission denied")
+    assert failure(OSError(28, "No space left on device")).exit_code == 74
+
+
+def test_an_interrupt_while_reading_only_is_quiet(durproj, folder):
+    os.mkfifo(folder / "pipe")
+    process = subprocess.Popen(
+        [*DURPROJ, "stats", "pipe"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process, (folder / "pipe").open("wb", buffering=0) as pipe:
+        fcntl.fcntl(pipe, fcntl.F_SETFL, os.O_NONBLOCK)
+        pipe.write(b'{"user":"a"}\n')
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert (out, err) == (b"", b"")

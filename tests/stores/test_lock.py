@@ -1,0 +1,219 @@
+"""P6: one writer per store, and whoever comes second is told who is first or waits."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import environment
+from making import begin, fill, read_all, record
+
+from durproj.errors import NotFound, StoreBusy, StoreError
+from durproj.stores.journal import Journal
+from durproj.stores.lock import Lock
+from durproj.stores.sqlite import SqliteStore
+
+HOLD = """
+import sys
+from pathlib import Path
+from durproj.stores.sqlite import SqliteStore
+store = SqliteStore.open_writer(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.readline()
+store.close()
+"""
+
+COUNT_UP = """
+import os, sys
+from pathlib import Path
+from durproj.stores.base import Head, Run
+from durproj.stores.journal import Journal
+from durproj.stores.sqlite import SqliteStore
+path, alone = Path(sys.argv[1]), sys.argv[1] + ".alone"
+store = SqliteStore.open_writer(path, wait_s=100)
+os.close(os.open(alone, os.O_CREAT | os.O_EXCL))  # fails when another is inside
+run = store.find_run("projection", "x") or Run("projection", "x", {})
+store.save_run(run)
+journal = Journal.open(store, "projection/u1") or Journal(store, Head("projection/u1", "projection", "u1", run.no))
+for step in range(journal.steps, journal.steps + 5):
+    journal.append(step, [b"{}", b"%d" % step, b"%d" % os.getpid()])
+os.unlink(alone)
+store.close()
+"""
+
+
+def start(code, path):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds the store until a line is written to it."""
+    with start(HOLD, tmp_path / "store.db") as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_the_second_writer_is_told_who_holds_the_store_and_since_when(tmp_path, holder):
+    with pytest.raises(StoreBusy) as caught:
+        SqliteStore.open_writer(tmp_path / "store.db")
+    assert caught.value.exit_code == 75
+    since = r"since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    who = f"process {holder.pid} on {re.escape(socket.gethostname())} {since}"
+    assert re.search(who, caught.value.message)
+    assert "--wait" in caught.value.hint
+
+
+def test_the_command_line_is_told_so_too(tmp_path, holder, durproj):
+    ended = durproj("run", "--store", "store.db")
+    assert ended.code == 75
+    assert f"process {holder.pid} on" in ended.err
+
+
+def test_a_reader_is_not_held_up_by_the_holder(tmp_path, holder):
+    with closing(SqliteStore.open_reader(tmp_path / "store.db")) as store:
+        assert store.runs() == []
+
+
+def test_who_waits_gets_the_store_when_it_is_let_go(tmp_path, holder, durproj):
+    with subprocess.Popen(
+        [sys.executable, "-m", "durproj", "run", "--wait", "60", "--store", "store.db"],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as waiting:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(1)
+        holder.communicate("go\n")
+        out, err = waiting.communicate()
+        assert (waiting.returncode, b"Alice" in out) == (0, True), err
+
+
+def test_the_lock_of_a_killed_holder_is_free_at_once(tmp_path, holder):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / "store.db.lock").exists()
+    assert not Lock(tmp_path / "store.db").held()
+    with closing(SqliteStore.open_writer(tmp_path / "store.db")) as store:
+        fill(store, "projection/u1", 3)
+
+
+def test_twenty_that_start_at_once_on_a_fresh_store_go_one_by_one_and_all_finish(tmp_path):
+    path = tmp_path / "store.db"
+    started = [start(COUNT_UP, path) for _ in range(20)]
+    for process in started:
+        with process:
+            process.communicate()
+        assert process.returncode == 0
+    with closing(SqliteStore.open_reader(path)) as store:
+        flat = read_all(Journal.open(store, "projection/u1"))
+    assert [int(step) for step in flat[1::3]] == list(range(100))
+    turns = [flat[at] for at in range(2, 300, 15)]
+    assert flat[2::3] == [pid for pid in turns for _ in range(5)]
+    assert {int(pid) for pid in turns} == {process.pid for process in started}
+    assert sorted(os.listdir(tmp_path)) == ["store.db"]
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_symlink_to_the_store_meets_the_same_lock(tmp_path, holder, relative, monkeypatch):
+    (tmp_path / "deep").mkdir()
+    link = tmp_path / "deep" / "link.db"
+    link.symlink_to(Path("..", "store.db") if relative else tmp_path / "store.db")
+    monkeypatch.chdir(tmp_path / "deep")
+    for name in (link, Path("link.db"), Path("..", "deep", "link.db")):
+        with pytest.raises(StoreBusy, match=f"process {holder.pid}"):
+            SqliteStore.open_writer(name)
+
+
+def test_the_lock_file_is_there_while_the_lock_is_held_and_gone_after(tmp_path):
+    lock = Lock(tmp_path / "store.db")
+    lock.acquire()
+    assert lock.path == tmp_path / "store.db.lock"
+    assert lock.path.exists()
+    assert lock.held()
+    assert f"process {os.getpid()} on" in lock.holder()
+    lock.release()
+    assert not lock.held()
+    assert os.listdir(tmp_path) == []
+    lock.release()
+    lock.acquire()
+    lock.release()
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
+    holder, next_one, third = (Lock(tmp_path / "store.db") for _ in range(3))
+    holder.acquire()
+    plain = os.open
+
+    def open_and_see_the_holder_go(*args):
+        fd = plain(*args)
+        holder.release()
+        return fd
+
+    monkeypatch.setattr(os, "open", open_and_see_the_holder_go)
+    next_one.acquire()
+    with pytest.raises(StoreBusy):
+        third.acquire()
+    next_one.release()
+
+
+def test_a_store_that_cannot_be_opened_is_not_left_locked(tmp_path):
+    path = tmp_path / "store.db"
+    path.write_bytes(b"no database at all, but long enough to be told from one" * 100)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="not a database"):
+            SqliteStore.open_writer(path)
+    assert os.listdir(tmp_path) == ["store.db"]
+
+
+def test_one_process_cannot_write_to_a_store_twice(tmp_path):
+    path = tmp_path / "store.db"
+    with closing(SqliteStore.open_writer(path)), pytest.raises(StoreBusy, match=str(os.getpid())):
+        SqliteStore.open_writer(path)
+    with closing(SqliteStore.open_writer(path)) as store:
+        begin(store).append(0, record(0))
+
+
+def test_a_lock_file_is_never_followed_elsewhere(tmp_path):
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / "store.db.lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(StoreError):
+        SqliteStore.open_writer(tmp_path / "store.db")
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_lock_file_with_any_content_says_nothing(tmp_path):
+    lock = Lock(tmp_path / "store.db")
+    for content in (b"", b"{", b"[]", b'{"pid":1}', b"\xff\xfe", b"null"):
+        lock.path.write_bytes(content)
+        assert lock.holder() == ""
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(NotFound, match="away: no such folder"):
+        SqliteStore.open_writer(tmp_path / "away" / "store.db")
+    with pytest.raises(NotFound, match="no such store"):
+        SqliteStore.open_reader(tmp_path / "away" / "store.db")
+    assert os.listdir(tmp_path) == []
+
+
+def test_looking_at_a_lock_does_not_take_it(tmp_path, holder):
+    lock = Lock(tmp_path / "store.db")
+    assert lock.held()
+    holder.communicate("go\n")
+    assert not lock.held()
