@@ -165,19 +165,18 @@ class Journal:
             closes = stop < len(flat) or len(block.flat) + stop - at == 3 * BLOCK_STEPS
             if closes or (not block.stored and stop - at >= 3 * PACK_MIN):
                 hash = block.take(flat[at:stop])
-                if block.stored:
-                    drop = block.start
                 segments.append(block.segment(hash))
             else:
                 for i in range(at, stop, 3):
                     hash = block.take(flat[i : i + 3])
                     rows.append((self.steps + i // 3, Record(*flat[i : i + 3]), hash))
+            if block.full() and rows:  # it filled up by its size, row by row
+                rows = []
+                segments.append(block.segment(hash))
+            if block.stored and segments and drop is None:
+                drop = block.start
             block.stored = len(block.flat) // 3
             if block.full():
-                if rows:  # it filled up by its size, row by row
-                    rows = []
-                    drop = block.start
-                    segments.append(block.segment(hash))
                 block = self._block = _Block(self.head.id, block.start + block.stored, hash)
             at = stop
         self.steps += len(flat) // 3

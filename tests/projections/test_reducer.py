@@ -215,7 +215,7 @@ def test_from_a_script_the_file_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(
         sys.modules["__main__"], "__file__", str(tmp_path / "script.py"), raising=False
     )
-    assert from_function(plain).ref == "script.py:plain"
+    assert from_function(plain).ref == f"{tmp_path / 'script.py'}:plain"
 
 
 def test_base_may_be_relative(shop, monkeypatch):
