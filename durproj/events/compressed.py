@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +73,8 @@ def _gunzip(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
 
 
 def _unzstd(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
-    zstd = _zstd_module()
+    from durproj import zstd
+
     frame, inside = zstd.ZstdDecompressor(), False
     for piece in pieces:
         rest = piece
@@ -91,11 +91,3 @@ def _unzstd(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
                 frame = zstd.ZstdDecompressor()
     if inside:
         raise BrokenStream("the zstd data ends early (cut off?)")
-
-
-def _zstd_module() -> Any:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    return zstd

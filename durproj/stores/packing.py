@@ -75,7 +75,7 @@ def seal(*parts: bytes | str | int | None) -> bytes:
 
 def pack(flat: Sequence[bytes]) -> bytes:
     """Records, as a flat list, in one zstd frame."""
-    from durproj.stores._zstd import compress
+    from durproj.zstd import compress
 
     columns = (b"\n".join(flat[column::3]) for column in range(3))
     return compress(b"\n".join(columns), LEVEL)
@@ -84,7 +84,7 @@ def pack(flat: Sequence[bytes]) -> bytes:
 def unpack(id: str, segment: Segment) -> list[bytes]:
     """The records of a segment as a flat list. Raises StoreDamaged unless they are, bit for bit,
     the records that were packed."""
-    from durproj.stores._zstd import ZstdError, decompress
+    from durproj.zstd import ZstdError, decompress
 
     where = f"{id}: steps {segment.start} to {segment.start + segment.steps - 1}"
     try:

@@ -34,7 +34,7 @@ READ = """
 import os, sys
 from contextlib import closing
 from pathlib import Path
-import durproj.stores._zstd
+import durproj.zstd
 from durproj.errors import DurprojError
 from durproj.stores.journal import Journal
 from durproj.stores.migrations import expected_schema
