@@ -17,7 +17,6 @@ from durproj import codec
 from durproj.errors import Interrupted, Retry, StepFailed
 from durproj.events.event import Event
 from durproj.events.formats import Envelope
-from durproj.events.lines import parse
 from durproj.ids import workflow_id
 from durproj.runtime.attempts import FAILURES, Attempts
 from durproj.runtime.commits import BATCH_SECONDS, BATCH_STEPS, Commits
@@ -219,13 +218,13 @@ class StreamFold:
         def attempt() -> tuple[bytes, Any]:
             self._fail_as_planned(n, event)
             blob, state = codec.settle(
-                reduce(codec.decode(before), make(parse(line, exact=True), line, self._key))
+                reduce(codec.decode(before), make(codec.decode(line), line, self._key))
             )
             if blob == b"null":
                 refuse_none(before)
             return blob, state
 
-        event = make(parse(line, exact=True), line, self._key)
+        event = make(codec.decode(line), line, self._key)
         result: tuple[bytes, Any] = tries.call(attempt, "apply_event", event, error)
         return result
 
