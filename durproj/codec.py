@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
+from enum import Enum
 from typing import Any
 
 import orjson
@@ -36,7 +38,11 @@ def encode(value: object) -> bytes:
     try:
         return orjson.dumps(value, option=_STRICT)
     except TypeError as error:
-        raise Unstorable(_offence(value, "$", 0) or str(error)) from None
+        offence = _offence(value, "$", 0)
+        # Nothing wrong with it but members of a StrEnum for keys.
+        if offence is None and str(error).startswith("Dict key"):
+            return orjson.dumps(value, option=_STRICT | orjson.OPT_NON_STR_KEYS)
+        raise Unstorable(offence or str(error)) from None
 
 
 def decode(blob: bytes) -> Any:
@@ -47,8 +53,8 @@ def decode(blob: bytes) -> Any:
 def settle(value: object) -> tuple[bytes, Any]:
     """`value` encoded, and decoded again: what every later step, live or replayed, will be given.
 
-    Tuples become lists, and members of IntEnum and StrEnum the plain values they equal; anything else
-    that would not come back as it went raises Unstorable.
+    Tuples become lists, and members of an Enum that equal their plain values (IntEnum, StrEnum) become
+    these; anything else that would not come back as it went raises Unstorable.
     """
     blob = encode(value)
     back = orjson.loads(blob)
@@ -80,11 +86,31 @@ def decode_exact(line: bytes) -> Any:
 
 
 def to_json(value: object, indent: bool = False) -> str:
-    """`value` as JSON text that is safe to print: control and direction characters are escaped."""
-    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
+    """`value` as JSON text that is safe to print: control and direction characters are escaped. It may be
+    as deep as `decode` reads."""
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
+    except TypeError:
+        text = _deep_json(value, indent=indent)
     if text.isascii() and "\x7f" not in text:
         return text
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _deep_json(value: object, *, indent: bool) -> str:
+    """What orjson reads but does not write: JSON nested up to 1,024 levels deep."""
+    before = sys.getrecursionlimit()
+    # The standard library takes up to two frames a level.
+    sys.setrecursionlimit(before + 4096)
+    try:
+        return json.dumps(
+            value,
+            ensure_ascii=False,
+            indent=2 if indent else None,
+            separators=(",", ": " if indent else ":"),
+        )
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _offence(value: object, path: str, depth: int) -> str | None:
@@ -107,7 +133,7 @@ def _offence(value: object, path: str, depth: int) -> str | None:
         return f"{path} is {value}, which JSON cannot carry; store null or a string"
     if kind is dict:
         for key, item in value.items():  # type: ignore[attr-defined]
-            if type(key) is not str:
+            if type(key) is not str and not (isinstance(key, str) and _equals_its_value(key)):
                 return f"{path} has the key {key!r}, a {type(key).__name__}; JSON keys are strings"
             offence = _surrogate(key, path) or _offence(item, f"{path}.{key}", depth + 1)
             if offence:
@@ -119,9 +145,16 @@ def _offence(value: object, path: str, depth: int) -> str | None:
             if offence:
                 return offence
         return None
+    if _equals_its_value(value):
+        return _offence(value.value, path, depth)  # type: ignore[attr-defined]
     plain = "dict" if isinstance(value, dict) else "list" if isinstance(value, list | set) else ""
     way = f"; return {plain}(…) instead" if plain else ""
     return f"{path} is a {kind.__name__}, which JSON cannot carry unchanged{way}"
+
+
+def _equals_its_value(value: object) -> bool:
+    """Whether it is a member of an IntEnum, a StrEnum or their like, for which its value can stand."""
+    return isinstance(value, Enum) and bool(value == value.value)
 
 
 def _surrogate(text: Any, path: str) -> str | None:

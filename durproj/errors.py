@@ -43,11 +43,22 @@ class UsageError(DurprojError):
 
 class StepFailed(DurprojError):
     """A step raised and its attempts are spent. The same (`kind`, `message`) is raised when the
-    workflow is replayed, so a workflow that catches it takes the same path."""
+    workflow is replayed, so a workflow that catches it takes the same path.
+
+    `event`: the id and type of the event that the step was given; None outside of a fold.
+    """
 
     exit_code = 1
 
-    def __init__(self, id: str, step: int, kind: str, message: str, hint: str = "") -> None:
+    def __init__(
+        self,
+        id: str,
+        step: int,
+        kind: str,
+        message: str,
+        hint: str = "",
+        event: dict[str, str | int | None] | None = None,
+    ) -> None:
         super().__init__(
             f"{id}#{step}: {kind}: {message}" if message else f"{id}#{step}: {kind}", hint
         )
@@ -55,6 +66,7 @@ class StepFailed(DurprojError):
         self.step = step
         self.kind = kind
         self.reason = message
+        self.event = event
 
 
 class PastChanged(DurprojError):

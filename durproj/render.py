@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 Span = tuple[str, str]
 """Text and its style (a Rich style, or empty)."""
 
-# C0, DEL, C1, line and paragraph separators, bidi and other invisible controls, lone surrogates.
+# C0, DEL, C1, line and paragraph separators, bidi and other invisible controls, lone surrogates. Not
+# the joiners U+200C and U+200D: emoji and whole scripts are written with them, and ids pasted back.
 _ACTIVE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 
 

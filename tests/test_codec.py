@@ -166,6 +166,15 @@ def test_an_enum_that_equals_its_value_becomes_it_for_the_next_step_and_for_a_re
     assert same(codec.decode(blob), settled)
 
 
+def test_such_an_enum_may_stand_anywhere():
+    value = {"t": (Level.LOW, Word.YES), Word.YES: [{Word.YES: Word.YES}]}
+    blob, settled = codec.settle(value)
+    assert same(settled, {"t": [1, "yes"], "yes": [{"yes": "yes"}]})
+    assert same(codec.decode(blob), settled)
+    with pytest.raises(Unstorable, match=r"the key .*, a Level"):
+        codec.settle({Level.LOW: 1})
+
+
 def nested(depth):
     value = []
     for _ in range(depth - 1):
@@ -312,3 +321,11 @@ def test_what_can_be_read_but_not_stored_is_refused_when_it_is_stored():
     value = codec.decode_exact(b"[" * 300 + b"]" * 300)
     with pytest.raises(Unstorable, match="nested deeper"):
         codec.settle(value)
+
+
+@pytest.mark.parametrize("indent", [False, True])
+@pytest.mark.parametrize("depth", [254, 256, 1020])
+def test_whatever_can_be_read_can_be_printed(indent, depth):
+    line = b'{"a":[' * (depth // 2) + b'"\xe2\x80\xae\xc3\xa9"' + b"]}" * (depth // 2)
+    text = codec.to_json(codec.decode(line), indent)
+    assert "".join(text.split()) == line.decode().replace("\u202e", r"\u202e")

@@ -11,6 +11,7 @@ from durproj import __version__
 def main() -> None:
     """The entry point of `durproj`."""
     try:
+        _open_missing_streams()
         if sys.argv[1:] == ["--version"]:
             # Said by hand: what prints everything else takes longer to import than all of this.
             os.write(1, f"durproj {__version__}\n".encode())
@@ -25,6 +26,36 @@ def main() -> None:
         os._exit(74)
 
 
+def _open_missing_streams() -> None:
+    """Put something in the place of standard streams that came closed: a store opened there would be
+    written to by whatever prints. Reading the input or writing results fails as it should; messages
+    are lost."""
+    for number, name, access in (
+        (0, "stdin", os.O_WRONLY),
+        (1, "stdout", os.O_RDONLY),
+        (2, "stderr", os.O_WRONLY),
+    ):
+        if getattr(sys, name) is None:
+            # The lowest free descriptor is the one that is missing.
+            closed = os.open(os.devnull, access)
+            stream = open(closed, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
+def _check_text(args: list[str]) -> None:
+    """Refuse words that are not UTF-8: ids, keys and paths are kept as text."""
+    from durproj.errors import UsageError
+
+    variables = (
+        f"{name}={os.environ.get(name, '')}" for name in ("DURPROJ_STORE", "DURPROJ_EVENTS")
+    )
+    for word in (*args, *variables):
+        if not word.isascii() and any("\ud800" <= character <= "\udfff" for character in word):
+            shown = os.fsencode(word).decode(errors="backslashreplace")
+            raise UsageError(f"{shown}: not UTF-8", "keys, names and paths have to be text")
+
+
 def _run(args: list[str]) -> int:
     """Run the command line; its exit code."""
     from durproj.cli.commands import app
@@ -34,6 +65,7 @@ def _run(args: list[str]) -> int:
     screen = Screen(Style())
     code = 0 if args else 2
     try:
+        _check_text(args)
         left = app(args=args or ["--help"], prog_name="durproj", standalone_mode=False)
         # Typer leaves by returning a code: 0 for --help, 130 for an interrupt.
         code = left if isinstance(left, int) and left else code

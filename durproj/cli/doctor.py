@@ -5,7 +5,14 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Any
 
-from durproj.cli.options import ColorOption, JsonOption, StoreOption, screen, store_path
+from durproj.cli.options import (
+    ColorOption,
+    JsonOption,
+    StableOption,
+    StoreOption,
+    screen,
+    store_path,
+)
 
 if TYPE_CHECKING:
     from durproj.render import Screen
@@ -14,6 +21,7 @@ if TYPE_CHECKING:
 def doctor(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
+    stable: StableOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """Check Python, SQLite and the store: schema, integrity, who holds it, what is unfinished.
@@ -24,7 +32,7 @@ def doctor(
     from durproj.stores.examine import examine, sqlite_remark, sqlite_version
 
     path = store_path(store)
-    shown = screen(json=json, color=color)
+    shown = screen(json=json, stable=stable, color=color)
     report: dict[str, Any] = {
         "type": "doctor",
         "durproj": __version__,
@@ -37,6 +45,8 @@ def doctor(
     if found:
         report["store"] = found.record()
         report["remarks"] += found.remarks
+        if found.held_since:
+            report["timing"] = {"held_since": found.held_since}
     if json:
         shown.record(report)
     else:
@@ -58,11 +68,20 @@ def _show(shown: Screen, report: dict[str, Any], path: str) -> None:
     else:
         sound = store["error"] is None
         row("store", (path, ""), ("  sound", "green") if sound else ("  NOT SOUND", "red"))
-        for name, value in store.items():
-            if name == "tables":
-                rows = ", ".join(f"{table} {count:,}" for table, count in value.items())
-                row("  rows", (rows or "none", ""))
-            elif name not in ("path", "error") and value not in (None, ""):
-                row(f"  {name}", (f"{value:,}" if type(value) is int else str(value), ""))
+        tables = [f"{table} {count:,}" for table, count in store["tables"].items()]
+        workflows = [f"{count:,} {status}" for status, count in store["workflows"].items()]
+        since = report.get("timing", {}).get("held_since")
+        held = f"{store['held_by']}" + (f" since {since}" if since else "")
+        for name, value in (
+            ("bytes", f"{store['bytes']:,}"),
+            ("journal", store["journal"]),
+            ("schema", str(store["schema"])),
+            ("held by", held if store["held_by"] else ""),
+            ("rows", ", ".join(tables) or "none"),
+            ("workflows", ", ".join(workflows)),
+            ("unfinished", f"{store['unfinished']:,}"),
+        ):
+            if value:
+                row(f"  {name}", (value, ""))
     for remark in report["remarks"]:
         shown.line((f"{'note':<14}", "yellow"), (remark, ""))

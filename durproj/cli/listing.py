@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from durproj.cli.options import ColorOption, JsonOption, StoreOption, screen, store_path
+from durproj.cli.options import (
+    ColorOption,
+    JsonOption,
+    StableOption,
+    StoreOption,
+    screen,
+    store_path,
+)
 
 
 def list_workflows(
@@ -21,6 +28,7 @@ def list_workflows(
     ] = None,
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
+    stable: StableOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """List workflows with their status and number of steps, in the order they began."""
@@ -30,7 +38,7 @@ def list_workflows(
     from durproj.stores.sqlite import SqliteStore
 
     path = store_path(store)
-    shown = screen(json=json, color=color)
+    shown = screen(json=json, stable=stable, color=color)
     opened = SqliteStore.open_reader(path)
     try:
         found = 0

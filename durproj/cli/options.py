@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,10 +43,23 @@ StableOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what was asked for.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show every step.")]
 ColorOption = Annotated[Color, typer.Option("--color", help="Whether to color.")]
+
+
+def finite(seconds: float) -> float:
+    """`seconds`, unless they are no number of seconds."""
+    if not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is not a number of seconds")
+    return seconds
+
+
 WaitOption = Annotated[
     float,
     typer.Option(
-        "--wait", metavar="SECONDS", min=0, help="How long to wait for another runner of the store."
+        "--wait",
+        metavar="SECONDS",
+        min=0,
+        callback=finite,
+        help="How long to wait for another runner of the store.",
     ),
 ]
 

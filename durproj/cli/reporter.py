@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Literal
@@ -34,7 +35,9 @@ class Reporter:
         self._began = time.monotonic()
         self._heads: list[tuple[Head, int, int]] = []
         self._last_id = ""
+        self._held: list[tuple[str, tuple[Span, ...]]] = []
         self._bar: Bar | None = None
+        self._input = ""
         self.store = ""
         self.counts = Counts()
         self.wants_steps = False
@@ -48,7 +51,7 @@ class Reporter:
         self, record: dict[str, Any], summary: Callable[[Any], str] | None, *, small: bool
     ) -> None:
         self._summary = summary
-        self.store = record["store"]
+        self.store, self._input = record["store"], record["input"]
         self.wants_steps = self._style.verbose or (
             small and not self._style.json and not self._style.quiet
         )
@@ -79,12 +82,20 @@ class Reporter:
                 }
             )
             return
-        self._head_line(id)
         cached = source == "cached"
         spans = step_line(
             step, event.type, cached=cached, attempts=attempts, state=state, summary=self._summary
         )
-        self._screen.line(*spans)
+        self._held.append((id, spans))
+        # Of a run that is refused before it does anything, the refusal is all there is to say.
+        if not cached or self._style.verbose:
+            self._show_steps()
+
+    def _show_steps(self) -> None:
+        held, self._held = self._held, []
+        for id, spans in held:
+            self._head_line(id)
+            self._line(*spans)
 
     def failed(
         self,
@@ -96,6 +107,7 @@ class Reporter:
         retry_s: float | None,
     ) -> None:
         if self.wants_steps and event is not None and not self._style.json:
+            self._show_steps()
             self._head_line(id)
             self._line(*failed_line(step, event.type, error))
         if retry_s is not None:
@@ -110,13 +122,22 @@ class Reporter:
         if self._style.json:
             self._screen.record({"type": "crash", "id": id, "step": step, "planned": True})
         elif self.wants_steps:
+            self._show_steps()
             self._head_line(id)
             self._line(*failed_line(step, event.type, "planned crash"))
         self._hide_bar()
         self._screen.flush()
         done = f"{kept(step)} checkpointed" if step else "nothing is checkpointed yet"
         self._screen.note(f"{id}: crashed at event {step:02d}, as planned; {done}", "yellow")
-        self._screen.note(f"go on with: {resume_command(self.store)}")
+        self._screen.note(f"go on with: {self.way_on}")
+
+    @property
+    def way_on(self) -> str:
+        """How to go on with this run when something has stopped it."""
+        if not self.store or "-" in self._input.split(" "):
+            # Nothing is recorded yet, or what was read cannot be read again.
+            return "the same command, given the same input"
+        return resume_command(self.store)
 
     def expect(self, events: int) -> None:
         if self._bar:
@@ -136,6 +157,13 @@ class Reporter:
         self._hide_bar()
         self.counts += counts
         heads, self._heads = self._heads, []
+        # A fold tells of its counts as it unwinds: before an error, only what is new is worth a line.
+        if sys.exc_info()[0] is not None:
+            heads = [entry for entry in heads if entry[2] or entry[0].status == "rejected"]
+            if not (heads or counts.executed):
+                self._held = []
+                return
+        self._show_steps()
         if self._style.json or not (heads or counts.events):
             return
         if self._last_id:

@@ -17,6 +17,7 @@ from durproj.cli.options import (
     UserOption,
     VerboseOption,
     WaitOption,
+    finite,
     screen,
     store_path,
 )
@@ -45,7 +46,8 @@ def run(
         typer.Option(
             "--reducer",
             metavar="REF",
-            help="account (the default), counts, merge, FILE.py:FUNCTION or MODULE:FUNCTION.",
+            help="account, counts, merge, FILE.py:FUNCTION or MODULE:FUNCTION; by default the one"
+            " that the same fold was begun with, else account.",
         ),
     ] = None,
     initial: Annotated[
@@ -95,7 +97,10 @@ def run(
     no_key: Annotated[
         str | None,
         typer.Option(
-            "--no-key", metavar="error|skip|KEY", help="What to do with a line that has no key."
+            "--no-key",
+            metavar="error|skip|KEY",
+            help="What to do with a line that has no key; by default what the same fold was begun with,"
+            " else error.",
         ),
     ] = None,
     retries: Annotated[
@@ -107,6 +112,7 @@ def run(
             "--retry-delay",
             metavar="SECONDS",
             min=0,
+            callback=finite,
             help="The waits are 2, 4, 8, … times this, at most 30 s.",
         ),
     ] = 1.0,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
 from durproj.cli.failures import failure
-from durproj.cli.reporter import Reporter, resume_command
+from durproj.cli.reporter import Reporter, command_for
 from durproj.cli.signals import stoppable
-from durproj.errors import Interrupted, StepFailed
+from durproj.errors import DurprojError, Interrupted, PastChanged, StepFailed
 from durproj.render import Screen
 from durproj.runtime.observer import Stop
 
@@ -25,13 +25,22 @@ def running(screen: Screen, store: str) -> Iterator[tuple[Reporter, Stop]]:
             yield reporter, stop
     except Exception as error:
         code = failure(error).exit_code
-        if isinstance(error, Interrupted):
-            error.hint = f"go on with: {resume_command(store)}"
-        elif isinstance(error, StepFailed) and not error.hint:
-            error.hint = (
-                f"the steps before it are safe; mend the cause, then: {resume_command(store)}"
-            )
+        if isinstance(error, DurprojError):
+            error.hint = _hint(error, reporter, store)
         raise
     finally:
         reporter.close(code)
         screen.flush()
+
+
+def _hint(error: DurprojError, reporter: Reporter, store: str) -> str:
+    """What to do about `error`, with the very commands where there are any."""
+    if isinstance(error, Interrupted):
+        return f"go on with: {reporter.way_on}"
+    ways = [error.hint] if error.hint else []
+    if isinstance(error, StepFailed):
+        ways.append(f"the steps before it are safe; mend the cause, then: {reporter.way_on}")
+    elif isinstance(error, PastChanged) and error.step:
+        command = command_for(store, "rewind", f"{error.id}#{error.step - 1}")
+        ways.append(f"to rewind:  {command}")
+    return "\n".join(ways)

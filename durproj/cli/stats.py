@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durproj.cli.options import ColorOption, JsonOption, screen
+from durproj.cli.options import ColorOption, JsonOption, StableOption, screen
 
 if TYPE_CHECKING:
     from durproj.events.formats import Mapping
@@ -45,6 +45,7 @@ def stats(
         int, typer.Option("--max-line", metavar="BYTES", min=1, help="The longest line to accept.")
     ] = 16 << 20,
     json: JsonOption = False,
+    stable: StableOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """Describe a log: events, types, keys, time range, duplicates. Needs no store.
@@ -58,7 +59,7 @@ def stats(
     from durproj.events.survey import stats as survey
     from durproj.runtime.request import SAMPLE, opened_path
 
-    shown = screen(json=json, color=color)
+    shown = screen(json=json, stable=stable, color=color)
     named = (
         events
         or [name for name in os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep) if name]

@@ -6,13 +6,16 @@ import os
 import stat
 import sys
 from collections import deque
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from durproj.errors import NotFound, StoreDenied, StoreError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+Waiting = Callable[[], AbstractContextManager[None]]
 
 
 def expand(patterns: Sequence[str]) -> list[str]:
@@ -23,16 +26,30 @@ def expand(patterns: Sequence[str]) -> list[str]:
     named twice, whose events would be counted twice.
     """
     paths = [path for pattern in patterns for path in _matches(pattern)]
+    known: dict[object, str] = {}
     for path in paths:
         if path != "-" and os.path.isdir(path):
             raise NotFound(
-                f"{path} is a directory, not an event log", f"name its files: {path}/*.jsonl"
+                f"{path} is a directory, not an event log",
+                "name the files in it, such as FOLDER/*.jsonl",
             )
         if path != "-" and not os.access(path, os.R_OK):
             raise StoreDenied(f"no permission to read {path}")
-        if paths.count(path) > 1:
-            raise UsageError(f"{path} is given twice; its events would be counted twice")
+        file = _identity(path)
+        if file in known:
+            what = "is given twice" if known[file] == path else f"is the same file as {known[file]}"
+            raise UsageError(f"{path} {what}; its events would be counted twice")
+        known[file] = path
     return paths
+
+
+def _identity(path: str) -> object:
+    """What is the same for every name of a file, links included."""
+    if path == "-":
+        return path
+    with named(path):
+        status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def _matches(pattern: str) -> list[str]:
@@ -49,11 +66,15 @@ def _matches(pattern: str) -> list[str]:
 
 
 class Pipe:
-    """An input that can be read only once; what a sample took from it is kept to be read again."""
+    """An input that can be read only once; what a sample took from it is kept to be read again.
 
-    def __init__(self, path: str, block: int) -> None:
+    waiting: makes the context in which it is opened and read, which may block for good.
+    """
+
+    def __init__(self, path: str, block: int, waiting: Waiting = nullcontext) -> None:
         self._path = path
         self._block = block
+        self._waiting = waiting
         self._file: Any = None
         self._ended = False
         self._kept: list[bytes] = []
@@ -76,7 +97,7 @@ class Pipe:
             return self._again.popleft()
         if self._ended:
             return b""
-        with named(self._path):
+        with named(self._path), self._waiting():
             if self._file is None:
                 # Stays open between a sample and the pass, until its end.
                 self._file = sys.stdin.buffer if self._path == "-" else open(self._path, "rb")  # noqa: SIM115

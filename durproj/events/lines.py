@@ -112,6 +112,12 @@ def bad_event(chunk: Chunk, index: int, why: str | ValueError, hint: str = "") -
     return BadEvent(chunk.path, chunk.line + index, chunk.offset_of(index), str(why), hint)
 
 
+def too_long(path: str, line: int, offset: int, most: int) -> BadEvent:
+    """The error for a line of more than `most` bytes."""
+    why = f"the line is longer than {most:,} bytes"
+    return BadEvent(path, line, offset, why, "allow more: --max-line")
+
+
 def first_bytes_trouble(head: bytes, path: str) -> BadEvent | None:
     """The error when an input that begins with `head` cannot be JSON lines, else None."""
     for magic, what, hint in _FOREIGN:

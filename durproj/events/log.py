@@ -15,7 +15,7 @@ from durproj.events.inputs import named
 from durproj.events.lines import KeyMissing, bad_event, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from durproj.events.formats import Envelope
     from durproj.events.lines import Chunk
@@ -70,11 +70,13 @@ class Index:
         start: Cursor | None = None,
         on_missing_key: str = "error",
         spool_dir: str | None = None,
+        check: Callable[[], None] | None = None,
     ) -> Index:
         """Read `source` once, from `start` on, and file its lines; of `keys` only, when given.
 
         on_missing_key: "error" (such a line is a BadEvent), "skip", or the key to use instead.
         spool_dir: where the lines of a source that cannot seek are kept, in a file without a name.
+        check: called before every chunk; what it raises ends the pass.
         A bad line does not raise but ends the pass (see `error`). Raises what `Source.chunks`
         raises otherwise, and StoreError when there is no room to spool.
         """
@@ -84,6 +86,8 @@ class Index:
         taken = None
         try:
             for chunk in source.chunks(start):
+                if check:
+                    check()
                 taken = index._take(chunk, envelope, keys, on_missing_key)
                 if taken is not None:
                     break

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from durproj.errors import BadEvent, UsageError
 from durproj.events.compressed import BrokenStream, is_compressed, plain_blocks
-from durproj.events.inputs import Pipe, expand, first_bytes, is_regular, named
+from durproj.events.inputs import Pipe, Waiting, expand, first_bytes, is_regular, named
 from durproj.events.lines import (
     Chunk,
     bad_event,
@@ -23,6 +24,7 @@ from durproj.events.lines import (
     is_blank,
     make_chunk,
     parse,
+    too_long,
 )
 
 if TYPE_CHECKING:
@@ -70,18 +72,35 @@ class Part:
     status: os.stat_result | None = None
 
 
+def _same(path: str, then: os.stat_result) -> bool:
+    try:
+        now = os.stat(path)
+    except OSError:
+        return False
+    fields = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
+    return all(getattr(now, name) == getattr(then, name) for name in fields)
+
+
 class Source:
     """The lines of some inputs, in order, with a running SHA-256 over what was handed out.
 
     paths: as `expand` gives them. max_line: the longest line accepted, in bytes; memory stays
-    within a few times of it. block: bytes read at a time.
+    within a few times of it. block: bytes read at a time. waiting: makes the context for every call
+    that may block for good, such as reading from a terminal or opening a FIFO.
     """
 
-    def __init__(self, paths: Sequence[str], max_line: int = MAX_LINE, block: int = BLOCK) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        max_line: int = MAX_LINE,
+        block: int = BLOCK,
+        waiting: Waiting = nullcontext,
+    ) -> None:
         self.paths = list(paths)
         self.parts: list[Part] = []
         self._max_line = max_line
         self._block = block
+        self._waiting = waiting
         self._pipes: dict[str, Pipe] = {}
         self._passes = 0
         self._reset()
@@ -95,6 +114,10 @@ class Source:
     def seekable(self) -> bool:
         """Whether lines can be read back from the inputs: all are regular, uncompressed files."""
         return self.restartable and not any(is_compressed(first_bytes(path)) for path in self.paths)
+
+    def unchanged(self) -> bool:
+        """Whether the files are still those that the last pass read, by inode, size and time."""
+        return all(part.status is None or _same(part.path, part.status) for part in self.parts)
 
     def chunks(self, start: Cursor | None = None) -> Iterator[Chunk]:
         """The lines from `start` (or the beginning) on, in chunks of whole lines of one input.
@@ -195,7 +218,7 @@ class Source:
                     held.append(block)
                     size += len(block)
                 if size > self._max_line:
-                    raise self._too_long(path, line, offset)
+                    raise too_long(path, line, offset, self._max_line)
         except BrokenStream as broken:
             if start and self._position < start.bytes:
                 raise PrefixChanged from None
@@ -256,7 +279,7 @@ class Source:
             if long is not None:
                 at = chunk.offset_of(long)
                 yield from self._hand_out(whole[: at - offset], path, line, offset)
-                raise self._too_long(path, line + long, at)
+                raise too_long(path, line + long, at, self._max_line)
         self._before = self._hash.copy()
         self._hash.update(whole)
         self._position += len(whole)
@@ -265,15 +288,6 @@ class Source:
         self._last = chunk
         yield chunk
         return len(chunk.raw)
-
-    def _too_long(self, path: str, line: int, offset: int) -> BadEvent:
-        return BadEvent(
-            path,
-            line,
-            offset,
-            f"the line is longer than {self._max_line:,} bytes",
-            "allow more: --max-line",
-        )
 
     def _blocks(self, path: str) -> Iterator[bytes]:
         """The decompressed content of one input. Raises BadEvent when it cannot be JSON lines."""
@@ -301,5 +315,5 @@ class Source:
                     yield block
                 self._status = os.fstat(file.fileno())
             return
-        pipe = self._pipes.setdefault(path, Pipe(path, self._block))
+        pipe = self._pipes.setdefault(path, Pipe(path, self._block, self._waiting))
         yield from pipe.blocks(keep=self._sampling)

@@ -8,7 +8,6 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import NotFound, PastChanged
-from durproj.events.formats import Envelope, Mapping
 from durproj.ids import split_id
 from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
@@ -75,10 +74,13 @@ def listing(
 def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
     head = journal.head
     last = journal.last_output()
-    state = head.state if head.status == "resolved" else last or head.state
     run = store.run(head.run)
     options = run.options if run else {}
     is_fold = options.get("kind") == "fold"
+    state = head.state
+    if head.status != "resolved":
+        # What a step of a program returned, or failed with, is no state of the program.
+        state = (last or state) if is_fold else None
     if is_fold and head.status == "resolved" and last is not None and last != head.state:
         raise damaged(head.id, "its state is not what its last step returned")
     return {
@@ -114,14 +116,6 @@ def _step(store: Store, journal: Journal, step: int) -> dict[str, Any]:
         **({"error": output} if meta.get("failed") else {"state": output}),
         "function": meta["fn"],
     }
-
-
-def envelope_of(store: Store, head: Head) -> Envelope | None:
-    """How the lines behind a projection's steps are read; None for a workflow that reads no log."""
-    run = store.run(head.run)
-    if run is None or run.options["kind"] != "fold":
-        return None
-    return Envelope(Mapping.from_dict(run.options["mapping"]))
 
 
 def rewind(id: str, step: int, *, store: str | Path = "durproj.db", wait_s: float = 0.0) -> int:

@@ -17,8 +17,9 @@ import builtins
 import hashlib
 import inspect
 import sys
+from contextlib import suppress
 from functools import partial
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MemberDescriptorType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from durproj.codec import encode
@@ -61,7 +62,7 @@ def _describe(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
         yield from _contents({str(i): value for i, value in enumerate(fn.args)} | fn.keywords, path)
     elif isinstance(fn, MethodType):
         yield from ("method", _digest(_describe(fn.__func__, path)))
-        yield from _contents(getattr(fn.__self__, "__dict__", {}), path)
+        yield from _contents(_attributes(fn.__self__), path)
     elif hasattr(fn, "__wrapped__"):
         # The decorator stands in the source of what it wraps, and is reached by name from there.
         yield from ("wrapped", _digest(_describe(fn.__wrapped__, path)))
@@ -69,7 +70,7 @@ def _describe(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
         yield from _function(fn, path)
     elif isinstance(call := inspect.getattr_static(type(fn), "__call__", None), FunctionType):
         yield from ("instance", _digest(_describe(call, path)))
-        yield from _contents(getattr(fn, "__dict__", {}), path)
+        yield from _contents(_attributes(fn), path)
     else:
         yield from ("native", f"{getattr(fn, '__module__', '')}.{_name(fn)}")
 
@@ -148,6 +149,18 @@ def _contents(values: dict[str, Any], path: tuple[int, ...]) -> Iterator[str]:
                 yield _digest(_describe(value, path))
             else:
                 yield f"{type(value).__module__}.{_name(value)}"
+
+
+def _attributes(thing: Any) -> dict[str, Any]:
+    """What an object holds, in its `__dict__` and in its slots."""
+    found = dict(getattr(thing, "__dict__", {}))
+    for kind in type(thing).__mro__:
+        slots = vars(kind) if "__slots__" in vars(kind) else {}
+        for name, slot in slots.items():
+            if isinstance(slot, MemberDescriptorType) and name not in found:
+                with suppress(AttributeError):  # it was never set
+                    found[name] = slot.__get__(thing)
+    return found
 
 
 def _cells(fn: FunctionType) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from durproj.codec import DecodeError, decode, decode_exact, settle
@@ -33,6 +33,7 @@ class Reducer:
     with its code. initial: the state of a key before its first event, a fresh value each time.
     initial_source: what tells one initial state from another: its JSON text, or the fingerprint of
     the function that makes it. summary: a state in one line, when the reducer brings such a function.
+    program: `ref` does not lead back to it, as with a lambda; only the program that has it can run it.
     """
 
     ref: str
@@ -41,6 +42,7 @@ class Reducer:
     initial: Callable[[str], Any]
     initial_source: str
     summary: Callable[[Any], str] | None
+    program: bool = False
 
 
 def load(ref: str, initial: str | None, base: Path) -> Reducer:
@@ -53,17 +55,31 @@ def load(ref: str, initial: str | None, base: Path) -> Reducer:
     return _prepare(ref, fn, MISSING if initial is None else parse_initial(initial))
 
 
-def from_function(fn: Callable[[Any, Event], Any], initial: Any = MISSING) -> Reducer:
-    """The reducer of a function at hand. `initial`: a value, or a function of the key.
+def from_function(fn: Callable[[Any, Event], Any] | Reducer, initial: Any = MISSING) -> Reducer:
+    """The reducer of a function at hand; a Reducer is one already. `initial`: a value, or a function
+    of the key.
 
     Raises UsageError when `fn` is no reducer or its initial state cannot be stored.
     """
+    if isinstance(fn, Reducer):
+        if initial is MISSING:
+            return fn
+        return replace(_prepare(fn.ref, fn.fn, initial), program=fn.program)
     name = getattr(fn, "__qualname__", type(fn).__qualname__)
     module = getattr(fn, "__module__", None) or type(fn).__module__
+    program = module == "__main__" or not _leads_to(fn, module, name)
     if module == "__main__":
         file = getattr(sys.modules[module], "__file__", None)
         module = file or module
-    return _prepare(f"{module}:{name}", fn, initial)
+    return replace(_prepare(f"{module}:{name}", fn, initial), program=program)
+
+
+def _leads_to(fn: Any, module: str, name: str) -> bool:
+    """Whether `fn` is what its module has under its name: no lambda, closure or object is."""
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is fn
 
 
 def _prepare(ref: str, fn: Any, given: Any) -> Reducer:

@@ -7,10 +7,13 @@ workflow again starts a new one.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from traceback import walk_tb
 from typing import Any
 
+from durproj import codec
 from durproj.errors import StepFailed
 from durproj.events.event import Event
 from durproj.runtime.observer import Observer, Stop
@@ -72,9 +75,20 @@ class Attempts:
                     error = raised
             retry_at = self._record(error, function, event)
             if retry_at is None:
-                raise StepFailed(self._id, self._step, kind_of(error), text_of(error)) from error
+                raise self._failed(error, event) from error
             self._wait(retry_at)
             error = None
+
+    def _failed(self, error: BaseException, event: Event | None) -> StepFailed:
+        """The end of the attempts; its hint says at which event and where in the user's code."""
+        hints = [f"raised at {place}"] if (place := place_of(error)) else []
+        named = None
+        if event is not None:
+            named = {"id": event.id, "type": event.type}
+            hints.insert(0, f"event {codec.to_json(event.id)} of type {codec.to_json(event.type)}")
+        return StepFailed(
+            self._id, self._step, kind_of(error), text_of(error), "\n".join(hints), named
+        )
 
     def _record(self, error: BaseException, function: str, event: Event | None) -> int | None:
         wait_s = self._policy.wait_s(len(self.failures()) + 1, error)
@@ -108,3 +122,21 @@ def describe(error: BaseException) -> str:
 def text_of(error: BaseException) -> str:
     """The error's message, without what UTF-8 cannot carry."""
     return str(error).encode(errors="backslashreplace").decode()
+
+
+_LIBRARIES = ("/site-packages/", "/dist-packages/")
+
+
+def place_of(error: BaseException) -> str | None:
+    """`file:line in function`, the innermost there is in the user's own code; in a library's if there is
+    none; None for an error that durproj raised about what a step returned."""
+    places = {}
+    for frame, line in walk_tb(error.__traceback__):
+        module, code = frame.f_globals.get("__name__") or "", frame.f_code
+        if module.startswith(("durproj.runtime.", "durproj.codec")):
+            continue
+        foreign = module.partition(".")[0] in sys.stdlib_module_names - {"__main__"} or any(
+            folder in code.co_filename for folder in _LIBRARIES
+        )
+        places[foreign] = f"{code.co_filename}:{line} in {code.co_qualname}"
+    return places.get(False) or places.get(True)

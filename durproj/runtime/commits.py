@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from durproj.stores.base import Durability, Store
+from durproj.stores.base import Durability, Status, Store
 from durproj.stores.journal import Journal
 
 BATCH_STEPS = 1000
@@ -22,6 +22,7 @@ class _Waiting:
     journal: Journal
     first: int
     flat: list[bytes]
+    status: Status = "pending"
     done: Callable[[], None] | None = None
 
 
@@ -55,15 +56,16 @@ class Commits:
         self._steps += len(flat) // 3
         self._flush_if_due()
 
-    def resolve(self, journal: Journal, done: Callable[[], None]) -> None:
-        """The workflow of `journal` has reached its end; `done` is called when that is committed."""
+    def close(self, journal: Journal, status: Status, done: Callable[[], None]) -> None:
+        """The workflow of `journal` comes no further; `done` is called when its head, with `status`,
+        is committed."""
         last = self._waiting[-1] if self._waiting else None
         if last is not None and last.journal is journal:
-            last.done = done
+            last.status, last.done = status, done
         elif self.shared:
-            self._waiting.append(_Waiting(journal, 0, [], done))
+            self._waiting.append(_Waiting(journal, 0, [], status, done))
         else:
-            journal.save("resolved")
+            journal.save(status)
             done()
         self._flush_if_due()
 
@@ -75,12 +77,12 @@ class Commits:
         self._refused = True
         with self._store.transaction():
             for entry in waiting:
+                journal = entry.journal
                 if entry.flat:
-                    entry.journal.append(
-                        entry.first, entry.flat, "resolved" if entry.done else "pending"
-                    )
-                else:
-                    entry.journal.save("resolved")
+                    journal.append(entry.first, entry.flat, entry.status)
+                # A step that became a row left the head behind.
+                if entry.done and (not entry.flat or journal.steps > journal.head.steps):
+                    journal.save(entry.status)
         self._refused = False
         for entry in waiting:
             if entry.done:

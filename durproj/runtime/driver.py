@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from durproj import codec
-from durproj.errors import PastChanged, StepFailed, Unstorable, UsageError
-from durproj.events.event import Event
+from durproj.errors import PastChanged, StepFailed, UsageError
 from durproj.projections.fingerprint import fingerprint
+from durproj.runtime.arguments import step_input
 from durproj.runtime.guard import difference
 from durproj.runtime.workflow import ApplyEvent, Step
 from durproj.stores.packing import Record
@@ -165,24 +165,3 @@ class Driver:
 def step_meta(name: str, by: str, *, failed: bool = False) -> bytes:
     """A record's meta: the function's name and fingerprint, and whether it failed."""
     return codec.encode({"fn": name, "by": by} | ({"failed": True} if failed else {}))
-
-
-def step_input(step: Step[Any]) -> bytes:
-    """A record's input: the line of the event a step is given; else its arguments as JSON, in which an
-    argument that JSON cannot carry stands as its type."""
-    for arg in step.args:
-        if isinstance(arg, Event):
-            return arg.line
-    return arguments(step.args, step.kwargs)
-
-
-def arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-    """Arguments of a call as JSON: a list, with the keyword arguments as an object at the end."""
-    return b"[" + b",".join(map(_argument, [*args, kwargs] if kwargs else args)) + b"]"
-
-
-def _argument(value: Any) -> bytes:
-    try:
-        return codec.encode(value)
-    except Unstorable:
-        return codec.encode({"$type": f"{type(value).__module__}.{type(value).__qualname__}"})

@@ -9,6 +9,7 @@ from typing import Any
 from durproj import codec
 from durproj.errors import PastChanged, StepFailed, Unstorable, UsageError
 from durproj.ids import split_id
+from durproj.runtime.arguments import workflow_arguments
 from durproj.runtime.attempts import Attempts, kind_of, text_of
 from durproj.runtime.driver import (
     NEW_CODE,
@@ -18,9 +19,9 @@ from durproj.runtime.driver import (
     Finish,
     Ok,
     Outcome,
-    arguments,
     step_meta,
 )
+from durproj.runtime.guard import difference
 from durproj.runtime.observer import Observer, Silent, Stop
 from durproj.runtime.retry import DEFAULT, RetryPolicy
 from durproj.runtime.workflow import Context, Workflow
@@ -85,7 +86,7 @@ def _journal(
 ) -> Journal:
     """The workflow's journal, made when it is new; its recorded arguments must be `args`."""
     journal = Journal.open(store, id)
-    given = arguments(args, {}).decode()
+    given = workflow_arguments(args).decode()
     if journal is None:
         options = {"kind": "workflow", "workflow": _reference(workflow), "args": given}
         asked = Run(name, id, options)
@@ -100,9 +101,8 @@ def _journal(
     if options.get("kind") != "workflow":
         raise PastChanged(id, None, "a projection of a log", "a workflow", "use another id")
     if options["args"] != given:
-        raise PastChanged(
-            id, None, f"arguments {options['args']}", f"arguments {given}", "use another id"
-        )
+        was, now = difference(options["args"].encode(), given.encode())
+        raise PastChanged(id, None, f"arguments {was}", f"arguments {now}", "use another id")
     return journal
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from durproj import codec
-from durproj.errors import NotFound, PastChanged
+from durproj.errors import BadEvent, NotFound, PastChanged
 from durproj.events.event import Event
 from durproj.events.lines import KeyMissing, bad_event, is_blank, parse
 from durproj.events.log import Index
@@ -20,8 +21,9 @@ from durproj.ids import workflow_id
 from durproj.runtime.commits import Commits
 from durproj.runtime.guard import past_the_end
 from durproj.runtime.observer import Counts, Observer, Stop
-from durproj.runtime.setup import Setup, guard
-from durproj.runtime.stream import Fold, StreamFold
+from durproj.runtime.ownership import Fold
+from durproj.runtime.setup import ACCEPTING, RESTARTING, Setup, finish, guard
+from durproj.runtime.stream import StreamFold
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 
@@ -39,6 +41,7 @@ class LogFold:
         commits = Commits(store, setup.request.durability)
         self._fold = Fold(setup.request, store, setup.run, setup.envelope, observer, stop, commits)
         self._cursor = Cursor.from_dict(setup.run.cursor) if setup.run.cursor else None
+        self._expect_untouched()
         self._touched: set[str] = set()
         self._unclaimed: list[str] = []
 
@@ -90,7 +93,12 @@ class LogFold:
                 stream = self._open(key)
             if wanted is not None and not stream.position and not stream.cached:
                 raise self._no_such_key([key], sorted(others))
-            self._finish(stream)
+            if stream.exists:
+                self._finish(stream)
+        except BadEvent:
+            if stream is not None:
+                stream.suspend()
+            raise
         finally:
             if stream is not None:
                 self._count(stream)
@@ -99,10 +107,10 @@ class LogFold:
 
     def _fold_many(self, asked: frozenset[str] | None) -> None:
         """Many streams: one pass files the lines by key, then one stream after another is folded."""
-        request, make = self._request, self._fold.envelope.event
-        spool = str(Path(self._store.location).resolve().parent)
+        request, envelope, check = self._request, self._fold.envelope, self._fold.stop.check
+        spool, make = str(Path(self._store.location).resolve().parent), envelope.event
         index = Index.build(
-            self._source, self._fold.envelope, asked, self._cursor, request.no_key, spool
+            self._source, envelope, asked, self._cursor, request.no_key, spool, check
         )
         with index:
             if index.skipped:
@@ -121,6 +129,8 @@ class LogFold:
                         stream.feed(lines, [make(codec.decode(line), line, key) for line in lines])
                     if index.error is None:
                         self._finish(stream)
+                    else:
+                        stream.suspend()
                 finally:
                     self._count(stream)
             if index.error:
@@ -130,8 +140,9 @@ class LogFold:
                 missing = [key for key in asked or () if not index.count(key)]
                 if missing and request.only is None:
                     raise self._no_such_key(missing, [*index.keys(), *index.others])
-        if self._alone() and index.cursor:
-            self._complete(index.cursor)
+        if self._alone():
+            # Lines were read again since the cursor's hash was taken: of a file that changed, others.
+            self._complete(index.cursor if self._source.unchanged() else None)
 
     def _batches(
         self, key: str, wanted: str | None, others: set[str]
@@ -167,13 +178,13 @@ class LogFold:
         id = workflow_id(self._request.name, key)
         journal = Journal.open(self._store, id)
         if journal is not None and journal.head.run != fold.run.no:
-            former = self._former_run(journal)
-            if self._request.restart and journal.head.no is not None:
-                with self._store.transaction():
-                    self._store.drop_workflow(journal.head.no)
-                    former.cursor = None
-                    self._store.save_run(former)
+            former = self._former_run(journal.head)
+            if RESTARTING in fold.run.options:
+                fold.drop(journal.head)
                 journal = None
+            elif journal.steps:
+                accept = ACCEPTING in fold.run.options
+                guard(id, former.options, fold.run.options, accept=accept)
         if journal is None:
             head = Head(id, self._request.name, key, fold.run.no, prefix_bytes=prefix_bytes)
             return StreamFold(fold, key, Journal(self._store, head), 0, prefix_bytes)
@@ -184,17 +195,12 @@ class LogFold:
             proven = head.prefix_steps if head.prefix_bytes == prefix_bytes else journal.steps
         return StreamFold(fold, key, journal, proven, prefix_bytes)
 
-    def _former_run(self, journal: Journal) -> Run:
-        """The run that began a workflow which this one goes on with, provided that it may."""
-        head = journal.head
+    def _former_run(self, head: Head) -> Run:
+        """The run that began a workflow which this one goes on with."""
         former = self._store.run(head.run)
         if former is None or former.options["kind"] != "fold":
             raise PastChanged(
                 head.id, None, "a program's workflow", "a fold", "choose another --name"
-            )
-        if journal.steps and not self._request.restart:
-            guard(
-                head.id, former.options, self._fold.run.options, accept=self._request.accept_reducer
             )
         return former
 
@@ -206,6 +212,11 @@ class LogFold:
 
     def _count(self, stream: StreamFold) -> None:
         self._touched.add(stream.id)
+        if not stream.exists:
+            return
+        if stream.proven:
+            self._untouched.projections -= 1
+            self._untouched.cached -= stream.proven
         self.counts.projections += 1
         self.counts.cached += stream.cached
         self.counts.executed += stream.executed
@@ -221,24 +232,36 @@ class LogFold:
         """The input begins with other bytes now. In the store, too: steps recorded from here on do not
         follow the cursor's prefix, which may come back."""
         self._cursor = self._fold.run.cursor = None
+        self._expect_untouched()
         self._store.save_run(self._fold.run)
+
+    def _expect_untouched(self) -> None:
+        """So far no stream was touched: all that the cursor says is cached."""
+        held = self._fold.run.cursor
+        self._untouched = Counts(held["workflows"], held["steps"]) if held else Counts()
 
     def _move_cursor(self, stream: StreamFold, cursor: Cursor) -> None:
         self._fold.commits.flush()
         with self._store.transaction():
             stream.mark(cursor.bytes)
-            self._fold.run.cursor = cursor.to_dict()
+            self._fold.run.cursor = _held(cursor, 1, stream.position)
             self._store.save_run(self._fold.run)
 
-    def _complete(self, cursor: Cursor) -> None:
+    def _complete(self, cursor: Cursor | None) -> None:
+        """All that the run stands for is done, as far as `cursor` if that can be told."""
         self._fold.commits.flush()
+        run, counts, untouched = self._fold.run, self.counts, self._untouched
+        workflows = counts.projections + untouched.projections
+        # Without any workflow nothing has shown what the log is like.
+        steps = counts.cached + counts.executed + untouched.cached
+        run.cursor = _held(cursor, workflows, steps) if cursor and workflows else None
         with self._store.transaction():
             for id in self._unclaimed:
                 head = self._store.head(id)
                 assert head is not None
                 self._fold.claim(head, (0, 0))
-            self._fold.run.cursor, self._fold.run.complete = cursor.to_dict(), True
-            self._store.save_run(self._fold.run)
+            finish(run)
+            self._store.save_run(run)
 
     def _refuse_vanished(self, index: Index, asked: frozenset[str] | None) -> None:
         """A stream that was folded, by this run or by another of the same log, must still be in it."""
@@ -263,22 +286,28 @@ class LogFold:
 
     def _count_untouched(self) -> None:
         """Workflows before the cursor in which there was nothing to do."""
-        run = self._fold.run
-        if self._cursor is None or run.no is None or self._request.only is not None:
+        if self._cursor is None or self._request.only is not None:
             return
-        workflows, steps = self._store.totals(run.no)
-        self.counts.projections = workflows
-        self.counts.cached = steps - self.counts.executed
-        if self._observer.wants_all:
-            for head in self._store.heads(run=run.no):
+        self.counts += self._untouched
+        observer = self._observer
+        if observer.wants_all or observer.wants_steps:
+            for head in self._store.heads(run=self._fold.run.no):
                 if head.id not in self._touched:
-                    self._observer.projection(head, head.steps, 0)
+                    if observer.wants_steps:
+                        self._open(head.key)  # which shows what is proven
+                    observer.projection(head, head.steps, 0)
 
     def _no_such_key(self, keys: list[str], there: list[str]) -> NotFound:
         shown = ", ".join(map(codec.to_json, there[:MOST_OTHERS])) or "none"
         missing = ", ".join(map(codec.to_json, keys))
         message = f"{self._request.shown_input()}: no event has the key {missing}"
         return NotFound(message, f"keys that are there: {shown}")
+
+
+def _held(cursor: Cursor, workflows: int, steps: int) -> dict[str, Any]:
+    """`cursor` as a run keeps it, with how much is checkpointed as far as that. Heads are not counted
+    for it each time: there may be many, and what they say is under a seal of its own only."""
+    return {**cursor.to_dict(), "workflows": workflows, "steps": steps}
 
 
 def _key_or_policy(key: str | None, no_key: str) -> str | None:

@@ -21,12 +21,12 @@ def compare_inputs(
         return
     for step, (was, now) in enumerate(zip(recorded, present, strict=False), first):
         if was != now:
-            raise PastChanged(id, step, *difference(was, now), way_on(id, step))
+            raise PastChanged(id, step, *difference(was, now), way_on(step))
 
 
 def past_the_end(id: str, step: int, recorded: bytes) -> PastChanged:
     """The error for a log that ends before the event which `step` was recorded for."""
-    return PastChanged(id, step, show(recorded), "the log ends before this event", way_on(id, step))
+    return PastChanged(id, step, show(recorded), "the log ends before this event", way_on(step))
 
 
 def changed_option(id: str, what: str, recorded: str, present: str, flag: str) -> PastChanged:
@@ -37,11 +37,12 @@ def changed_option(id: str, what: str, recorded: str, present: str, flag: str) -
     return PastChanged(id, 0, f"{what} {recorded}", f"{what} {present}", "\n".join(ways))
 
 
-def way_on(id: str, step: int) -> str:
-    """What to do about a changed past, at `step` of `id`."""
+def way_on(step: int) -> str:
+    """What to do about a past that changed at `step`. In words: an id in a command would have to be
+    quoted for a shell, and the store be named."""
     ways = ["put the log back as it was, or"]
     if step > 0:
-        ways.append(f"keep the steps before it:  durproj rewind '{id}#{step - 1}'   and run again")
+        ways.append(f"drop the steps from {step} on with rewind, and run again")
     ways.append("fold again from the start:  durproj run --restart …")
     ways.append("keep both:  durproj run --name OTHER …")
     return "\n".join(ways)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -124,15 +125,31 @@ class Silent:
 
 
 class Stop:
-    """A request to stop: set `signum` (from a signal handler) and the step in hand is the last."""
+    """A request to stop: set `signum` (from a signal handler) and the step in hand is the last.
+
+    interruptible: nothing is in hand but a wait for input, which may never end; the signal handler is
+    to raise Interrupted itself then.
+    """
 
     def __init__(self) -> None:
         self.signum = 0
+        self.interruptible = False
 
     def check(self) -> None:
         """Raise Interrupted if stopping was asked for."""
         if self.signum:
             raise Interrupted(self.signum)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around a call that blocks until input comes. Raises Interrupted if stopping was asked for."""
+        # The flag before the check: a signal between the two must not go unheard.
+        self.interruptible = True
+        try:
+            self.check()
+            yield
+        finally:
+            self.interruptible = False
 
     def sleep_until(self, at_s: float) -> None:
         """Sleep until the wall clock shows `at_s` (seconds since 1970), or until asked to stop."""

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from durproj import codec
-from durproj.errors import NotFound, UsageError
+from durproj.errors import (
+    BadEvent,
+    DurprojError,
+    NotFound,
+    PastChanged,
+    StepFailed,
+    UsageError,
+)
 from durproj.events.formats import Mapping
-from durproj.events.reader import MAX_LINE, expand
+from durproj.events.reader import MAX_LINE
 from durproj.ids import split_id
-from durproj.projections.reducer import MISSING, Reducer, from_function, load
+from durproj.projections.reducer import MISSING, load
 from durproj.runtime.fold import LogFold
+from durproj.runtime.given import given_initial, given_inputs, given_names, given_reducer
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
-from durproj.runtime.request import SAMPLE, Request, identity, opened_path, stored_path
-from durproj.runtime.retry import DEFAULT, Exponential
+from durproj.runtime.request import SAMPLE, Request, identity
+from durproj.runtime.retry import DEFAULT, BuiltIn, to_options
 from durproj.runtime.setup import Setup
 from durproj.stores.base import Durability, Run
 from durproj.stores.sqlite import SqliteStore
 
 DEFAULT_STORE = "durproj.db"
+
+OWN_FAILURES = (PastChanged, NotFound, BadEvent, StepFailed, UsageError)
+"""What ends one run and says nothing about the next."""
 
 
 def fold(
@@ -36,7 +46,7 @@ def fold(
     mapping: Mapping | None = None,
     no_key: str | None = None,
     durability: Durability = "step",
-    retry: Exponential = DEFAULT,
+    retry: BuiltIn = DEFAULT,
     max_line: int = MAX_LINE,
     crash: int | None = None,
     crash_with: Literal["EXIT", "KILL"] = "EXIT",
@@ -57,7 +67,7 @@ def fold(
     no_key are left out, the same fold goes on with those it was begun with; a new one takes `account`
     and `error`.
 
-    max_line: in bytes. crash: die at this step, once. fail: (step, times): let its attempts fail.
+    retry: one of the built-in policies, so that `resume` can go on with it. max_line: in bytes. crash: die at this step, once. fail: (step, times): let its attempts fail.
     accept_reducer: let the reducer have changed. restart: drop what was recorded and fold again.
     wait_s: how long to wait for another runner.
 
@@ -66,17 +76,23 @@ def fold(
     """
     path = Path(store)
     base = path.resolve().parent
-    text = None if initial is MISSING else codec.encode(initial).decode()
-    selected = list(dict.fromkeys(keys)) if keys is not None else None
     # What was named wrongly is refused before a store is made.
-    inputs = _given(events, base)
-    named = None if reducer is None else _reducer(reducer, text, base)
+    text = None if initial is MISSING else given_initial(initial)
+    selected = given_names("keys", keys)
+    to_options(retry)
+    inputs = given_inputs(events, base)
+    named = None if reducer is None else given_reducer(reducer, text, base)
     with _writer(path, durability, wait_s) as opened:
         if inputs is None:
             inputs, selected = _last_read(opened, name, selected)
         begun = opened.find_run(name, identity(inputs, selected))
         options: dict[str, Any] = {"reducer": "account", "initial": None, "no_key": "error"}
         options |= begun.options if begun else {}
+        if named is None and options.get("program"):
+            raise UsageError(
+                f"{name} was folded by a program, with its own {options['reducer']}",
+                "run that program, or say which reducer: --reducer",
+            )
         if named is None and text is None:
             text = options["initial"]
         request = Request(
@@ -114,8 +130,11 @@ def resume(
     """Go on with every unfinished workflow of the store, each with the input, reducer and options it
     was started with. Crash points never fire again.
 
-    ids, keys: these workflows only. durability: another one than they were started with. The rest is
-    as in `fold`. Raises NotFound for an id or key that the store does not have, or no store.
+    ids, keys: these workflows only; accept_reducer and restart then only when they are all of their
+    run. durability: another one than they were started with. The rest is as in `fold`. What one run
+    fails with keeps no other from going on; the first such error is raised at the end.
+
+    Raises NotFound for an id or key that the store does not have, or no store.
     """
     path = Path(store)
     if not path.exists():
@@ -123,22 +142,40 @@ def resume(
     base = path.resolve().parent
     observer, stop, counts = observer or Silent(), stop or Stop(), Counts()
     with _writer(path, durability or _asked_durability(path), wait_s) as opened:
-        wanted = _wanted(opened, ids, keys)
-        for run in opened.runs():
-            only = None if wanted is None else wanted.get(run.no or 0)
-            if run.complete or (wanted is not None and only is None):
+        wanted = _wanted(opened, given_names("ids", ids), given_names("keys", keys))
+        if wanted and (accept_reducer or restart):
+            _refuse_parts(opened, wanted)
+        failures: list[DurprojError] = []
+        unfinished = [run.no or 0 for run in opened.runs() if not run.complete]
+        pending = [no for no in unfinished if wanted is None or no in wanted]
+        for no in pending:
+            # Read anew: a run before it may have taken all of it over.
+            run, only = opened.run(no), None if wanted is None else wanted[no]
+            if run is None or run.complete:
                 continue
-            if run.options["kind"] != "fold":
+            if run.options["kind"] != "fold" or run.options.get("program"):
                 _note_program(opened, run, observer)
                 continue
-            if "-" in run.options["inputs"]:
-                again = f"give it the same input again: … | durproj run - --name {run.name}"
-                raise UsageError(f"{run.name}: its input was standard input, which is gone", again)
-            request = Request.from_run(run, base, only)
-            request = replace(request, accept_reducer=accept_reducer, restart=restart)
-            request.durability = durability or request.durability
-            counts = _run(request, opened, base, observer, stop, counts)
+            try:
+                request = _again(run, base, only)
+                request.accept_reducer, request.restart = accept_reducer, restart
+                request.durability = durability or request.durability
+                _run(request, opened, base, observer, stop, counts)
+            except OWN_FAILURES as error:
+                if failures or no != pending[-1]:  # else it is raised at once
+                    observer.note(f"{run.name}: {error.message}")
+                failures.append(error)
+    if failures:
+        raise failures[0]
     return counts
+
+
+def _again(run: Run, base: Path, only: frozenset[str] | None) -> Request:
+    """The fold that `run` stands for, to be gone on with."""
+    if "-" in run.options["inputs"]:
+        again = "give it the same input again, as it was given first"
+        raise UsageError(f"{run.name}: its input was standard input, which is gone", again)
+    return Request.from_run(run, base, only)
 
 
 @contextmanager
@@ -153,7 +190,8 @@ def _writer(path: Path, durability: Durability, wait_s: float) -> Iterator[Sqlit
 def _run(
     request: Request, store: SqliteStore, base: Path, observer: Observer, stop: Stop, counts: Counts
 ) -> Counts:
-    setup = Setup(request, store, base, observer)
+    """One fold, added to `counts`."""
+    setup = Setup(request, store, base, observer, stop)
     observer.started(
         {
             "input": request.shown_input(),
@@ -174,44 +212,22 @@ def _run(
     return counts
 
 
-def _given(events: str | Path | Sequence[str | Path] | None, base: Path) -> list[str] | None:
-    """The inputs that were named, as the store keeps them; None when none was."""
-    if events is None:
-        return None
-    paths = [events] if isinstance(events, str | Path) else events
-    if not paths:
-        raise UsageError("no input was named", "give a path, a glob or - for standard input")
-    stored = [stored_path(str(path), base) for path in paths]
-    expand([opened_path(path, base) for path in stored])
-    return stored
-
-
 def _last_read(
     store: SqliteStore, name: str, keys: list[str] | None
 ) -> tuple[list[str], list[str] | None]:
     """The inputs and keys of the fold that `store` was last used for, of this name if there is one;
-    the sample when it is new. Keys that are given win."""
-    folds = [run for run in store.runs() if run.options["kind"] == "fold"]
+    the sample when it is new. Keys that are given win. Standard input cannot be read again."""
+    every = [run for run in store.runs() if run.options["kind"] == "fold"]
+    folds = [run for run in every if "-" not in run.options["inputs"]]
+    if every and not folds:
+        raise UsageError(
+            f"{store.location} was only given standard input, which is gone", "name an input"
+        )
     folds = [run for run in folds if run.name == name] or folds
     if not folds:
         return [SAMPLE], keys
     last = folds[-1].options
     return list(last["inputs"]), last["keys"] if keys is None else keys
-
-
-def _reducer(reducer: str | Any, initial: str | None, base: Path) -> Reducer:
-    """The reducer, its reference as the store keeps it."""
-    loaded = (
-        load(reducer, initial, Path.cwd())
-        if isinstance(reducer, str)
-        else from_function(reducer)
-        if initial is None
-        else from_function(reducer, codec.decode(initial.encode()))
-    )
-    file, colon, function = loaded.ref.rpartition(":")
-    if not colon or not file.endswith(".py"):
-        return loaded
-    return replace(loaded, ref=f"{stored_path(file, base)}:{function}")
 
 
 def _asked_durability(path: Path) -> Durability:
@@ -225,20 +241,19 @@ def _asked_durability(path: Path) -> Durability:
 
 
 def _wanted(
-    store: SqliteStore, ids: Iterable[str] | None, keys: Iterable[str] | None
+    store: SqliteStore, ids: list[str] | None, keys: list[str] | None
 ) -> dict[int, frozenset[str]] | None:
     """The keys to resume, by run number; None when all are."""
-    ids, keys = list(ids or ()), list(keys or ())
-    if not ids and not keys:
+    if ids is None and keys is None:
         return None
     found: dict[int, set[str]] = {}
-    for id in ids:
+    for id in ids or ():
         split_id(id)
         head = store.head(id)
         if head is None:
             raise NotFound(f"{id}: no such workflow in {store.location}", "durproj list shows them")
         found.setdefault(head.run, set()).add(head.key)
-    for key in keys:
+    for key in keys or ():
         heads = [head for head in store.heads() if head.key == key]
         if not heads:
             shown = codec.to_json(key)
@@ -250,10 +265,24 @@ def _wanted(
     return {run: frozenset(keys) for run, keys in found.items()}
 
 
+def _refuse_parts(store: SqliteStore, wanted: dict[int, frozenset[str]]) -> None:
+    """All workflows of a run are made by one reducer: it does not change for some of them."""
+    for no, keys in wanted.items():
+        other = next((head.id for head in store.heads(run=no) if head.key not in keys), None)
+        if other is not None:
+            raise UsageError(
+                "a run is restarted, or goes on with a changed reducer, as a whole",
+                f"name no workflow, or all of the run: {other} is one, too",
+            )
+
+
 def _note_program(store: SqliteStore, run: Run, observer: Observer) -> None:
-    heads = list(store.heads(run=run.no))
-    if any(head.status != "resolved" for head in heads):
-        program = run.options["workflow"]
-        observer.note(
-            f"{run.identity} was started by a program ({program}): run that program to go on"
-        )
+    """Say who has to go on with `run`, if anything of it is left to do."""
+    options = run.options
+    if options["kind"] == "fold":
+        what, program = f"{run.name} of {' '.join(options['inputs'])}", options["reducer"]
+    elif any(head.status != "resolved" for head in store.heads(run=run.no)):
+        what, program = run.identity, options["workflow"]
+    else:
+        return
+    observer.note(f"{what} was started by a program ({program}): run that program to go on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +13,7 @@ from durproj import codec
 from durproj.events.formats import Mapping
 from durproj.events.reader import MAX_LINE
 from durproj.projections.reducer import Reducer, load
-from durproj.runtime.retry import ANY, TRANSIENT, Exponential
+from durproj.runtime.retry import DEFAULT, RetryPolicy, from_options, to_options
 from durproj.stores.base import Durability, Run
 
 SAMPLE = "durproj:sample"
@@ -40,7 +41,7 @@ class Request:
     mapping: Mapping = field(default_factory=Mapping)
     no_key: str = "error"
     durability: Durability = "step"
-    retry: Exponential = field(default_factory=lambda: Exponential(on=TRANSIENT))
+    retry: RetryPolicy = DEFAULT
     max_line: int = MAX_LINE
     crash: int | None = None
     crash_with: Literal["EXIT", "KILL"] = "EXIT"
@@ -68,12 +69,12 @@ class Request:
             "initial": self.initial,
             "initial_source": self.reducer.initial_source,
             "mapping": mapping.to_dict(),
+            "given": self.mapping.to_dict(),
             "no_key": self.no_key,
             "durability": self.durability,
-            "retries": self.retry.retries,
-            "retry_delay_s": self.retry.delay_s,
-            "retry_any": self.retry.on == ANY,
+            "retry": to_options(self.retry),
             "max_line": self.max_line,
+            **({"program": True} if self.reducer.program else {}),
         }
 
     @classmethod
@@ -86,14 +87,10 @@ class Request:
             keys=options["keys"],
             initial=options["initial"],
             name=run.name,
-            mapping=Mapping.from_dict(options["mapping"]),
+            mapping=Mapping.from_dict(options["given"]),
             no_key=options["no_key"],
             durability=options["durability"],
-            retry=Exponential(
-                retries=options["retries"],
-                delay_s=options["retry_delay_s"],
-                on=ANY if options["retry_any"] else TRANSIENT,
-            ),
+            retry=from_options(options["retry"]),
             max_line=options["max_line"],
             only=only,
         )
@@ -109,8 +106,10 @@ def stored_path(path: str, base: Path) -> str:
     `base` when inside it, so that the folder can move; absolute otherwise."""
     if path in ("-", SAMPLE):
         return path
-    absolute = os.path.abspath(path)
-    relative = os.path.relpath(absolute, base)
+    here = os.getcwd()
+    written = _before(here, path)
+    absolute = os.path.normpath(os.path.join(written(here), path))
+    relative = os.path.relpath(absolute, written(str(base)))
     return absolute if relative.startswith("..") else relative
 
 
@@ -120,6 +119,15 @@ def opened_path(path: str, base: Path) -> str:
         return str(files("durproj.events").joinpath("sample.jsonl"))
     if path == "-":
         return path
-    found = str(base / path)
-    shorter = os.path.relpath(found)
+    written = _before(str(base), path)
+    found = os.path.normpath(os.path.join(written(str(base)), path))
+    shorter = os.path.relpath(found, written(os.getcwd()))
     return found if shorter.startswith("..") else shorter
+
+
+def _before(folder: str, path: str) -> Callable[[str], str]:
+    """How `folder` is to be written before `path`: brackets in it are no part of a glob."""
+    from glob import escape, has_magic
+
+    is_glob = has_magic(path) and not os.path.exists(os.path.join(folder, path))
+    return escape if is_glob else str

@@ -8,10 +8,11 @@ min(delay · factor^k, max) before retry k = 1, 2, …: 2, 4, 8, 16, 30, 30 … 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import math
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
-from durproj.errors import Retry
+from durproj.errors import Retry, UsageError
 
 TRANSIENT: tuple[type[BaseException], ...] = (OSError, TimeoutError, Retry)
 """What waiting can cure. Anything else that a pure function raises, it will raise again."""
@@ -85,3 +86,40 @@ class Never:
 
 DEFAULT = Exponential(on=TRANSIENT)
 """Five attempts for errors that waiting can cure, one for all others."""
+
+BuiltIn = Exponential | Linear | Constant | Never
+"""The policies that a store can keep; a program's steps may have any other."""
+
+_BUILT_IN = {kind.__name__: kind for kind in (Exponential, Linear, Constant, Never)}
+_ON = {"any": ANY, "transient": TRANSIENT}
+
+
+def to_options(policy: RetryPolicy) -> dict[str, Any]:
+    """A built-in policy as a store keeps it. Raises UsageError for what it cannot keep, since `resume`
+    would go on with something else."""
+    kind = type(policy).__name__
+    if _BUILT_IN.get(kind) is not type(policy):
+        raise UsageError(
+            f"retry is {policy!r}, which resume could not be told again",
+            "a fold takes " + ", ".join(_BUILT_IN),
+        )
+    options = {field.name: getattr(policy, field.name) for field in fields(policy)}
+    if "on" in options:
+        options["on"] = next((name for name, on in _ON.items() if on == options["on"]), None)
+        if options["on"] is None:
+            raise UsageError(
+                "retry is for exceptions of its own choice, which resume could not be told again",
+                "a fold retries what waiting can cure (on=TRANSIENT) or any Exception (on=ANY)",
+            )
+    if not all(math.isfinite(value) for value in options.values() if isinstance(value, float)):
+        raise UsageError(f"{policy!r} has a number that is not finite")
+    return {"policy": kind, **options}
+
+
+def from_options(options: dict[str, Any]) -> BuiltIn:
+    """The policy that `to_options` described."""
+    fields = {name: value for name, value in options.items() if name != "policy"}
+    if "on" in fields:
+        fields["on"] = _ON[fields["on"]]
+    policy: BuiltIn = _BUILT_IN[options["policy"]](**fields)
+    return policy

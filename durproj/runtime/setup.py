@@ -13,17 +13,21 @@ from durproj.events.formats import Envelope, Mapping, detect, partial_keys
 from durproj.events.reader import Source, expand
 from durproj.ids import check_name, workflow_id
 from durproj.runtime.guard import changed_option
-from durproj.runtime.observer import Observer
+from durproj.runtime.observer import Observer, Stop
 from durproj.runtime.request import SAMPLE, SAMPLE_KEY, WHOLE_LOG, Request, opened_path
 from durproj.stores.base import Run, Store
 from durproj.stores.journal import Journal
+
+RESTARTING, ACCEPTING = "restarting", "accepting"
+"""Options of a run that is not complete: `--restart` and `--accept-reducer` hold until it is."""
 
 SMALL = 100
 """Logs of so many events are shown event by event; more of them are summed up."""
 
 
 class Setup:
-    """`request`, ready to be folded. `base`: the folder from which stored paths count.
+    """`request`, ready to be folded. `base`: the folder from which stored paths count; `stop`: ends
+    a wait for input.
 
     source: its input, opened; envelope: how lines are read; label: the key of the whole log when no
     line has one; small: it has few events; run: its row in the store, marked as under way.
@@ -31,16 +35,18 @@ class Setup:
     Raises UsageError, NotFound, PastChanged; the store is then as it was.
     """
 
-    def __init__(self, request: Request, store: Store, base: Path, observer: Observer) -> None:
+    def __init__(
+        self, request: Request, store: Store, base: Path, observer: Observer, stop: Stop
+    ) -> None:
         self.request = request
         self._store, self._observer = store, observer
         check_name(request.name)
-        self.source = Source(
-            expand([opened_path(path, base) for path in request.inputs]), request.max_line
-        )
+        paths = expand([opened_path(path, base) for path in request.inputs])
+        self.source = Source(paths, request.max_line, waiting=stop.waiting)
         self._sample = self.source.sample(SMALL + 1)
         self.small = len(self._sample) <= SMALL
-        self._before = store.find_run(request.name, request.identity())
+        self._before = before = store.find_run(request.name, request.identity())
+        self._recorded = self._first_recorded(before.no) if before and before.no else None
         mapping = self._mapping()
         self.envelope = Envelope(mapping)
         self.label = self._label(mapping)
@@ -50,20 +56,22 @@ class Setup:
         """Make the store forget a run that was refused before it did anything."""
         if self._before is not None:
             self._store.save_run(self._before)
-        elif self.run.no is not None and not self._store.totals(self.run.no)[0]:
+        elif self.run.no is not None and not self._store.has_workflows(self.run.no):
             self._store.drop_run(self.run.no)
 
     def _mapping(self) -> Mapping:
-        """The envelope's paths: those given, then those recorded for this run, else those found."""
+        """The envelope's paths: those given, then those with which steps were recorded, else those
+        found; what an empty or bad log showed is no more than that."""
         given = self.request.mapping
-        if self._before:
-            asked = {
-                name: path or None for name, path in given.to_dict().items() if path is not None
-            }
-            return Mapping.from_dict(self._before.options["mapping"] | asked)
+        if self._before and self._recorded:
+            asked = {name: path for name, path in given.to_dict().items() if path is not None}
+            options = self._before.options
+            self.request.mapping = Mapping.from_dict(options["given"] | asked)
+            found = {name: path or None for name, path in asked.items()}
+            return Mapping.from_dict(options["mapping"] | found)
         bodies = self._sample[:SMALL]
         mapping = detect(bodies, given)
-        if self.request.inputs != [SAMPLE]:
+        if bodies and self.request.inputs != [SAMPLE]:
             self._observer.note(f"{self.request.shown_input()}: {mapping.describe()}")
         if mapping.key is None and given.key is None:
             for name, lines in partial_keys(bodies).items():
@@ -76,14 +84,14 @@ class Setup:
         request = self.request
         if mapping.key is not None:
             return ""
-        if request.keys and len(request.keys) > 1:
+        if self._sample and request.keys and len(request.keys) > 1:
             count = len(request.keys)
             raise UsageError(
                 f"{count} keys were asked for, but no line has a key", "say where it is: --key PATH"
             )
         sample = request.inputs == [SAMPLE]
         label = request.keys[0] if request.keys else SAMPLE_KEY if sample else WHOLE_LOG
-        if not sample and not self._before:
+        if self._sample and not sample and not self._recorded:
             id = workflow_id(request.name, label)
             self._observer.note(f"no line has a key: the whole log is one stream, {id}")
         return label
@@ -98,24 +106,42 @@ class Setup:
                     # What is dropped stays dropped, whatever comes of this run.
                     run.cursor = before.cursor = None
                     before.complete = False
-                elif recorded := self._first_recorded(before.no):
-                    guard(recorded, before.options, options, accept=request.accept_reducer)
+                elif self._recorded:
+                    guard(self._recorded, before.options, options, accept=request.accept_reducer)
+            options |= self._permits(options)
             if not self.source.restartable:
                 run.cursor = None
             run.options, run.complete = options, False
             store.save_run(run)
         return run
 
+    def _permits(self, options: dict[str, Any]) -> dict[str, bool]:
+        """What this run may do to the workflows of others, until it is complete: what was asked for
+        now, or before a crash. Another change of the reducer needs to be accepted anew."""
+        asked, before = self.request, self._before.options if self._before else {}
+        same = all(before.get(name) == options[name] for name in ("fingerprint", "initial_source"))
+        permits = {
+            RESTARTING: asked.restart or RESTARTING in before,
+            ACCEPTING: asked.accept_reducer or (same and ACCEPTING in before),
+        }
+        return {name: True for name, given in permits.items() if given}
+
     def _drop_all(self, run: int) -> None:
-        only = self.request.only
         for head in list(self._store.heads(run=run)):
-            if head.no is not None and (only is None or head.key in only):
+            if head.no is not None:
                 self._store.drop_workflow(head.no)
 
     def _first_recorded(self, run: int) -> str | None:
         """The id of a workflow of `run` that has steps."""
         heads = self._store.heads(run=run)
         return next((head.id for head in heads if Journal(self._store, head).steps), None)
+
+
+def finish(run: Run) -> None:
+    """Mark `run` as complete; what it was permitted ends with it."""
+    run.complete = True
+    for name in (RESTARTING, ACCEPTING):
+        run.options.pop(name, None)
 
 
 def guard(id: str, recorded: dict[str, Any], present: dict[str, Any], *, accept: bool) -> None:

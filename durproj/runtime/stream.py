@@ -10,62 +10,22 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from durproj import codec
 from durproj.errors import Interrupted, Retry, StepFailed
 from durproj.events.event import Event
-from durproj.events.formats import Envelope
 from durproj.ids import workflow_id
 from durproj.runtime.attempts import FAILURES, Attempts
-from durproj.runtime.commits import BATCH_SECONDS, BATCH_STEPS, Commits
-from durproj.runtime.driver import step_meta
+from durproj.runtime.commits import BATCH_SECONDS, BATCH_STEPS
 from durproj.runtime.guard import compare_inputs, past_the_end
-from durproj.runtime.observer import Observer, Stop
-from durproj.runtime.request import Request
+from durproj.runtime.ownership import Fold
 from durproj.runtime.workflow import refuse_none
-from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 
 
 class PlannedFailure(Retry):
     """The transient error that `--fail` plans."""
-
-
-@dataclass
-class Fold:
-    """What the streams of one fold share."""
-
-    request: Request
-    store: Store
-    run: Run
-    envelope: Envelope
-    observer: Observer
-    stop: Stop
-    commits: Commits
-    meta: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.meta = step_meta("apply_event", self.request.reducer.fingerprint)
-
-    def owns(self, head: Head, prefix: tuple[int, int]) -> bool:
-        """Whether `head` says already what `claim` would write down."""
-        return (head.run, head.prefix_bytes, head.prefix_steps) == (self.run.no, *prefix)
-
-    def claim(self, head: Head, prefix: tuple[int, int]) -> None:
-        """Write down that the workflow is this run's, and `prefix`: how many of its steps come from
-        how many bytes of the input. The cursor of the run that it leaves counted on it, and is void."""
-        if head.no is None or self.owns(head, prefix):
-            return
-        assert self.run.no is not None
-        with self.store.transaction():
-            former = self.store.run(head.run) if head.run != self.run.no else None
-            if former and former.cursor:
-                former.cursor = None
-                self.store.save_run(former)
-            head.run, head.prefix_bytes, head.prefix_steps = self.run.no, *prefix
-            self.store.save_head(head)
 
 
 class StreamFold:
@@ -84,7 +44,7 @@ class StreamFold:
         self._recorded = self._inputs(proven)
         self._fresh = True
         self.prefix = (prefix_bytes, proven if prefix_bytes else 0)
-        self.position = proven
+        self.proven = self.position = proven
         self.executed = 0
         self.failed = 0
         if fold.observer.wants_steps:
@@ -94,6 +54,11 @@ class StreamFold:
     def claimed(self) -> bool:
         """Whether the store has it as this run's; a stream of which nothing was executed may not be."""
         return self._fold.owns(self._journal.head, self.prefix)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything of it: a stream without events is none until it was begun."""
+        return self._journal.head.no is not None or self.executed > 0
 
     @property
     def cached(self) -> int:
@@ -125,8 +90,15 @@ class StreamFold:
             raise past_the_end(self.id, self.position, next(self._recorded))
         head = self._journal.head
         if head.no is None or head.status != "resolved" or self.executed:
-            self._fold.commits.resolve(self._journal, self.report)
+            self._fold.commits.close(self._journal, "resolved", self.report)
         else:
+            self.report()
+
+    def suspend(self) -> None:
+        """The log breaks off at a bad line: what was executed before it is pending."""
+        if self.executed or (self.exists and self._journal.head.status == "pending"):
+            self._fold.commits.close(self._journal, "pending", self.report)
+        elif self.exists:
             self.report()
 
     def report(self) -> None:
@@ -269,6 +241,7 @@ class StreamFold:
         self.failed = 1
         self._fold.commits.flush()
         error = {"step": failed.step, "kind": failed.kind, "message": failed.reason}
+        error |= {"event": failed.event} if failed.event else {}
         self._journal.save("rejected", error=codec.encode(error))
         self.report()
 

@@ -65,7 +65,13 @@ class Context:
         return split_id(self.id)[1]
 
     def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Step[T]:
-        """A step that calls `fn(*args, **kwargs)` once and gives what it returned, ever after."""
+        """A step that calls `fn(*args, **kwargs)` once and gives what it returned, ever after.
+
+        The arguments are recorded, and a recorded result is given to the same arguments only: what JSON
+        carries, events, numbers of any size, Decimal, date, time, timedelta, UUID, Enum, Path, bytes,
+        sets and dataclasses are compared by value, also within lists and dicts. Of anything else (a
+        connection, a function, an object of a plain class) only the type is recorded.
+        """
         return Step(fn, args, kwargs, getattr(fn, "__name__", type(fn).__name__))
 
 
@@ -103,7 +109,9 @@ def process_events(
 ) -> Generator[Step[Any], Any, Any]:
     """The workflow that `durproj run` stands for: one step per event, the projection handed on.
 
-    `fold` records the same journal faster, because it can prove what replay would serve.
+    `fold` records the same journal faster, because it can prove what replay would serve. It is also
+    the one for a log that grows: a workflow that has ended, as this one does with `events`, cannot go
+    on with more of them under the same id.
     """
     apply_event = ApplyEvent(reducer)
     projection = reducer.initial(ctx.key)

@@ -103,8 +103,8 @@ class Store(Protocol):
     def heads(self, name: str | None = None, run: int | None = None) -> Iterator[Head]:
         """All heads, or those of one name or run, in the order in which the workflows began."""
 
-    def totals(self, run: int) -> tuple[int, int]:
-        """How many workflows a run has, and how many steps their heads count in all."""
+    def has_workflows(self, run: int) -> bool:
+        """Whether any workflow is this run's."""
 
     def save_head(self, head: Head) -> None:
         """Write a head down; a new one gets its `no`."""

@@ -43,7 +43,7 @@ def translate(error: sqlite3.Error | UnicodeDecodeError, location: str) -> Store
     if code in _DAMAGED:
         return StoreDamaged(f"{location}: {error}", "restore the store from a backup")
     if code == sqlite3.SQLITE_FULL:
-        return StoreError(f"{location}: the disk is full", "make room, then: durproj resume")
+        return StoreError(f"{location}: the disk is full", "make room, then resume")
     if code == sqlite3.SQLITE_CONSTRAINT:
         return StoreError(f"{location}: refused by the store: {error}")
     if code == sqlite3.SQLITE_CANTOPEN and os.path.exists(location):
@@ -51,7 +51,7 @@ def translate(error: sqlite3.Error | UnicodeDecodeError, location: str) -> Store
             f"{location}: {error}", "check the permissions of the store and its folder"
         )
     return StoreError(
-        f"{location}: {error}", "every acknowledged step is safe; then: durproj resume"
+        f"{location}: {error}", "every acknowledged step is safe; mend the cause, then resume"
     )
 
 
@@ -213,9 +213,12 @@ def _check_identity(conn: sqlite3.Connection, path: Path) -> int:
     """The version of the store's schema. Refuses a file that is no store of ours, or one of a later
     durproj, before reading on."""
     try:
+        # In one transaction: the store may be in the making just now.
+        conn.execute("BEGIN")
+        tables = conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         application = conn.execute("PRAGMA application_id").fetchone()[0]
         version = conn.execute("PRAGMA user_version").fetchone()[0]
-        tables = conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        conn.execute("COMMIT")
     except FAULTS as error:
         raise translate(error, str(path)) from None
     if application != APPLICATION_ID and (tables or application):

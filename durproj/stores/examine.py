@@ -30,6 +30,7 @@ class Examination:
     journal: str = ""
     schema: int = 0
     holder: str = ""
+    held_since: str = ""
     tables: dict[str, int] = field(default_factory=dict)
     workflows: dict[str, int] = field(default_factory=dict)
     unfinished: int = 0
@@ -37,17 +38,15 @@ class Examination:
     remarks: list[str] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
-        """As JSON can carry it."""
+        """As JSON can carry it, without `held_since`, which a clock told."""
         return {
             "path": str(self.path),
             "bytes": self.bytes,
             "journal": self.journal,
             "schema": self.schema,
-            "held by": self.holder or None,
+            "held_by": self.holder or None,
             "tables": self.tables,
-            "workflows": ", ".join(
-                f"{count:,} {status}" for status, count in self.workflows.items()
-            ),
+            "workflows": self.workflows,
             "unfinished": self.unfinished,
             "error": None if self.error is None else self.error.message,
         }
@@ -58,7 +57,9 @@ def examine(path: Path) -> Examination:
     newest block of every unfinished workflow. Reads only; never raises for what it finds."""
     found = Examination(path, bytes=sum(_size(Path(f"{path}{end}")) for end in ("", "-wal")))
     lock = Lock(path)
-    found.holder = (lock.holder() or "a process") if lock.held() else ""
+    if lock.held():
+        found.holder, _, found.held_since = lock.holder().partition(" since ")
+        found.holder = found.holder or "a process"
     if is_remote(path):
         found.remarks.append(
             "the store is on a network filesystem: durproj uses a rollback journal there"

@@ -79,11 +79,14 @@ SELECT
     (SELECT step.step + 1 FROM step WHERE step.workflow = workflow.no ORDER BY step.step DESC LIMIT 1),
     workflow.steps
   ) AS steps,
-  CASE WHEN workflow.status = 'resolved' THEN workflow.state ELSE coalesce(
-    (SELECT CAST(step.output AS TEXT) FROM step WHERE step.workflow = workflow.no
-     ORDER BY step.step DESC LIMIT 1),
-    workflow.state
-  ) END AS state,
+  CASE
+    WHEN workflow.status = 'resolved' THEN workflow.state
+    WHEN json_extract(run.options, '$.kind') = 'fold' THEN coalesce(
+      (SELECT CAST(step.output AS TEXT) FROM step WHERE step.workflow = workflow.no
+       ORDER BY step.step DESC LIMIT 1),
+      workflow.state
+    )
+  END AS state,
   workflow.error,
   workflow.updated_ms
-FROM workflow;
+FROM workflow LEFT JOIN run ON run.no = workflow.run;

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from durproj import codec
-from durproj.errors import StoreError
+from durproj.errors import StoreError, UsageError
 from durproj.stores.base import Attempt, Durability, Head, Row, Run
 from durproj.stores.connection import (
     FAULTS,
@@ -47,8 +47,14 @@ class SqliteStore:
     ) -> SqliteStore:
         """Open `path` for writing, making it when it is not there.
 
-        Raises StoreBusy when another process still writes to it after `wait_s` seconds.
+        Raises StoreBusy when another process still writes to it after `wait_s` seconds, UsageError
+        for a durability that there is not.
         """
+        if durability not in get_args(Durability):
+            raise UsageError(
+                f"{durability!r} is not a durability",
+                "take one of " + ", ".join(get_args(Durability)),
+            )
         lock = Lock(path)
         lock.acquire(wait_s)
         try:
@@ -136,11 +142,11 @@ class SqliteStore:
                 if name in (None, head.name) and run in (None, head.run):
                     yield head
 
-    def totals(self, run: int) -> tuple[int, int]:
-        rows = self._read(
-            "SELECT count(*), coalesce(sum(steps), 0) FROM workflow WHERE run = ?", (run,)
-        )
-        return rows[0][0], rows[0][1]
+    def has_workflows(self, run: int) -> bool:
+        # From the newest on, for it is from the oldest on that another run takes them over.
+        sql = "SELECT 1 FROM workflow WHERE run = ? ORDER BY no DESC LIMIT 1"
+        # Damage must not hide one: heads() verifies all of them.
+        return bool(self._read(sql, (run,))) or any(True for _ in self.heads(run=run))
 
     def save_head(self, head: Head) -> None:
         no = head.no or self._next("workflow")

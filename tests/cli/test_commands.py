@@ -22,10 +22,10 @@ OPTIONS = {
         " --verbose -v --color"
     ),
     "inspect": "--step --store --json --stable --color",
-    "list": "--name --status --limit --store --json --color",
+    "list": "--name --status --limit --store --json --stable --color",
     "rewind": "--to --store --wait --json --quiet -q --color",
-    "stats": "--key --type --id --time --data --max-line --json --color",
-    "doctor": "--store --json --color",
+    "stats": "--key --type --id --time --data --max-line --json --stable --color",
+    "doctor": "--store --json --stable --color",
 }
 
 
@@ -182,6 +182,46 @@ def test_one_of_each_is_said_in_the_singular(durproj, folder):
 @pytest.mark.parametrize("args", [["--user", "zz"], ["--user", "zz", "--user", "yy"]])
 def test_an_error_before_any_event_is_not_preceded_by_a_count_of_nothing(durproj, folder, args):
     assert durproj("run", "log.jsonl", *args, "--reducer", "counts").out == ""
+
+
+@pytest.mark.parametrize("size", [1, 60], ids=["small", "large"])
+def test_a_run_that_is_refused_before_it_does_anything_says_only_why(durproj, folder, size):
+    log = "".join(f'{{"user":"{user}","type":"T","n":{n}}}\n' for n in range(size) for user in "ab")
+    (folder / "log.jsonl").write_text(log)
+    durproj("run", "log.jsonl", "--reducer", "counts")
+    b = log.rindex('"b"')
+    (folder / "log.jsonl").write_text(log[:b] + log[b:].replace('"T"', '"X"'))
+    done = durproj("run", "log.jsonl", "--reducer", "counts")
+    assert (done.code, done.out) == (4, "")
+    assert "the past changed" in done.err
+
+
+def test_before_an_error_only_what_is_new_is_listed(durproj, folder):
+    log = "".join(f'{{"user":"{user}","type":"T","n":{n}}}\n' for n in range(60) for user in "abc")
+    (folder / "log.jsonl").write_text(log)
+    (folder / "r.py").write_text(
+        "def f(state, event):\n    return {'n': 1 / event.data.get('by', 1)}\n"
+    )
+    args = ("run", "log.jsonl", "--reducer", "r.py:f", "--stable")
+    durproj(*args)
+    with (folder / "log.jsonl").open("a") as file:
+        file.write('{"user":"b","type":"T"}\n{"user":"c","type":"T","by":0}\n')
+    done = durproj(*args)
+    assert (done.code, "ZeroDivisionError" in done.err) == (1, True)
+    b, c, total, _ = done.out.split("\n")
+    assert b.startswith("  projection/b  resolved  61 steps (1 executed, 60 cached)")
+    assert c.startswith("  projection/c  rejected  60 steps (0 executed, 60 cached)")
+    assert ": 1 executed, " in total
+    assert total.endswith(", 1 failed")
+    again = durproj(*args)
+    assert again.code == 1
+    assert [line.split()[0] for line in again.out.split("\n")[:-2]] == ["projection/c"]
+
+
+def test_help_says_what_is_kept_from_the_fold_that_was_begun(durproj):
+    told = " ".join(durproj("run", "--help").out.split())
+    assert "by default the one that the same fold was begun with, else account." in told
+    assert "by default what the same fold was begun with, else error." in told
 
 
 def test_quiet_prints_results_only(durproj, folder):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from conftest import ROOT, environment
@@ -71,6 +74,9 @@ def test_1_a_step_failed_for_good(durproj, folder):
         (["run", "--crash=-1"], ["--crash", "-1"]),
         (["run", "--durability", "x"], ["--durability", "fsync"]),
         (["run", "--fail", "5y"], ["--fail 5y", "--fail 5x3"]),
+        (["run", "--retry-delay", "nan"], ["--retry-delay", "nan is not a number of seconds"]),
+        (["run", "--wait", "inf"], ["--wait", "inf is not a number of seconds"]),
+        (["resume", "--wait", "nan"], ["--wait", "nan is not a number of seconds"]),
         (["run", "--initial", "{"], ["--initial", "not JSON"]),
         (["run", "--name", "a/b"], ["'a/b' is not a name"]),
         (["run", "log.jsonl", "--reducer", "conuts"], ["'conuts'", "did you mean 'counts'?"]),
@@ -97,6 +103,18 @@ def test_2_usage_says_what_was_met_and_what_to_write(durproj, folder, args, said
     done = durproj(*args)
     assert refused(done, 2, *said)
     assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["run", "--user"], ["run", "--name"], ["run", "--no-key"], ["run"], ["inspect"], ["stats"]],
+    ids=" ".join,
+)
+def test_2_an_argument_that_is_not_text_is_named_before_anything_is_done(durproj, folder, args):
+    done = durproj(*args, os.fsdecode(b"projection/\xff"))
+    assert refused(done, 2, "durproj: projection/\\xff: not UTF-8")
+    assert refused(durproj("list", env={"DURPROJ_STORE": "\udcff"}), 2, "DURPROJ_STORE=\\xff")
+    assert not (folder / "durproj.db").exists()
 
 
 def test_2_no_command_shows_the_commands(durproj):
@@ -126,6 +144,34 @@ def test_4_the_past_changed(durproj, folder):
     (folder / "log.jsonl").write_text(LOG)
     done = durproj("run", "log.jsonl", "--reducer", "merge")
     assert refused(done, 4, "reducer counts", "reducer merge", "--accept-reducer")
+
+
+@pytest.mark.parametrize(
+    "key", ["a b", "x'; touch pwned; '", "$(touch pwned)", "\u06cc\u200c\u06a9"]
+)
+def test_4_the_rewind_that_is_proposed_can_be_pasted_whatever_the_key_is(durproj, folder, key):
+    lines = [json.dumps({"user": key, "type": "T", "n": n}) + "\n" for n in range(3)]
+    args = ("run", "log.jsonl", "--key", "user", "--reducer", "counts", "--store", "my store.db")
+    (folder / "log.jsonl").write_text("".join(lines))
+    assert durproj(*args).code == 0
+    (folder / "log.jsonl").write_text("".join([*lines[:2], lines[2].replace('"n": 2', '"n": 9')]))
+    done = durproj(*args)
+    assert refused(done, 4, "the past changed", "n = 9")
+    (proposed,) = re.findall("durproj rewind .*", done.err)
+    words = shlex.split(proposed)
+    assert words[1:] == ["rewind", f"projection/{key}#1", "--store", "my store.db"]
+    pasted = f'durproj() {{ {shlex.join(DURPROJ)} "$@"; }}; {proposed}'
+    subprocess.run(["bash", "-c", pasted], cwd=folder, env=environment(), check=True, timeout=60)
+    assert not (folder / "pwned").exists()
+    assert durproj(*args).code == 0
+
+
+def test_4_at_the_first_step_there_is_nothing_to_rewind_to(durproj, folder):
+    durproj("run", "log.jsonl", "--reducer", "counts")
+    (folder / "log.jsonl").write_text(LOG.replace('"n":1', '"n":9'))
+    done = durproj("run", "log.jsonl", "--reducer", "counts")
+    assert refused(done, 4, "projection/a#0: the past changed", "--restart")
+    assert "durproj rewind" not in done.err
 
 
 def test_65_a_bad_line_is_named_by_file_line_and_byte(durproj, folder):
@@ -219,6 +265,47 @@ def test_74_when_the_output_has_no_room(durproj, folder, args):
     assert b"Traceback" not in done.stderr
     assert b"Exception ignored" not in done.stderr
     assert args == ["--version"] or b"No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["run"], ["run", "--json"], ["list"], ["stats"], ["--help"], ["--version"]],
+    ids=" ".join,
+)
+def test_74_when_the_output_is_closed(durproj, folder, args):
+    durproj("run", "-q")
+    done = shell(folder, args, ">&-")
+    assert done.returncode == 74
+    assert "Traceback" not in done.stderr
+    assert args == ["--version"] or "Bad file descriptor" in done.stderr
+    assert durproj("doctor").code == 0
+
+
+def test_closed_standard_input_is_an_input_that_cannot_be_read(folder):
+    done = shell(folder, ["run", "-"], "<&-")
+    assert (done.returncode, done.stdout) == (74, "")
+    assert done.stderr == "durproj: cannot read -: Bad file descriptor\n"
+
+
+def test_closed_standard_error_keeps_nobody_from_working(durproj, folder):
+    done = shell(folder, ["run", "--fail", "5", "--retry-delay", "0.01"], "2>&-")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("  [event ") == 9
+    assert shell(folder, ["run", "--bogus"], "<&- >&- 2>&-").returncode == 2
+    assert durproj("doctor").code == 0
+
+
+def shell(folder, args, redirection):
+    """durproj as a shell starts it, with a redirection."""
+    return subprocess.run(
+        ["bash", "-c", f"{shlex.join([*DURPROJ, *args])} {redirection}"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 @contextmanager
@@ -328,6 +415,49 @@ def test_a_signal_ends_the_wait_between_two_attempts(durproj, folder):
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 143
     assert durproj("inspect", "projection/u1", "--json").json[0]["steps"] == 5
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize("input", ["-", "pipe"], ids=["stdin", "fifo"])
+@pytest.mark.parametrize("begun", [False, True], ids=["nothing came", "some came"])
+def test_a_signal_ends_the_wait_for_input_at_once(durproj, folder, name, code, input, begun):
+    os.mkfifo(folder / "pipe")
+    lines = b'{"user":"a","type":"T"}\n' * 300
+    with subprocess.Popen(
+        [*DURPROJ, "run", input, "--reducer", "counts", "--user", "a"],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            until((folder / "durproj.db.lock").exists)
+            with ExitStack() as stack:
+                if begun:
+                    pipe = folder / input
+                    writer = process.stdin if input == "-" else stack.enter_context(pipe.open("wb"))
+                    writer.write(lines)
+                    writer.flush()
+                    until(lambda: '"steps":300}' in durproj("list", "--json").out)
+                # A signal before the wait is heard as well, but announced as one that may take time.
+                time.sleep(0.3)
+                process.send_signal(getattr(signal, name))
+                assert process.wait(timeout=10) == code
+        finally:
+            process.kill()
+        said = process.stderr.read().decode()
+    assert "stopped; every finished step is checkpointed" in said
+    assert "finishing the step in hand" not in said
+    again = durproj("run", "-", "--reducer", "counts", "--user", "a", "--json", input=lines)
+    assert (again.code, again.json[-1]["events"]) == (0, 300)
+
+
+def until(true):
+    """Wait for something to become true."""
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_141_a_reader_that_leaves_ends_the_run_quietly(durproj, folder):

@@ -85,6 +85,17 @@ def test_standard_input_cannot_be_resumed_and_says_how_to_go_on(durproj, folder)
     assert (again.code, again.json[-1]["cached"], again.json[-1]["executed"]) == (0, 2, 2)
 
 
+def test_a_stopped_run_of_standard_input_is_not_told_to_resume(durproj, folder):
+    done = durproj("run", "-", *MERGE, "--crash", 1, input=text(LINES))
+    assert done.code == 3
+    assert done.err.endswith("durproj: go on with: the same command, given the same input\n")
+    (folder / "r.py").write_text("def f(state, event):\n    raise ValueError\n")
+    done = durproj("run", "-", "--reducer", "r.py:f", "--name", "f", input=text(LINES))
+    assert done.code == 1
+    assert "durproj resume" not in done.err
+    assert "mend the cause, then: the same command, given the same input" in done.err
+
+
 def test_without_events_the_variable_then_the_last_read_then_the_sample(durproj, folder):
     (folder / "other.jsonl").write_bytes(text(LINES[:2]))
     env = {"DURPROJ_EVENTS": "log.jsonl"}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
+
+from durproj.stores.lock import Lock
 
 RUN = ["type", "v", "input", "name", "reducer", "store", "durability"]
 STEP = ["type", "id", "step", "event", "source", "attempts"]
@@ -155,6 +158,49 @@ def test_stats_doctor_and_rewind_print_one_object(durproj, log):
     assert rewound.out == '{"type":"rewind","id":"projection/a","dropped":1,"steps":1}\n'
 
 
+def test_doctor_tells_of_who_holds_the_store_with_the_clock_in_timing(durproj, log):
+    durproj("run", log, "--reducer", "counts")
+    (free,) = durproj("doctor", "--json").json
+    assert list(free["store"]) == [
+        *("path", "bytes", "journal", "schema", "held_by", "tables", "workflows", "unfinished"),
+        "error",
+    ]
+    assert free["store"]["workflows"] == {"resolved": 2}
+    assert free["store"]["held_by"] is None
+    assert "timing" not in free
+    lock = Lock(durproj.folder / "durproj.db")
+    lock.acquire()
+    try:
+        (held,) = durproj("doctor", "--json").json
+        stable = durproj("doctor", "--json", "--stable")
+        told = durproj("doctor").out
+    finally:
+        lock.release()
+    holder, _, since = lock_line(told).partition(" since ")
+    assert holder.startswith(f"process {os.getpid()} on ")
+    assert held["store"]["held_by"] == stable.json[0]["store"]["held_by"] == holder
+    assert held["timing"] == {"held_since": since}
+    assert "timing" not in stable.json[0]
+
+
+def lock_line(told):
+    (line,) = (line for line in told.split("\n") if line.startswith("  held by"))
+    return line.removeprefix("  held by").strip()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["list"], ["stats", "log.jsonl"], ["doctor"], ["inspect", "projection/a"]],
+    ids=" ".join,
+)
+def test_every_command_that_reads_takes_stable_and_has_no_clock_in_it(durproj, log, args):
+    durproj("run", log, "--reducer", "counts")
+    first = durproj(*args, "--json", "--stable")
+    assert (first.code, first.err) == (0, "")
+    assert "timing" not in first.out
+    assert durproj(*args, "--json", "--stable").out == first.out
+
+
 def refused(durproj):
     """A store and a log that was changed behind it."""
     durproj("run", "log.jsonl", "--reducer", "counts")
@@ -208,7 +254,12 @@ def test_a_rejected_projection_carries_its_error_after_the_state(durproj, log):
     done = durproj("run", log, "--reducer", "bad.py:fails", "--json")
     projection = next(record for record in done.json if record.get("status") == "rejected")
     assert list(projection) == [*PROJECTION, "error"]
-    assert projection["error"] == {"step": 1, "kind": "AssertionError", "message": "no U"}
+    assert projection["error"] == {
+        "step": 1,
+        "kind": "AssertionError",
+        "message": "no U",
+        "event": {"id": 3, "type": "U"},
+    }
     assert done.json[-1]["failed"] == 1
 
 

@@ -211,6 +211,18 @@ def test_a_document_for_people_is_json_still(durproj):
     assert json.loads(shown[shown.index("{\n") :])["text"] == attack
 
 
+def test_joiners_are_shown_as_they_are_so_that_an_id_can_be_pasted_back(durproj):
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
+    line = {"user": family, "type": "T\u200b\u200e\u200f"}
+    (durproj.folder / "log.jsonl").write_text(json.dumps(line, ensure_ascii=False) + "\n")
+    done = durproj("run", "log.jsonl", "--reducer", "counts", "--key", "user")
+    assert "T\\u200b\\u200e\\u200f" in done.out
+    id = durproj("list").out.split("step  ")[1].rstrip("\n")
+    assert id == f"projection/{family}"
+    assert durproj("list", "--json").out.count(family) == 1
+    assert durproj("inspect", id, "--json").json[0]["steps"] == 1
+
+
 @pytest.mark.parametrize(
     ("args", "env", "colored"),
     [

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from durproj.errors import BadEvent, StoreError
+from durproj.errors import BadEvent, Interrupted, StoreError
 from durproj.events import log
 from durproj.events.formats import Envelope, Mapping
 from durproj.events.log import Index
@@ -124,6 +124,19 @@ def test_a_bad_line_ends_the_pass_and_leaves_what_came_before(tmp_path, bad, why
     assert streams(Index.build(Source([path]), ENVELOPE, start=index.cursor)) == {
         "c": [b'{"k":"c"}']
     }
+
+
+def test_a_pass_can_be_stopped_at_every_chunk(tmp_path):
+    (path,) = write(tmp_path, b"\n".join(line("a", n) for n in range(1000)))
+    asked = []
+
+    def check():
+        asked.append(1)
+        if len(asked) == 3:
+            raise Interrupted(15)
+
+    with pytest.raises(Interrupted):
+        Index.build(Source([path], block=4096), ENVELOPE, check=check)
 
 
 def test_a_cut_off_input_leaves_what_came_before(tmp_path):

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import signal
 import sys
 import tracemalloc
 from itertools import pairwise
@@ -13,9 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from durproj.errors import BadEvent, NotFound, StoreDenied, StoreError, UsageError
+from durproj.errors import (
+    BadEvent,
+    Interrupted,
+    NotFound,
+    StoreDenied,
+    StoreError,
+    UsageError,
+)
 from durproj.events import inputs
 from durproj.events.reader import Cursor, PrefixChanged, Source, bad_event, expand, is_blank, parse
+from durproj.runtime.observer import Stop
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -318,6 +327,53 @@ def test_a_fifo_is_read_once(tmp_path):
     assert source.sample() == [{"a": 1}]
     assert [chunk.lines for chunk in source.chunks()] == [[b'{"a":1}']]
     os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("way", ["opening", "reading", "sampling"])
+def test_a_wait_for_input_can_be_interrupted(tmp_path, monkeypatch, way):
+    stop = Stop()
+
+    def ask(signum, _frame):
+        stop.signum = signum
+        if stop.interruptible:
+            raise Interrupted(signum)
+
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    out, into = os.pipe()
+    with os.fdopen(out) as stdin, os.fdopen(into, "w"):
+        monkeypatch.setattr(sys, "stdin", stdin)
+        source = Source([str(path) if way == "opening" else "-"], waiting=stop.waiting)
+        before = signal.signal(signal.SIGALRM, ask)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(Interrupted):
+                source.sample() if way == "sampling" else next(source.chunks())
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    assert not stop.interruptible
+    with pytest.raises(Interrupted), stop.waiting():
+        pytest.fail("no wait begins once stopping was asked for")
+
+
+def test_a_file_is_never_waited_for(tmp_path):
+    def waiting():
+        raise AssertionError
+
+    assert sum(len(c.lines) for c in Source(write(tmp_path, LOG), waiting=waiting).chunks()) == 3000
+
+
+def test_one_file_under_two_names_is_refused(tmp_path):
+    (path,) = write(tmp_path, LOG)
+    (tmp_path / "link.jsonl").symlink_to(path)
+    os.link(path, tmp_path / "hard.jsonl")
+    for other in ("link.jsonl", "hard.jsonl"):
+        with pytest.raises(UsageError, match=rf"{other} is the same file as .*0\.jsonl"):
+            expand([path, str(tmp_path / other)])
+    with pytest.raises(UsageError, match="given twice"):
+        expand([path, path])
+    with pytest.raises(UsageError, match="given twice"):
+        expand(["-", "-"])
 
 
 def test_errors_of_the_system_name_the_input(tmp_path, monkeypatch):

@@ -239,6 +239,33 @@ def test_partials_methods_and_objects():
         assert of(source.format(rate=1), name) != of(source.format(rate=1), name.replace("1", "2"))
 
 
+def test_objects_with_slots_are_known_by_what_these_hold():
+    class Base:
+        __slots__ = ("__rate", "unset")
+
+        def __init__(self, rate):
+            self.__rate = rate
+
+        def __call__(self, state, _event):
+            return state
+
+        def apply(self, state, _event):
+            return state
+
+    class Tax(Base):
+        __slots__ = ("__dict__", "name")
+
+        def __init__(self, rate, name, **more):
+            super().__init__(rate)
+            self.name = name
+            self.__dict__ |= more
+
+    things = [Tax(1, "a"), Tax(2, "a"), Tax(1, "b"), Tax(1, "a", x=1)]
+    assert len({fingerprint(thing) for thing in things}) == 4
+    assert len({fingerprint(thing.apply) for thing in things}) == 4
+    assert fingerprint(Tax(1, "a")) == fingerprint(things[0])
+
+
 def test_decorators_are_seen_through():
     source = """
         import functools

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -150,7 +151,8 @@ def test_a_spent_budget_rejects_and_the_next_run_has_a_new_one(place, clock):
         assert reducer.calls == 5 * run
         record = durproj.inspect(ID, store="s.db")
         assert record["status"] == "rejected"
-        assert record["error"] == {"step": 0, "kind": "Retry", "message": "later"}
+        error = {"step": 0, "kind": "Retry", "message": "later"}
+        assert record["error"] == error | {"event": {"id": None, "type": "T"}}
     assert [each.retry_at is None for each in stored("s.db")] == ([False] * 4 + [True]) * 2
     reducer.left = 0
     durproj.fold("log", reducer=reducer, store="s.db")
@@ -202,6 +204,32 @@ def test_a_reducer_that_cannot_go_on_fails_its_step_at_once(
     assert (caught.value.kind, caught.value.step) == (kind, 0)
     assert durproj.inspect(ID, store="s.db")["error"]["kind"] == kind
     assert clock.slept == 0
+
+
+def spoilt(state, event):
+    return json.loads("{") if event.id == "e-2" else state
+
+
+def test_a_failed_event_is_named_with_the_line_of_the_users_code(place, clock):
+    Path("log").write_text(
+        '{"key":"u1","id":"e-1","type":"Placed"}\n{"key":"u1","id":"e-2","type":"Paid\\n"}\n'
+    )
+    with pytest.raises(StepFailed) as caught:
+        durproj.fold("log", reducer=spoilt, store="s.db")
+    line = spoilt.__code__.co_firstlineno + 1
+    assert caught.value.hint.splitlines() == [
+        r'event "e-2" of type "Paid\n"',
+        f"raised at {__file__}:{line} in spoilt",
+    ]
+    assert caught.value.event == {"id": "e-2", "type": "Paid\n"}
+    error = durproj.inspect(ID, store="s.db")["error"]
+    assert (error["kind"], error["event"]) == ("JSONDecodeError", caught.value.event)
+
+
+def test_an_error_about_what_a_reducer_returned_has_no_line_in_it(place, clock):
+    with pytest.raises(StepFailed) as caught:
+        durproj.fold("log", reducer=lambda *_: {1}, store="s.db")
+    assert "raised at" not in caught.value.hint
 
 
 def unlucky():

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import enum
+import math
+import uuid
+from collections import Counter
+from copy import deepcopy
+from decimal import Decimal
+from pathlib import Path
+
 import pytest
 
-from durproj import Context, Event, PastChanged, StepFailed, UsageError
+from durproj import Context, Event, PastChanged, StepFailed, UsageError, codec
 from durproj.codec import encode
 from durproj.projections.fingerprint import fingerprint
 from durproj.projections.reducer import from_function
-from durproj.runtime.driver import Driver, Execute, Failed, Finish, Ok, step_input, step_meta
+from durproj.runtime.arguments import step_input
+from durproj.runtime.driver import Driver, Execute, Failed, Finish, Ok, step_meta
 from durproj.runtime.workflow import ApplyEvent, process_events
 from durproj.stores.packing import Record
 
@@ -228,12 +239,114 @@ def test_a_workflow_that_asks_its_driver_for_one_more_step_gets_it_executed():
     assert drive(longer, WHOLE)[:2] == ([3], Finish(result=18))
 
 
-def test_an_event_among_the_arguments_is_recorded_as_its_line():
+def event_of(line):
+    return Event("u1", "T", None, None, {}, {}, line)
+
+
+def test_every_argument_is_recorded_an_event_as_its_line():
     line = b'{"key": "u1",   "type":"T"}'
-    event = Event("u1", "T", None, None, {}, {}, line)
-    assert step_input(CTX.run(add, 1, event)) == line
+    event = event_of(line)
+    assert step_input(CTX.run(add, 1, event)) == b"[1," + line + b"]"
+    assert step_input(CTX.run(add, event, {"all": [event]})) == b'[%b,{"all":[%b]}]' % (line, line)
     assert step_input(CTX.run(add, 1, b=2)) == b'[1,{"b":2}]'
-    assert step_input(CTX.run(add, {1}, 2)) == b'[{"$type":"builtins.set"},2]'
+    assert step_input(CTX.run(ApplyEvent(from_function(add)), 0, event, {1})) == line
+
+
+class Size(enum.Enum):
+    S = (object(), 1)
+    L = (object(), 2)
+
+
+class Rank(enum.IntEnum):
+    ONE = 1
+
+
+@dataclasses.dataclass
+class Price:
+    net: Decimal
+    seen: set[int] = dataclasses.field(default_factory=set)
+
+
+@dataclasses.dataclass
+class Till:
+    door: object
+    prices: list[Price] = dataclasses.field(default_factory=list)
+
+
+INSTANT = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Decimal("1.0"), Decimal(1)),
+        (INSTANT, INSTANT.replace(tzinfo=None)),
+        (INSTANT.date(), INSTANT.date().replace(day=3)),
+        (INSTANT.time(), INSTANT.time().replace(hour=1)),
+        (dt.timedelta(1), dt.timedelta(2)),
+        (uuid.UUID(int=1), uuid.UUID(int=2)),
+        (Size.S, Size.L),
+        (Path("a"), Path("b")),
+        (b"a", b"b"),
+        ({1, 2}, {1, 3}),
+        (2**70, 2**71),
+        pytest.param(10**5000, 10**5000 + 1, id="huge"),
+        (math.nan, math.inf),
+        (math.nan, None),
+        ("\ud800", "\ud801"),
+        ({1: "x"}, {2: "x"}),
+        ({1: "x"}, {"1": "x"}),
+        (Counter("a"), Counter("b")),
+        (Price(Decimal(1)), Price(Decimal(2))),
+        (Price(Decimal(1), {1}), Price(Decimal(1), {2})),
+        (event_of(b"[1]"), event_of(b"[2]")),
+    ],
+)
+def test_what_has_a_value_of_its_own_is_recorded_by_it_wherever_it_hides(one, other):
+    ways = [
+        lambda x: x,
+        lambda x: [1, (x,)],
+        lambda x: {"a": x},
+        Price,
+        lambda x: {0: x},
+    ]
+    for wrap in ways:
+        was, again, now = (
+            step_input(CTX.run(add, 1, b=wrap(x))) for x in (one, deepcopy(one), other)
+        )
+        assert was == again != now
+        codec.decode(was)
+
+
+def test_values_that_are_equal_are_recorded_alike():
+    assert step_input(CTX.run(add, {"b", "a", "c"}, Rank.ONE)) == step_input(
+        CTX.run(add, {"c", "b", "a"}, 1)
+    )
+
+
+@pytest.mark.parametrize("thing", [object(), add, Till, Till(object()), Till(0, [Price(object())])])
+def test_of_other_things_only_the_type_is_recorded(thing):
+    (recorded,) = codec.decode(step_input(CTX.run(len, thing)))
+    kind = type(thing)
+    assert recorded == {"$type": f"{kind.__module__}.{kind.__qualname__}"}
+
+
+def test_a_value_that_holds_itself_can_be_an_argument():
+    ring = [Decimal(1)]
+    ring += [ring, ring]
+    deep = [Decimal(1)]
+    for _ in range(5000):
+        deep = [deep]
+    for value in (ring, deep):
+        codec.decode(step_input(CTX.run(len, value)))
+
+
+@pytest.mark.parametrize("line", [b'{\n"a":1}', b'{"a":1}\n', b"", b"{"])
+def test_an_event_whose_line_is_no_line_is_refused_before_it_is_recorded(line):
+    reducer = from_function(lambda state, _: state)
+    for step in (CTX.run(len, event_of(line)), CTX.run(ApplyEvent(reducer), 0, event_of(line), {})):
+        with pytest.raises(UsageError, match="not one line of JSON"):
+            step_input(step)
 
 
 def test_process_events_is_one_apply_event_step_per_event():

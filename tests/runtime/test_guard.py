@@ -96,7 +96,7 @@ def test_a_changed_past_is_refused_at_its_first_difference(place, change, step, 
     expected = line(*now[first]) if first < len(now) else "the log ends before this event"
     assert expected in error.present
     if first:
-        assert f"durproj rewind 'projection/u1#{first - 1}'" in error.hint
+        assert f"from {first} on" in error.hint
 
 
 @pytest.mark.parametrize("step", POSITIONS)

@@ -103,15 +103,14 @@ def test_killed_any_number_of_times_it_ends_as_if_it_had_not_been(durability, tm
                 process.wait(rng.uniform(0, straight))
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.communicate()
-                if process.returncode == -signal.SIGKILL:
-                    kills += 1
-                    if begun(store):
-                        before = expect_no_gap(store, before)
-                        halfway += 0 < sum(j["steps"] for j in before.values()) < len(EVENTS)
-                    continue
-            finish(process)
-            break
+            if process.wait() != -signal.SIGKILL:
+                finish(process)
+                break
+            process.communicate()
+            kills += 1
+            if begun(store):
+                before = expect_no_gap(store, before)
+                halfway += 0 < sum(j["steps"] for j in before.values()) < len(EVENTS)
         assert journals(store) == expected
         shutil.rmtree(folder)
     assert kills >= KILLS

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import sqlite3
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from durproj import (
     Unstorable,
     UsageError,
 )
+from durproj.projections.reducer import from_function
 from durproj.stores.sqlite import SqliteStore
 
 
@@ -99,6 +102,57 @@ def test_other_arguments_are_refused(store):
         run(Shop(), store, "B-1")
     assert '["B-1"]' in caught.value.present
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(("rate", "changed"), [(1, 2), (Decimal(1), Decimal(2))])
+def test_every_argument_of_a_step_is_compared(store, rate, changed):
+    event = durproj.Event("u", "T", None, None, {}, {}, b'{"n":1}')
+
+    def workflow(ctx):
+        return (yield ctx.run(tax, event, rate))
+
+    def tax(_event, rate):
+        return str(rate)
+
+    assert durproj.run("w/1", workflow, store=store) == "1"
+    assert durproj.run("w/1", workflow, store=store) == "1"
+    rate = changed
+    with pytest.raises(PastChanged) as caught:
+        durproj.run("w/1", workflow, store=store)
+    assert ("1" in caught.value.recorded, "2" in caught.value.present) == (True, True)
+
+
+def test_events_among_the_arguments_of_a_workflow_are_compared_step_by_step(store):
+    events = [durproj.Event("u", "T", None, None, {}, {}, b'{"n":%d}' % n) for n in range(3)]
+    reducer = from_function(lambda state, event: [*state, event.line.decode()], initial=[])
+    for _ in range(2):
+        durproj.run("w/1", durproj.process_events, events, reducer, store=store)
+    assert len(durproj.inspect("w/1", store=store)["input"]) < 200
+    events[1] = events[0]
+    with pytest.raises(PastChanged, match="w/1#1"):
+        durproj.run("w/1", durproj.process_events, events, reducer, store=store)
+
+
+def test_a_workflow_that_has_not_ended_has_no_state(store):
+    def workflow(ctx):
+        yield ctx.run(len, "abc")
+        try:
+            yield ctx.run(int, "x")
+        except StepFailed:
+            yield ctx.run(len, "ab")
+        if rejects:
+            raise LookupError
+        raise KeyboardInterrupt
+
+    ends = ((False, KeyboardInterrupt, "pending"), (True, LookupError, "rejected"))
+    for rejects, error, status in ends:  # noqa: B007  the workflow sees it
+        with pytest.raises(error):
+            durproj.run("w/1", workflow, store=store)
+        record = durproj.inspect("w/1", store=store)
+        assert (record["status"], record["steps"], record["state"]) == (status, 3, None)
+        with contextlib.closing(sqlite3.connect(store)) as conn:
+            rows = conn.execute("SELECT status, steps, state FROM projections").fetchall()
+        assert rows == [(status, 3, None)]
 
 
 def test_a_program_without_the_right_arguments_leaves_no_trace(store):

@@ -1,0 +1,61 @@
+"""What a caller gave, checked and in the form in which the store keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from durproj import codec
+from durproj.errors import Unstorable, UsageError
+from durproj.events.reader import expand
+from durproj.projections.reducer import Reducer, from_function, load
+from durproj.runtime.request import opened_path, stored_path
+
+
+def given_inputs(events: str | Path | Sequence[str | Path] | None, base: Path) -> list[str] | None:
+    """The inputs that were named, as the store keeps them; None when none was."""
+    if events is None:
+        return None
+    paths = [events] if isinstance(events, str | Path) else events
+    if not paths:
+        raise UsageError("no input was named", "give a path, a glob or - for standard input")
+    stored = [stored_path(str(path), base) for path in paths]
+    expand([opened_path(path, base) for path in stored])
+    return stored
+
+
+def given_initial(value: Any) -> str:
+    """An initial state as JSON text."""
+    try:
+        return codec.settle(value)[0].decode()
+    except Unstorable as error:
+        raise UsageError(f"the initial state cannot be stored: {error}") from None
+
+
+def given_names(what: str, texts: Iterable[str] | None) -> list[str] | None:
+    """The keys or ids that were named, each once; None when all are meant."""
+    if texts is None:
+        return None
+    if isinstance(texts, str):
+        raise UsageError(f"{what} is the text {texts!r}, not a list", f"write {what}=[{texts!r}]")
+    named = list(dict.fromkeys(texts))
+    if not named or not all(isinstance(text, str) for text in named):
+        raise UsageError(f"{what} is {named!r}: it names nothing", f"leave {what} out to take all")
+    return named
+
+
+def given_reducer(reducer: str | Any, initial: str | None, base: Path) -> Reducer:
+    """The reducer, its reference as the store keeps it."""
+    loaded = (
+        load(reducer, initial, Path.cwd())
+        if isinstance(reducer, str)
+        else from_function(reducer)
+        if initial is None
+        else from_function(reducer, codec.decode(initial.encode()))
+    )
+    file, colon, function = loaded.ref.rpartition(":")
+    if not colon or not file.endswith(".py"):
+        return loaded
+    return replace(loaded, ref=f"{stored_path(file, base)}:{function}")

@@ -1,0 +1,460 @@
+"""What a run remembers, hands over and leaves to `resume`."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+import pytest
+from conftest import environment
+from dying import Died, dying, folded, journals, line, stream, trail, write
+
+import durproj
+from durproj.codec import decode
+from durproj.events.reader import Source
+from durproj.projections.counts import counts as by_type
+from durproj.runtime.retry import ANY, TRANSIENT, from_options, to_options
+from durproj.stores.sqlite import SqliteStore
+
+BOTH = [("a", 1), ("b", 2), ("a", 3), ("b", 4)]
+STORE = Path("s.db")
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "log.jsonl"
+
+
+def fold(log, **options):
+    return durproj.fold(log, **{"reducer": trail, "store": STORE, **options})
+
+
+def resume(*args, **options):
+    return durproj.resume(*args, store=STORE, **options)
+
+
+def runs():
+    store = SqliteStore.open_reader(STORE)
+    try:
+        return store.runs()
+    finally:
+        store.close()
+
+
+def dies(log, steps, **options):
+    """Fold and die as soon as `steps` steps are in the store."""
+    for at in range(200):
+        with dying(at), suppress(Died):
+            fold(log, **options)
+        if sum(each["steps"] for each in journals(STORE).values()) >= steps:
+            return
+    raise AssertionError
+
+
+class Watching(durproj.Silent):
+    """Remembers what it is told."""
+
+    wants_all = True
+
+    def __init__(self, *, steps=False):
+        self.wants_steps = steps
+        self.notes, self.steps, self.heads = [], [], []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def step(self, id, step, event, source, attempts, state):  # noqa: ARG002
+        self.steps.append((id, step, source))
+
+    def projection(self, head, cached, executed):
+        self.heads.append((head.id, head.status, head.steps, cached, executed))
+
+
+# -- what a log shows at first contact
+
+
+@pytest.mark.parametrize("begin", ["", "\n\n", "{bad\n"], ids=["empty", "blank", "bad"])
+@pytest.mark.parametrize("way", ["run", "resume"])
+def test_a_log_that_showed_nothing_is_looked_at_again(log, begin, way):
+    log.write_text(begin)
+    bad = begin.startswith("{")
+    with pytest.raises(durproj.BadEvent) if bad else nullcontext():
+        assert fold(log).projections == 0
+    assert journals(STORE) == {}
+    assert runs()[0].complete is not bad
+    write(log, BOTH)
+    if way == "resume" and bad:
+        resume()
+    else:
+        fold(log)
+    assert sorted(journals(STORE)) == ["projection/a", "projection/b"]
+
+
+def test_a_key_that_was_misspelt_at_first_is_forgotten(log):
+    write(log, BOTH)
+    with pytest.raises(durproj.BadEvent):
+        fold(log, mapping=durproj.Mapping(key="usr"))
+    with pytest.raises(durproj.BadEvent):
+        resume()  # as it was started
+    fold(log)
+    assert sorted(journals(STORE)) == ["projection/a", "projection/b"]
+
+
+def test_no_key_on_purpose_survives_a_crash_before_the_first_step(log, durproj):
+    write(log, BOTH)
+    assert durproj("run", log, "--key", "", "--crash", 0).code == 3
+    assert durproj("resume").code == 0
+    assert sorted(journals(log.parent / "durproj.db")) == ["projection/all"]
+
+
+def test_an_empty_log_is_complete_and_has_no_workflow(log, durproj):
+    log.write_bytes(b"")
+    done = durproj("run", log, "--json")
+    assert (done.code, done.json[-1]["projections"]) == (0, 0)
+    assert "no line has a key" not in done.err
+    assert "nothing to resume" in durproj("resume").err
+
+
+# -- parts of a run
+
+
+@pytest.mark.parametrize("flag", ["restart", "accept_reducer"])
+def test_a_run_changes_its_reducer_as_a_whole_or_not_at_all(log, flag):
+    write(log, BOTH)
+    dies(log, 3)
+    before = journals(STORE)
+    with pytest.raises(durproj.UsageError, match="as a whole"):
+        resume(["projection/a"], **{flag: True})
+    assert journals(STORE) == before
+    resume(["projection/a", "projection/b"], **{flag: True})
+    resume()
+    assert {each["steps"] for each in journals(STORE).values()} == {2}
+
+
+MINE = "def mine(state, event):\n    return {'n': state.get('n', 0) + 1}\n"
+
+
+@pytest.mark.parametrize("flag", ["--restart", "--accept-reducer"])
+def test_what_a_run_was_permitted_holds_until_it_is_complete(log, durproj, flag):
+    (log.parent / "mine.py").write_text(MINE)
+    write(log, BOTH)
+    run = ["run", log, "--reducer", "mine.py:mine"]
+    assert durproj(*run).code == 0
+    assert durproj(*run, "--user", "b").code == 0
+    (log.parent / "mine.py").write_text(MINE.replace("+ 1", "+ 10"))
+    write(log, [*BOTH, ("a", 5), ("b", 6)])
+    assert durproj(*run, flag, "--crash", 2).code == 3
+    resumed = durproj("resume")
+    assert resumed.code == 0, resumed.err
+    found = journals(log.parent / "durproj.db")
+    assert decode(found["projection/b"]["state"]) == {"n": 30 if flag == "--restart" else 12}
+    # It is complete: what comes now has to be accepted anew.
+    (log.parent / "mine.py").write_text(MINE.replace("+ 1", "+ 100"))
+    assert durproj(*run).code == 4
+
+
+def test_another_change_after_the_crash_has_to_be_accepted_anew(log, durproj):
+    (log.parent / "mine.py").write_text(MINE)
+    write(log, BOTH)
+    run = ["run", log, "--reducer", "mine.py:mine"]
+    assert durproj(*run, "--user", "a", "--user", "b").code == 0
+    (log.parent / "mine.py").write_text(MINE.replace("+ 1", "+ 10"))
+    write(log, [*BOTH, ("b", 6)])
+    assert durproj(*run, "--accept-reducer", "--crash", 2).code == 3
+    (log.parent / "mine.py").write_text(MINE.replace("+ 1", "+ 100"))
+    assert durproj("resume").code == 4
+
+
+# -- runs beside each other
+
+
+def test_a_run_that_another_took_over_is_no_longer_resumed(log, durproj):
+    for name in ("1", "2"):
+        write(log.parent / f"{name}.jsonl", BOTH)
+    assert durproj("run", "1.jsonl", "--crash", 1).code == 3
+    assert durproj("run", "1.jsonl", "2.jsonl").code == 0
+    resumed = durproj("resume")
+    assert resumed.code == 0, resumed.err
+    assert "nothing to resume" in resumed.err
+
+
+def test_a_run_that_lost_its_only_workflow_still_has_its_other_streams(log):
+    write(log, BOTH)
+    dies(log, 2)
+    fold(log, keys=["a"])
+    resume()
+    found = journals(STORE)
+    assert {id: each["steps"] for id, each in found.items()} == {
+        "projection/a": 2,
+        "projection/b": 2,
+    }
+
+
+def test_a_dead_run_keeps_no_other_from_going_on(log):
+    other = log.parent / "other.jsonl"
+    write(log, BOTH)
+    write(other, BOTH)
+    dies(log, 1)
+    dies(other, 2, name="other")
+    log.unlink()
+    watching = Watching()
+    with pytest.raises(durproj.NotFound, match="no such file"):
+        resume(observer=watching)
+    assert any("no such file" in note for note in watching.notes)
+    found = journals(STORE)
+    assert found["other/a"]["records"][1::3] == stream(BOTH, "a")
+    assert found["other/b"]["status"] == "resolved"
+    # Alone, it is told once.
+    alone = Watching()
+    with pytest.raises(durproj.NotFound):
+        resume(observer=alone)
+    assert alone.notes == []
+
+
+SCRIPT = """
+import sys, durproj
+
+print("top level")
+
+def mine(state, event):
+    return {"n": state.get("n", 0) + 1}
+
+which = {"main": mine, "lambda": lambda state, event: {"n": state.get("n", 0) + 1}}
+durproj.fold("log.jsonl", reducer=which[sys.argv[1]], crash=3 if "crash" in sys.argv else None)
+"""
+
+
+@pytest.mark.parametrize("which", ["main", "lambda"])
+def test_a_reducer_of_a_program_is_run_by_that_program_only(log, durproj, which):
+    write(log, [("a", value) for value in range(5)])
+    (log.parent / "script.py").write_text(SCRIPT)
+
+    def script(*args):
+        return subprocess.run(
+            [sys.executable, "script.py", which, *args],
+            cwd=log.parent, env=environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    assert script("crash").returncode == 3
+    resumed = durproj("resume")
+    assert resumed.code == 0
+    assert "was started by a program" in resumed.err
+    assert "top level" not in resumed.out + resumed.err
+    bare = durproj("run")
+    assert bare.code == 2
+    assert "top level" not in bare.out + bare.err
+    assert script().returncode == 0
+    assert journals(log.parent / "durproj.db")["projection/a"]["steps"] == 5
+
+
+# -- what is counted and shown
+
+
+def test_counts_come_from_what_is_sealed(log):
+    write(log, BOTH)
+    fold(log)
+    conn = sqlite3.connect(STORE)
+    conn.execute("UPDATE workflow SET steps = 99999 WHERE id = 'projection/b'")
+    conn.commit()
+    conn.close()
+    counts = fold(log)
+    assert (counts.projections, counts.cached, counts.executed) == (2, 4, 0)
+
+
+def test_counts_are_those_of_the_whole_log_however_it_grew(log):
+    events = list(BOTH)
+    write(log, events)
+    fold(log)
+    for new in ([("c", 1), ("a", 2)], [], [("b", 1)], [("c", 2), ("d", 3)]):
+        held = len(events)
+        events += new
+        write(log, events)
+        if new:
+            dies(log, held + 1)
+            done = sum(each["steps"] for each in journals(STORE).values())
+        else:
+            done = held
+        counts = fold(log)
+        there = len({key for key, _ in events})
+        assert (counts.projections, counts.cached) == (there, done)
+        assert counts.cached + counts.executed == len(events)
+
+
+def test_steps_that_the_cursor_proves_are_shown_to_who_wants_steps(log):
+    write(log, BOTH)
+    fold(log)
+    watching = Watching(steps=True)
+    fold(log, observer=watching)
+    assert watching.steps == [
+        (f"projection/{key}", step, "cached") for key in "ab" for step in (0, 1)
+    ]
+    assert [head[:3] for head in watching.heads] == [
+        ("projection/a", "resolved", 2), ("projection/b", "resolved", 2)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("durability", ["step", "batch"])
+@pytest.mark.parametrize("keys", [None, ["a"]], ids=["many", "one"])
+def test_streams_before_a_bad_line_are_shown_as_pending(log, durability, keys):
+    write(log, BOTH)
+    log.write_text(log.read_text() + "{bad\n")
+    watching = Watching()
+    with pytest.raises(durproj.BadEvent):
+        fold(log, durability=durability, keys=keys, observer=watching)
+    expected = [(f"projection/{key}", "pending", 2, 0, 2) for key in keys or "ab"]
+    assert watching.heads == expected
+    states = {id: each["state"] for id, each in journals(STORE).items()}
+    assert decode(states["projection/a"]) == folded(stream(BOTH, "a"))
+    # Once more: nothing is executed, and they are what they were.
+    again = Watching()
+    with pytest.raises(durproj.BadEvent):
+        resume(observer=again)
+    assert again.heads == [(id, status, 2, 2, 0) for id, status, *_ in expected]
+
+
+def test_a_log_rewritten_while_it_is_folded_proves_nothing_later(log):
+    write(log, BOTH)
+    changed = [("a", 1), ("b", 9), ("a", 3), ("b", 4)]
+
+    def rewriting(state, event):
+        if event.key == "a" and event.body["v"] == 3:
+            write(log, [*changed, ("c", 5)])
+        return trail(state, event)
+
+    rewriting.initial = trail.initial
+    with suppress(durproj.StoreError):
+        fold(log, reducer=rewriting)
+    assert journals(STORE)["projection/b"]["records"][1::3] == stream(changed, "b")
+    assert runs()[0].cursor is None
+    write(log, BOTH)
+    with pytest.raises(durproj.PastChanged, match="projection/b#0"):
+        fold(log, reducer=rewriting)
+
+
+@pytest.mark.parametrize("change", ["grow", "touch", "replace", "remove"])
+def test_a_source_knows_when_its_files_are_no_longer_those_it_read(log, change):
+    write(log, BOTH)
+    source = Source([str(log)])
+    list(source.chunks())
+    assert source.unchanged()
+    status = log.stat()
+    if change == "grow":
+        write(log, [*BOTH, ("c", 1)])
+    elif change == "touch":
+        os.utime(log, ns=(0, 0))
+    else:
+        content = log.read_bytes()
+        log.rename("away")
+        if change == "replace":
+            log.write_bytes(content)
+            os.utime(log, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not source.unchanged()
+
+
+def test_a_compressed_log_keeps_its_cursor(log):
+    write(log, BOTH)
+    log.write_bytes(gzip.compress(log.read_bytes()))
+    fold(log)
+    assert runs()[0].cursor is not None
+
+
+# -- what is asked for
+
+
+POLICIES = [
+    durproj.Never(),
+    durproj.Exponential(retries=7, delay_s=0.25, factor=3, max_delay_s=9.5, on=TRANSIENT),
+    durproj.Linear(retries=2, delay_s=1),
+    durproj.Constant(retries=0, on=ANY),
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: type(policy).__name__)
+def test_a_fold_is_resumed_with_the_policy_it_was_given(log, policy):
+    write(log, BOTH)
+    dies(log, 1, retry=policy)
+    assert from_options(runs()[0].options["retry"]) == policy
+    assert from_options(json.loads(json.dumps(to_options(policy)))) == policy
+    resume()
+    assert from_options(runs()[0].options["retry"]) == policy
+
+
+class Own:
+    def wait_s(self, failures, error):  # noqa: ARG002
+        return None
+
+
+REFUSED = {
+    "a policy of one's own": {"retry": Own()},
+    "exceptions of one's own": {"retry": durproj.Exponential(on=(KeyError,))},
+    "a delay without end": {"retry": durproj.Linear(delay_s=float("inf"))},
+    "a durability there is not": {"durability": "bach"},
+    "an initial state JSON cannot carry": {"initial": {1: 2}},
+    "an initial state that is no number": {"initial": float("nan")},
+    "no key": {"keys": []},
+    "a text for keys": {"keys": "ab"},
+    "a number for a key": {"keys": [1]},
+}
+
+
+@pytest.mark.parametrize("options", REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_meant_is_refused_before_a_store_is_made(log, options):
+    write(log, BOTH)
+    with pytest.raises(durproj.UsageError):
+        fold(log, **options)
+    assert not STORE.exists()
+
+
+@pytest.mark.parametrize("options", [{"ids": []}, {"ids": "projection/a"}, {"keys": "a"}])
+def test_resume_wants_lists_too(log, options):
+    write(log, BOTH)
+    dies(log, 1)
+    with pytest.raises(durproj.UsageError):
+        resume(**options)
+
+
+def test_a_reducer_made_by_from_function_is_one(log):
+    write(log, BOTH)
+    made = durproj.from_function(trail)
+    assert durproj.from_function(made) is made
+    assert fold(log, reducer=made).executed == 4
+    assert fold(log).cached == 4  # it is the same
+    other = durproj.from_function(made, {"n": 5, "trail": 7})
+    assert other.initial("a") == {"n": 5, "trail": 7}
+    assert fold(log, reducer=by_type, name="other").executed == 4
+
+
+def test_a_bare_run_never_waits_for_standard_input(log, durproj):
+    piped = (line("a", 1) + "\n").encode()
+    assert durproj("run", "-", "--reducer", "counts", input=piped).code == 0
+    bare = durproj("run", input=b"")
+    assert bare.code == 2
+    assert "standard input" in bare.err
+    write(log, BOTH)
+    assert durproj("run", log, "--reducer", "counts", "--name", "x").code == 0
+    assert durproj("run", "-", "--reducer", "counts", input=piped).code == 0
+    bare = durproj("run", "--name", "x", "--json")
+    assert (bare.code, bare.json[-1]["cached"]) == (0, 4)
+
+
+@pytest.mark.parametrize("store", ["durproj.db", "../elsewhere.db", "../there/s.db"])
+def test_a_glob_is_one_in_a_folder_with_brackets_too(log, durproj, store):
+    folder = log.parent / "a[1]"
+    (folder / "sub").mkdir(parents=True)
+    (log.parent / "there").mkdir()
+    write(folder / "sub" / "1.jsonl", BOTH)
+    args = ["--reducer", "counts", "--store", store, "--json"]
+    done = durproj("run", "sub/*.jsonl", *args, cwd=folder)
+    assert (done.code, done.json[-1]["executed"]) == (0, 4), done.err
+    write(folder / "sub" / "1.jsonl", [*BOTH, ("a", 5)])
+    again = durproj(
+        "run", "--store", (folder / store).resolve(), "--json", cwd=log.parent / "there"
+    )
+    assert (again.code, again.json[-1]["executed"]) == (0, 1), again.err
