@@ -30,7 +30,8 @@ class Request:
 
     keys None: every stream. mapping: given paths only, the rest is found. no_key: `error`, `skip`, or
     a key for lines without one. crash: the step at which the process dies, by `crash_with`. fail: a
-    step and how often its attempt fails. only: of these keys alone, in a resumed run of more.
+    step and how often its attempt fails. resumed: it was asked for before; only: of these keys alone,
+    in a resumed run of more.
     """
 
     inputs: list[str]
@@ -48,6 +49,7 @@ class Request:
     fail: tuple[int, int] | None = None
     accept_reducer: bool = False
     restart: bool = False
+    resumed: bool = False
     only: frozenset[str] | None = None
 
     def identity(self) -> str:
@@ -92,6 +94,7 @@ class Request:
             durability=options["durability"],
             retry=from_options(options["retry"]),
             max_line=options["max_line"],
+            resumed=True,
             only=only,
         )
 

@@ -19,7 +19,7 @@ from durproj.stores.base import Run, Store
 from durproj.stores.journal import Journal
 
 RESTARTING, ACCEPTING = "restarting", "accepting"
-"""Options of a run that is not complete: `--restart` and `--accept-reducer` hold until it is."""
+"""Options of a run: that `--restart` and `--accept-reducer` hold until it is complete."""
 
 SMALL = 100
 """Logs of so many events are shown event by event; more of them are summed up."""
@@ -116,9 +116,10 @@ class Setup:
         return run
 
     def _permits(self, options: dict[str, Any]) -> dict[str, bool]:
-        """What this run may do to the workflows of others, until it is complete: what was asked for
-        now, or before a crash. Another change of the reducer needs to be accepted anew."""
-        asked, before = self.request, self._before.options if self._before else {}
+        """What this run may do to the workflows of others: what was asked for now or, when it is
+        resumed, before. Another change of the reducer needs to be accepted anew."""
+        asked = self.request
+        before = self._before.options if self._before and asked.resumed else {}
         same = all(before.get(name) == options[name] for name in ("fingerprint", "initial_source"))
         permits = {
             RESTARTING: asked.restart or RESTARTING in before,

@@ -172,6 +172,17 @@ def test_another_change_after_the_crash_has_to_be_accepted_anew(log, durproj):
     assert durproj("resume").code == 4
 
 
+def test_a_run_that_is_not_resumed_says_anew_what_it_may_do(log):
+    write(log, BOTH)
+    fold(log)
+    fold(log, keys=["b"])
+    dies(log, 3, restart=True)
+    write(log, [("a", 1), ("b", 9), ("a", 3), ("b", 4)])
+    with pytest.raises(durproj.PastChanged, match="projection/b#0"):
+        fold(log)
+    assert resume().executed >= 2
+
+
 # -- runs beside each other
 
 
