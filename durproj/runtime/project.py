@@ -82,7 +82,8 @@ def fold(
     to_options(retry)
     inputs = given_inputs(events, base)
     named = None if reducer is None else given_reducer(reducer, text, base)
-    with _writer(path, durability, wait_s) as opened:
+    stop = stop or Stop()
+    with _writer(path, durability, wait_s, stop) as opened:
         if inputs is None:
             inputs, selected = _last_read(opened, name, selected)
         begun = opened.find_run(name, identity(inputs, selected))
@@ -112,7 +113,7 @@ def fold(
             accept_reducer=accept_reducer,
             restart=restart,
         )
-        return _run(request, opened, base, observer or Silent(), stop or Stop(), Counts())
+        return _run(request, opened, base, observer or Silent(), stop, Counts())
 
 
 def resume(
@@ -141,7 +142,8 @@ def resume(
         raise NotFound(f"{path}: no such store, so nothing to resume", "durproj run makes one")
     base = path.resolve().parent
     observer, stop, counts = observer or Silent(), stop or Stop(), Counts()
-    with _writer(path, durability or _asked_durability(path), wait_s) as opened:
+    durability_now = durability or _asked_durability(path)
+    with _writer(path, durability_now, wait_s, stop) as opened:
         wanted = _wanted(opened, given_names("ids", ids), given_names("keys", keys))
         if wanted and (accept_reducer or restart):
             _refuse_parts(opened, wanted)
@@ -179,8 +181,9 @@ def _again(run: Run, base: Path, only: frozenset[str] | None) -> Request:
 
 
 @contextmanager
-def _writer(path: Path, durability: Durability, wait_s: float) -> Iterator[SqliteStore]:
-    store = SqliteStore.open_writer(path, durability, wait_s)
+def _writer(path: Path, durability: Durability, wait_s: float, stop: Stop) -> Iterator[SqliteStore]:
+    with stop.waiting():
+        store = SqliteStore.open_writer(path, durability, wait_s)
     try:
         yield store
     finally:

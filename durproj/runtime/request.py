@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from durproj import codec
+from durproj.errors import UsageError
 from durproj.events.formats import Mapping
 from durproj.events.reader import MAX_LINE
 from durproj.projections.reducer import Reducer, load
@@ -113,6 +114,12 @@ def stored_path(path: str, base: Path) -> str:
     written = _before(here, path)
     absolute = os.path.normpath(os.path.join(written(here), path))
     relative = os.path.relpath(absolute, written(str(base)))
+    try:
+        absolute.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the path {absolute!a} is not UTF-8", "rename it, or give it as standard input: -"
+        ) from None
     return absolute if relative.startswith("..") else relative
 
 

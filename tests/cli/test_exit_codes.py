@@ -401,6 +401,19 @@ def test_a_second_signal_leaves_at_once_and_what_was_recorded_stays(durproj, fol
     assert durproj("resume", "--json").json[-1]["executed"] == 3
 
 
+def test_a_signal_ends_the_wait_for_the_store(folder):
+    with running(folder, 30):
+        waiting = subprocess.Popen(
+            [*DURPROJ, "run", "log.jsonl", "--wait", "60"],
+            cwd=folder,
+            env=environment(),
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(1)
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.wait(timeout=20) == 143
+
+
 def test_a_signal_ends_the_wait_between_two_attempts(durproj, folder):
     process = subprocess.Popen(
         [*DURPROJ, "run", "--fail", "5x9", "--retry-delay", "14"],
@@ -440,7 +453,7 @@ def test_a_signal_ends_the_wait_for_input_at_once(durproj, folder, name, code, i
                     writer.flush()
                     until(lambda: '"steps":300}' in durproj("list", "--json").out)
                 # A signal before the wait is heard as well, but announced as one that may take time.
-                time.sleep(0.3)
+                time.sleep(1)
                 process.send_signal(getattr(signal, name))
                 assert process.wait(timeout=10) == code
         finally:

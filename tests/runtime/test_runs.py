@@ -176,11 +176,18 @@ def test_a_run_that_is_not_resumed_says_anew_what_it_may_do(log):
     write(log, BOTH)
     fold(log)
     fold(log, keys=["b"])
-    dies(log, 3, restart=True)
+    for at in range(20):
+        with dying(at), suppress(Died):
+            fold(log, restart=True)
+        if any("restarting" in run.options for run in runs()):
+            break
     write(log, [("a", 1), ("b", 9), ("a", 3), ("b", 4)])
     with pytest.raises(durproj.PastChanged, match="projection/b#0"):
         fold(log)
-    assert resume().executed >= 2
+    with pytest.raises(durproj.PastChanged, match="projection/b#0"):
+        resume()
+    assert fold(log, restart=True).executed == len(BOTH)
+    assert journals(STORE)["projection/b"]["records"][1::3] == stream([("b", 9), ("b", 4)], "b")
 
 
 # -- runs beside each other
