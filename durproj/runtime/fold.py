@@ -252,8 +252,8 @@ class LogFold:
         self._fold.commits.flush()
         run, counts, untouched = self._fold.run, self.counts, self._untouched
         workflows = counts.projections + untouched.projections
-        # Without any workflow nothing has shown what the log is like.
         steps = counts.cached + counts.executed + untouched.cached
+        # Without any workflow nothing has shown what the log is like.
         run.cursor = _held(cursor, workflows, steps) if cursor and workflows else None
         with self._store.transaction():
             for id in self._unclaimed:

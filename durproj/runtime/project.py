@@ -67,9 +67,10 @@ def fold(
     no_key are left out, the same fold goes on with those it was begun with; a new one takes `account`
     and `error`.
 
-    retry: one of the built-in policies, so that `resume` can go on with it. max_line: in bytes. crash: die at this step, once. fail: (step, times): let its attempts fail.
-    accept_reducer: let the reducer have changed. restart: drop what was recorded and fold again.
-    wait_s: how long to wait for another runner.
+    retry: one of the built-in policies, so that `resume` can go on with it. max_line: in bytes. crash:
+    die at this step, once. fail: (step, times): let its attempts fail. accept_reducer: let the reducer
+    have changed. restart: drop what was recorded and fold again. wait_s: how long to wait for another
+    runner.
 
     Returns what it came to. Raises PastChanged, StepFailed, BadEvent, NotFound, StoreError and its
     kin, UsageError, Interrupted; whatever was finished by then is committed.
