@@ -7,10 +7,12 @@ LOCK := .ci/constraints.txt
 PIP = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clean
+PEERS ?= .venv-peers
+
+.PHONY: help demo test check bench bench-peers fmt clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed ## crash a projection at event 5, resume it, look into its history
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && PATH="$(abspath $(BIN)):$$PATH" && \
@@ -36,6 +38,9 @@ check: $(VENV)/.developing ## everything CI asks: format, lint, types, import ru
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.developing ## measure durproj beside plain loops (ARGS='--quick' to see it work, '--list' for its rows)
+	@cd tests && $(abspath $(BIN))/python -m bench $(ARGS)
 
 fmt: $(VENV)/.developing ## format the code and fix what ruff can fix
 	@$(BIN)/ruff format .

@@ -11,6 +11,8 @@ import json
 import math
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
@@ -32,6 +34,11 @@ _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufe
 
 DecodeError = orjson.JSONDecodeError
 
+decode = orjson.loads
+"""`decode(blob)`: the value that `blob` holds. Raises DecodeError when it is not JSON."""
+
+_dumps = orjson.dumps
+
 
 def encode(value: object) -> bytes:
     """`value` as JSON bytes. Raises Unstorable, naming the path, when JSON has no form for it."""
@@ -45,19 +52,17 @@ def encode(value: object) -> bytes:
         raise Unstorable(offence or str(error)) from None
 
 
-def decode(blob: bytes) -> Any:
-    """The value that `blob` holds. Raises DecodeError when it is not JSON."""
-    return orjson.loads(blob)
-
-
 def settle(value: object) -> tuple[bytes, Any]:
     """`value` encoded, and decoded again: what every later step, live or replayed, will be given.
 
     Tuples become lists, and members of an Enum that equal their plain values (IntEnum, StrEnum) become
     these; anything else that would not come back as it went raises Unstorable.
     """
-    blob = encode(value)
-    back = orjson.loads(blob)
+    try:
+        blob = _dumps(value, None, _STRICT)
+    except TypeError:
+        blob = encode(value)
+    back = decode(blob)
     if back != value:
         offence = _offence(value, "$", 0)
         if offence:
@@ -67,7 +72,7 @@ def settle(value: object) -> tuple[bytes, Any]:
 
 def decode_exact(line: bytes) -> Any:
     """Like `decode`, but an integer outside 64 bits raises DecodeError instead of becoming a float."""
-    value = orjson.loads(line)
+    value = decode(line)
 
     def exact(digits: str) -> int:
         # Twenty characters hold every 64-bit integer; int() itself refuses very long strings.
@@ -81,7 +86,8 @@ def decode_exact(line: bytes) -> Any:
     try:
         json.loads(line, parse_int=exact)
     except RecursionError:
-        raise DecodeError("nested too deep", "", 0) from None
+        with _deeper():
+            json.loads(line, parse_int=exact)
     return value
 
 
@@ -99,16 +105,22 @@ def to_json(value: object, indent: bool = False) -> str:
 
 def _deep_json(value: object, *, indent: bool) -> str:
     """What orjson reads but does not write: JSON nested up to 1,024 levels deep."""
-    before = sys.getrecursionlimit()
-    # The standard library takes up to two frames a level.
-    sys.setrecursionlimit(before + 4096)
-    try:
+    with _deeper():
         return json.dumps(
             value,
             ensure_ascii=False,
             indent=2 if indent else None,
             separators=(",", ": " if indent else ":"),
         )
+
+
+@contextmanager
+def _deeper() -> Iterator[None]:
+    """Let the standard library go as deep as orjson does: up to two frames a level."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(before + 4096)
+    try:
+        yield
     finally:
         sys.setrecursionlimit(before)
 

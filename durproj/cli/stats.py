@@ -54,7 +54,8 @@ def stats(
     """
     from pathlib import Path
 
-    from durproj.events.formats import Envelope, Mapping, detect
+    from durproj.events.envelope import Envelope
+    from durproj.events.formats import Mapping, detect
     from durproj.events.reader import Source, expand
     from durproj.events.survey import stats as survey
     from durproj.runtime.request import SAMPLE, opened_path

@@ -1,37 +1,82 @@
-"""Event: one line of a log, seen through its envelope."""
+"""Event: one line of a log, seen through its envelope; and the one door to msgspec, which decodes a
+line straight into one."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from msgspec import MsgspecError, Struct, defstruct, field
+from msgspec.json import Decoder
+
+from durproj import codec
+
+UNTYPED = "event"
+"""The type of an event whose line has none."""
+
+IRREGULAR = (MsgspecError, ValueError, RecursionError)
+"""What a decoder raises for a line that is no event, or an event only for those who look closely."""
+
+_KINDS = {"key": str | int | None, "type": str, "id": str | int | None, "time": Any, "data": Any}
+_HIDDEN = ("line", "_body")
 
 
-class Event:
+class Event(Struct, gc=False, eq=False):
     """One event. Reducers read it; nothing they do to it reaches the log or the journal.
 
     key: the stream it belongs to; type, id, time: from the envelope (`id` and `time` may be None,
-    `time` as the log has it: text or number); data: the payload; body: the whole line, decoded;
-    line: the line's bytes, as recorded in the journal.
+    `time` as the log has it: text or number); data: the payload; line: the line's bytes, as recorded
+    in the journal.
     """
 
-    __slots__ = ("body", "data", "id", "key", "line", "time", "type")
+    key: str
+    type: str = UNTYPED
+    id: str | int | None = None
+    time: Any = None
+    data: Any = field(default_factory=dict)
+    line: bytes = b""
+    _body: Any = None
 
-    def __init__(
-        self,
-        key: str,
-        type: str,
-        id: str | int | None,
-        time: Any,
-        data: Any,
-        body: dict[str, Any],
-        line: bytes,
-    ) -> None:
-        self.key = key
-        self.type = type
-        self.id = id
-        self.time = time
-        self.data = data
-        self.body = body
-        self.line = line
+    @property
+    def body(self) -> dict[str, Any]:
+        """The whole line, decoded."""
+        if self._body is None:
+            self._body = codec.decode(self.line)
+        body: dict[str, Any] = self._body
+        return body
 
     def __repr__(self) -> str:
         return f"Event(key={self.key!r}, type={self.type!r}, id={self.id!r}, time={self.time!r})"
+
+
+def decoder(names: dict[str, str | None], wanted: Iterable[str]) -> Callable[[bytes], Any] | None:
+    """A function that decodes the `wanted` fields of a line into an Event, the rest unlooked at.
+
+    names: what a line calls each field; None when it has none. All of key, type, id, time and data
+    give an Event, whose `key` is what the line holds (an integer, maybe, or None), whose `data` may be
+    None, and whose `line` is for the caller to fill in; fewer give an object with just these.
+
+    The function raises one of IRREGULAR for what is not plainly an event: no object, a key that is
+    neither a string nor an integer, a type that is no string. What it does not look at it does not
+    check for valid UTF-8, nor for numbers beyond 64 bits (see `lines.Chunk`). None when the names
+    cannot be told apart in that way.
+    """
+    whole = set(wanted) == set(_KINDS)
+    fields = [_field(name, names[name]) for name in wanted]
+    fields += [_field(name, None) for name in _HIDDEN if whole]
+    bases = (Event,) if whole else (Struct,)
+    try:
+        made = defstruct("Event", fields, bases=bases, gc=False, eq=False)
+        return Decoder(made).decode
+    except (ValueError, TypeError):  # two fields of one name, or a name with a quote in it
+        return None
+
+
+def _field(name: str, found_as: str | None) -> tuple[str, Any, Any]:
+    """One field of a decoder's type. What a line cannot have takes only what stands for nothing: a
+    line that has the stand-in name all the same is irregular, so nothing passes for what it is not."""
+    nothing = UNTYPED if name == "type" else None
+    if found_as is None:
+        kind = Literal[UNTYPED] if name == "type" else None
+        return name, kind, field(default=nothing, name=f" {name}")
+    return name, _KINDS[name], field(default=nothing, name=found_as)

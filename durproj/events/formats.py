@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from durproj.codec import to_json
 from durproj.errors import UsageError
-from durproj.events.event import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +26,6 @@ KEYS = (
     *("aggregateId", "aggregate_id", "accountId", "account_id", "customerId", "customer_id"),
 )
 DATA = ("payload", "data", "properties", "detail")
-
-UNTYPED = "event"
-"""The type of an event whose line has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ class Mapping:
         """One line for people: `id=eventId type=type key=(none) time=timestamp data=payload`."""
         missing = {"data": "(whole line)"}
         return " ".join(
-            f"{name}={_plain(path) if path is not None else missing.get(name, '(none)')}"
+            f"{name}={plain(path) if path is not None else missing.get(name, '(none)')}"
             for name in ("id", "type", "key", "time", "data")
             for path in (getattr(self, name),)
         )
@@ -91,33 +87,6 @@ def partial_keys(bodies: Sequence[Body]) -> dict[str, int]:
     return {name: count for name, count in found.items() if 0 < count < len(bodies)}
 
 
-class Envelope:
-    """A Mapping compiled for the hot loop.
-
-    `key_of(body)` gives the key in its canonical text (a string as it is, an integer in digits),
-    None when there is none, and raises ValueError for any other kind of value.
-    `event(body, line, key)` gives the Event, and raises ValueError for a type or id of another kind;
-    `check(body)` raises what `event` would, without making one.
-    """
-
-    __slots__ = ("check", "event", "key_of", "mapping")
-
-    check: Callable[[Body], None]
-    key_of: Callable[[Body], str | None]
-    event: Callable[[Body, bytes, str], Event]
-
-    def __init__(self, mapping: Mapping) -> None:
-        """Compile `mapping`. Raises UsageError for a path that cannot be read."""
-        self.mapping = mapping
-        self.key_of = _key_reader(mapping.key)
-        paths = {
-            name: split_path(path) for name, path in mapping.to_dict().items() if path is not None
-        }
-        simple = all(len(paths.get(name, "1")) == 1 for name in ("type", "id", "time", "data"))
-        self.event = _flat_reader(paths) if simple else _deep_reader(paths)
-        self.check = _checker(paths.get("type"), paths.get("id"))
-
-
 def split_path(path: str) -> tuple[str, ...]:
     """The names that `path` steps through. Raises UsageError when it cannot be read."""
     if path.startswith("/"):
@@ -138,77 +107,7 @@ def split_path(path: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _key_reader(path: str | None) -> Callable[[Body], str | None]:
-    if path is None:
-        return lambda _body: None
-    parts = split_path(path)
-    name = parts[0] if len(parts) == 1 else None
-
-    def key_of(body: Body) -> str | None:
-        value = body.get(name) if name is not None else _dig(body, parts)
-        if type(value) is str or value is None:
-            return value
-        if type(value) is int:
-            return str(value)
-        raise ValueError(_wrong_kind("key", path, value))
-
-    return key_of
-
-
-def _flat_reader(paths: dict[str, tuple[str, ...]]) -> Callable[[Body, bytes, str], Event]:
-    # An absent name stays None, and no JSON object has the key None: one lookup serves both cases.
-    type_name, id_name, time_name, data_name = (
-        paths[name][0] if name in paths else None for name in ("type", "id", "time", "data")
-    )
-    whole = data_name is None
-
-    def event(body: Any, line: bytes, key: str) -> Event:
-        get = body.get
-        kind = get(type_name)
-        if type(kind) is not str:
-            kind = _type_text(kind)
-        ident = get(id_name)
-        if type(ident) is not str and ident is not None:
-            _check_id(ident)
-        data = body if whole else get(data_name)
-        return Event(key, kind, ident, get(time_name), {} if data is None else data, body, line)
-
-    return event
-
-
-def _deep_reader(paths: dict[str, tuple[str, ...]]) -> Callable[[Body, bytes, str], Event]:
-    type_path, id_path, time_path = (paths.get(name) for name in ("type", "id", "time"))
-    data_path = paths.get("data", ())
-
-    def event(body: Body, line: bytes, key: str) -> Event:
-        kind = _type_text(_dig(body, type_path))
-        ident = _dig(body, id_path)
-        _check_id(ident)
-        data = _dig(body, data_path)
-        return Event(
-            key, kind, ident, _dig(body, time_path), {} if data is None else data, body, line
-        )
-
-    return event
-
-
-def _checker(
-    type_path: tuple[str, ...] | None, id_path: tuple[str, ...] | None
-) -> Callable[[Body], None]:
-    def check(body: Body) -> None:
-        if type_path is not None:
-            kind = body.get(type_path[0]) if len(type_path) == 1 else _dig(body, type_path)
-            if type(kind) is not str:
-                _type_text(kind)
-        if id_path is not None:
-            ident = body.get(id_path[0]) if len(id_path) == 1 else _dig(body, id_path)
-            if type(ident) is not str:
-                _check_id(ident)
-
-    return check
-
-
-def _dig(body: Any, parts: tuple[str, ...] | None) -> Any:
+def dig(body: Any, parts: tuple[str, ...] | None) -> Any:
     """The value at `parts`, or None."""
     if parts is None:
         return None
@@ -220,32 +119,6 @@ def _dig(body: Any, parts: tuple[str, ...] | None) -> Any:
         else:
             return None
     return body
-
-
-def _type_text(value: Any) -> str:
-    if type(value) is str:
-        return value
-    if value is None:
-        return UNTYPED
-    if type(value) is int:
-        return str(value)
-    raise ValueError(_wrong_kind("type", None, value))
-
-
-def _check_id(value: Any) -> None:
-    if value is not None and type(value) is not str and type(value) is not int:
-        raise ValueError(_wrong_kind("id", None, value))
-
-
-def _wrong_kind(what: str, path: str | None, value: object) -> str:
-    kinds = {
-        bool: "true or false",
-        float: "a number with a fraction",
-        dict: "an object",
-        list: "an array",
-    }
-    where = f" ({_plain(path)})" if path else ""
-    return f"the {what}{where} is {kinds[type(value)]}, where a string or an integer was expected"
 
 
 def _chosen(given: str | None, find: Callable[[], str | None]) -> str | None:
@@ -287,11 +160,11 @@ def _refuse_unescaped(name: str, path: str, bodies: Sequence[Body]) -> None:
     parts = split_path(path)
     if len(parts) < 2 or not any(path in body for body in bodies):
         return
-    if all(_dig(body, parts) is None for body in bodies):
+    if all(dig(body, parts) is None for body in bodies):
         fixed = path.replace(".", "\\.")
         raise UsageError(
-            f"--{name} {_plain(path)} leads nowhere, but a field has that very name",
-            f"write --{name} '{_plain(fixed)}'",
+            f"--{name} {plain(path)} leads nowhere, but a field has that very name",
+            f"write --{name} '{plain(fixed)}'",
         )
 
 
@@ -312,5 +185,6 @@ def _example(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """`text` as it can be shown."""
     return text if text.isprintable() else ascii(text)

@@ -8,10 +8,15 @@ from typing import Any
 from durproj.codec import DecodeError, decode, decode_exact
 from durproj.errors import BadEvent
 
-# Nineteen digits in a row may be an integer beyond 64 bits. One pass over a chunk with every digit
-# mapped to "0" finds them at a tenth of the cost of a pattern on each line.
-_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+# One pass over a chunk finds what a quick look at its lines would miss: the bytes of numbers become "0",
+# those of an exponent "e", and those that may follow a number ",". Signs count as digits.
+_SHAPE = bytes(
+    ord("0" if c in "0123456789+-" else "e" if c in "eE" else "," if c in ",}] \t\r\n" else ".")
+    for c in map(chr, range(256))
+)
 _LONG = b"0" * 19
+_EXPONENT = b"e000"
+_DEEP = 1000
 
 # What a file may begin with that cannot be JSON lines; longer beginnings before shorter ones.
 _FOREIGN = (
@@ -51,7 +56,8 @@ class Chunk:
     lines: without `\n` and one `\r` before it; blank lines are in it. raw: the same with `\r`.
     path, line, offset: the input, and the first line's number (from 1) and byte in it.
     position: the first line's byte in the logical sequence of all inputs.
-    big: somewhere in it 19 digits stand in a row, so its lines are to be parsed exactly.
+    odd: somewhere in it there is, or may be, what only a close look can tell to be sound or not: bytes
+    that are not UTF-8, a number of 19 digits, an exponent of three, a thousand levels of nesting.
     """
 
     lines: list[bytes]
@@ -60,7 +66,7 @@ class Chunk:
     line: int
     offset: int
     position: int
-    big: bool
+    odd: bool
 
     def offset_of(self, index: int) -> int:
         """The byte within the (decompressed) input at which line `index` of the chunk begins."""
@@ -75,7 +81,37 @@ def make_chunk(whole: bytes, path: str, line: int, offset: int, position: int) -
     lines = raw
     if b"\r" in whole:
         lines = [line[:-1] if line.endswith(b"\r") else line for line in raw]
-    return Chunk(lines, raw, path, line, offset, position, _LONG in whole.translate(_DIGITS))
+    return Chunk(lines, raw, path, line, offset, position, _is_odd(whole) or _is_deep(raw))
+
+
+def _is_odd(whole: bytes) -> bool:
+    if not whole.isascii():
+        try:
+            whole.decode()
+        except UnicodeDecodeError:
+            return True
+    shape = whole.translate(_SHAPE)
+    # From the right, where a pattern with a rare first byte is found faster.
+    return shape.rfind(_LONG) >= 0 or (shape.rfind(_EXPONENT) >= 0 and _has_exponent(shape))
+
+
+def _is_deep(raw: list[bytes]) -> bool:
+    """Whether a line may be nested deeper than orjson reads; how deep the decoder reads is up to the
+    interpreter."""
+    return max(map(len, raw), default=0) >= _DEEP and any(
+        line.count(b"[") + line.count(b"{") >= _DEEP for line in raw
+    )
+
+
+def _has_exponent(shape: bytes) -> bool:
+    """Whether an exponent of three or more digits ends a number, as it does not within most texts."""
+    at = shape.find(_EXPONENT)
+    while at >= 0:
+        rest = shape[at + 1 : at + 40].lstrip(b"0")
+        if rest[:1] in (b",", b"") and shape[at - 1 : at] == b"0":
+            return True
+        at = shape.find(_EXPONENT, at + 1)
+    return False
 
 
 class KeyMissing(ValueError):
@@ -91,7 +127,7 @@ def is_blank(line: bytes) -> bool:
 
 
 def parse(line: bytes, exact: bool) -> dict[str, Any]:
-    """The object that `line` holds. `exact`: look at long integers too (see `Chunk.big`).
+    """The object that `line` holds. `exact`: look at long integers too (see `Chunk.odd`).
 
     Raises ValueError with a short reason when the line is not a JSON object that can be kept.
     """

@@ -6,18 +6,21 @@ import os
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import accumulate, compress
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from durproj.codec import decode, decode_exact
 from durproj.errors import BadEvent, StoreError
+from durproj.events.envelope import keyed, look_closely
+from durproj.events.event import IRREGULAR
 from durproj.events.inputs import named
-from durproj.events.lines import KeyMissing, bad_event, parse
+from durproj.events.lines import bad_event
+from durproj.events.single import MOST_OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from durproj.events.formats import Envelope
+    from durproj.events.envelope import Envelope
     from durproj.events.lines import Chunk
     from durproj.events.reader import Cursor, Part, Source
 
@@ -27,7 +30,6 @@ _GAP = 4 << 10
 _SPAN = 256 << 10
 _BATCH_LINES = 1024
 _OPEN_FILES = 32
-_MOST_OTHERS = 10
 _NO_LIMIT = 1 << 62
 
 
@@ -121,18 +123,19 @@ class Index:
         slot = self._slots.get(key)
         return 0 if slot is None else self._counts[slot]
 
-    def lines(self, key: str, skip: int = 0) -> Iterator[list[bytes]]:
-        """The lines of the stream `key` in log order, in batches, without the first `skip`.
+    def lines(self, key: str) -> Iterator[list[bytes]]:
+        """The lines of the stream `key` in log order, in batches.
 
         Raises StoreError when an input was changed since it was indexed.
         """
-        batch: list[bytes] = []
-        for start, cuts in self._spans(key, skip):
-            batch += self._read(start, cuts)
-            if len(batch) >= _BATCH_LINES:
-                yield batch
-                batch = []
-        if batch:
+        slot = self._slots.get(key)
+        number = 0 if slot is None else self._heads[slot] + 1
+        while number:
+            batch: list[bytes] = []
+            try:
+                number = self._read(number, batch)
+            except OSError as error:
+                raise StoreError(f"cannot read {self._name}: {error.strerror}") from None
             yield batch
 
     def close(self) -> None:
@@ -147,110 +150,117 @@ class Index:
         self, chunk: Chunk, envelope: Envelope, keys: frozenset[str] | None, on_missing_key: str
     ) -> int | None:
         """File the lines of `chunk`; the number of the bad line that stopped it, or None."""
-        key_of, check = envelope.key_of, envelope.check
-        slots, tails, counts = self._slots, self._tails, self._counts
-        offsets, lengths, following = self._offsets, self._lengths, self._next
-        read = decode_exact if chunk.big else decode
-        spool: list[bytes] | None = [] if self._spool else None
-        place, at = self._spooled, chunk.position
-        stopped = None
-        for number, (line, raw) in enumerate(zip(chunk.lines, chunk.raw, strict=True)):
-            begin, at = at, at + len(raw) + 1
-            if not line or line.isspace():
-                continue
+        decode = look_closely if chunk.odd else envelope.decode_key
+        names, stopped = list[Any](), None
+        with suppress(*IRREGULAR):
+            names = [decode(line).key for line in chunk.lines]
+        if not names or keys is not None or set(map(type, names)) != {str}:
+            names, stopped = self._names(chunk, envelope, keys, on_missing_key)
+        lines, starts, at = chunk.lines[: len(names)], [], chunk.position
+        for whole in chunk.raw[: len(names)]:
+            starts.append(at)
+            at += len(whole) + 1
+        kept = [name is not None for name in names]
+        if not all(kept):
+            lines, starts, names = (list(compress(each, kept)) for each in (lines, starts, names))
+        if self._spool:
+            starts = list(accumulate(map(len, lines), initial=self._spooled))
+            with _spooling():
+                self._spool.write(b"".join(lines))
+            self._spooled = starts.pop()
+        self._file_under(names, starts, lines)
+        return stopped
+
+    def _names(
+        self, chunk: Chunk, envelope: Envelope, keys: frozenset[str] | None, on_missing_key: str
+    ) -> tuple[list[str | None], int | None]:
+        """The keys of the lines of `chunk`, None for a line to leave out, up to the first bad one; and
+        that one's number, if there is one."""
+        examine = envelope.examine
+        decode = look_closely if chunk.odd else envelope.decode_key
+        names: list[str | None] = []
+        for number, line in enumerate(chunk.lines):
+            key: Any = None
             try:
-                body: Any = read(line)
-                key = key_of(body) if type(body) is dict else None
-                if key is None:
-                    key = self._no_key(line, chunk.big, on_missing_key)
-                    if key is None:
-                        continue
-                check(body)
+                try:
+                    key, blank = decode(line).key, False
+                except IRREGULAR:
+                    event = examine(line, chunk.odd)
+                    key, blank = event and event.key, event is None
+                if not blank and type(key) is not str:
+                    key = keyed(key, on_missing_key)
+                    self.skipped += key is None
             except ValueError as error:
-                self.error = _explained(chunk, number, error)
-                stopped = number
-                break
-            if keys is not None and key not in keys:
+                self.error = bad_event(chunk, number, error)
+                return names, number
+            if keys is not None and key is not None and key not in keys:
                 self._leave_out(key)
-                continue
-            if spool is not None:
-                spool.append(line)
-                begin = place
-                place += len(line)
-            event = len(offsets)
-            offsets.append(begin)
-            lengths.append(len(line))
-            following.append(0)
-            slot = slots.get(key)
+                key = None
+            names.append(key)
+        return names, None
+
+    def _file_under(self, names: list[Any], starts: list[int], lines: list[bytes]) -> None:
+        """File lines, by where they start, under their keys."""
+        slots, heads, tails, counts = self._slots, self._heads, self._tails, self._counts
+        following, first = self._next, len(self._offsets)
+        self._offsets.extend(starts)
+        self._lengths.extend(map(len, lines))
+        following.frombytes(bytes(following.itemsize * len(lines)))
+        for event, name in enumerate(names, first):
+            slot = slots.get(name)
             if slot is None:
-                slots[key] = len(counts)
-                self._heads.append(event)
+                slots[name] = len(counts)
+                heads.append(event)
                 tails.append(event)
                 counts.append(1)
             else:
                 following[tails[slot]] = event + 1
                 tails[slot] = event
                 counts[slot] += 1
-        if spool and self._spool:
-            with _spooling():
-                self._spool.write(b"".join(spool))
-            self._spooled = place
-        return stopped
-
-    def _no_key(self, line: bytes, big: bool, on_missing_key: str) -> str | None:
-        """The key of a line that has none, by policy. Raises ValueError with what is wrong."""
-        parse(line, big)
-        if on_missing_key == "error":
-            raise KeyMissing
-        if on_missing_key == "skip":
-            self.skipped += 1
-            return None
-        return on_missing_key
 
     def _leave_out(self, key: str) -> None:
-        if len(self.others) < _MOST_OTHERS and key not in self.others:
+        if len(self.others) < MOST_OTHERS and key not in self.others:
             self.others.append(key)
 
-    def _spans(self, key: str, skip: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-        """Places to read: where each begins, and its lines' (begin, end) in it."""
-        slot = self._slots.get(key)
-        if slot is None or skip >= self._counts[slot]:
-            return
+    def _read(self, number: int, batch: list[bytes]) -> int:
+        """Read line `number` of the log (from 1) and those of its stream that follow, as many as make a
+        batch; the number of the next one, or 0."""
         offsets, lengths, following = self._offsets, self._lengths, self._next
-        number = self._heads[slot] + 1
-        for _ in range(skip):
-            number = following[number - 1]
-        start = end = limit = 0
-        cuts: list[tuple[int, int]] = []
-        while number:
-            at = offsets[number - 1]
+        pread = os.pread
+        while number and len(batch) < _BATCH_LINES:
+            start = offsets[number - 1]
             size = lengths[number - 1]
-            if cuts and (at - end > _GAP or at + size - start > _SPAN or at >= limit):
-                yield start, cuts
-                cuts = []
-            if not cuts:
-                if not self._base <= at < self._limit:
-                    self._enter(at)
-                start, limit = at, self._limit
-            end = at + size
-            cuts.append((at - start, end - start))
             number = following[number - 1]
-        yield start, cuts
+            if not self._base <= start < self._limit:
+                self._enter(start)
+            if number and offsets[number - 1] - start - size <= _GAP:
+                number = self._read_span(start, size, number, batch)
+                continue
+            line = pread(self._file, size, start - self._base)
+            if len(line) < size or (self._grown and b"\n" in line):
+                raise _changed(self._name)
+            batch.append(line)
+        return number
 
-    def _read(self, start: int, cuts: list[tuple[int, int]]) -> list[bytes]:
-        if not self._base <= start < self._limit:
-            self._enter(start)
-        size = cuts[-1][1]
-        try:
-            data = os.pread(self._file, size, start - self._base)
-        except OSError as error:
-            raise StoreError(f"cannot read {self._name}: {error.strerror}") from None
-        if len(data) < size:
+    def _read_span(self, start: int, size: int, number: int, batch: list[bytes]) -> int:
+        """Lines close to one another, the first from `start` on, by one read; the number of the next
+        one of the stream."""
+        offsets, lengths, following = self._offsets, self._lengths, self._next
+        end = size
+        cuts = [(0, end)]
+        while number:
+            at, size = offsets[number - 1] - start, lengths[number - 1]
+            if at - end > _GAP or at + size > _SPAN or start + at >= self._limit:
+                break
+            end = at + size
+            cuts.append((at, end))
+            number = following[number - 1]
+        data = os.pread(self._file, end, start - self._base)
+        lines = [data[begin:stop] for begin, stop in cuts]
+        if len(data) < end or (self._grown and any(b"\n" in line for line in lines)):
             raise _changed(self._name)
-        lines = [data] if len(cuts) == 1 else [data[begin:end] for begin, end in cuts]
-        if self._grown and any(b"\n" in line for line in lines):
-            raise _changed(self._name)
-        return lines
+        batch += lines
+        return number
 
     def _enter(self, at: int) -> None:
         """Make the input that holds the place `at` the one to read from."""
@@ -285,15 +295,6 @@ def _has_grown(path: str, file: int, then: os.stat_result) -> bool:
     if replaced or rewritten or now.st_size < then.st_size:
         raise _changed(path)
     return now.st_size > then.st_size
-
-
-def _explained(chunk: Chunk, number: int, error: ValueError) -> BadEvent:
-    """The BadEvent for a line that could not be filed, with the reason in words."""
-    try:
-        parse(chunk.lines[number], chunk.big)
-    except ValueError as worded:
-        error = worded
-    return bad_event(chunk, number, error)
 
 
 def _temporary_file(directory: str | None) -> IO[bytes]:

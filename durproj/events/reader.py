@@ -7,12 +7,13 @@ Lines end at `\n` only, never at the other characters that Unicode calls line en
 
 from __future__ import annotations
 
-import hashlib
 import os
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
 
 from durproj.errors import BadEvent, UsageError
 from durproj.events.compressed import BrokenStream, is_compressed, plain_blocks
@@ -34,7 +35,7 @@ __all__ = [
     "Chunk", "Cursor", "Part", "PrefixChanged", "Source", "bad_event", "expand", "is_blank", "parse",
 ]  # fmt: skip
 
-BLOCK = 1 << 20
+BLOCK = 64 << 10
 MAX_LINE = 16 << 20
 
 _HEAD = 8
@@ -47,7 +48,7 @@ class PrefixChanged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in the logical sequence: its `bytes` and `lines` so far, and their SHA-256 in hex."""
+    """A place in the logical sequence: its `bytes` and `lines` so far, and their BLAKE3 in hex."""
 
     bytes: int
     lines: int
@@ -82,7 +83,7 @@ def _same(path: str, then: os.stat_result) -> bool:
 
 
 class Source:
-    """The lines of some inputs, in order, with a running SHA-256 over what was handed out.
+    """The lines of some inputs, in order, with a running BLAKE3 over what was handed out.
 
     paths: as `expand` gives them. max_line: the longest line accepted, in bytes; memory stays
     within a few times of it. block: bytes read at a time. waiting: makes the context for every call
@@ -162,7 +163,7 @@ class Source:
                 for chunk in self._file(path, None):
                     lines = (line for line in chunk.lines if not is_blank(line))
                     for line in lines:
-                        bodies.append(parse(line, exact=chunk.big))
+                        bodies.append(parse(line, exact=chunk.odd))
                         if len(bodies) == limit:
                             return bodies
         except (BadEvent, ValueError):
@@ -175,7 +176,7 @@ class Source:
 
     def _reset(self) -> None:
         self.parts = []
-        self._hash = hashlib.sha256()
+        self._hash = blake3()
         self._before = self._hash
         self._position = 0
         self._lines = 0

@@ -9,8 +9,8 @@ from durproj.errors import BadEvent
 from durproj.events.lines import bad_event, is_blank, parse
 
 if TYPE_CHECKING:
+    from durproj.events.envelope import Envelope
     from durproj.events.event import Event
-    from durproj.events.formats import Envelope
     from durproj.events.reader import Source
 
 
@@ -68,7 +68,7 @@ def stats(source: Source, envelope: Envelope) -> LogStats:
                     found.blank += 1
                     continue
                 try:
-                    body = parse(line, chunk.big)
+                    body = parse(line, chunk.odd)
                     key = envelope.key_of(body)
                     event = envelope.event(body, line, key or "")
                 except ValueError as error:

@@ -14,13 +14,14 @@ that version alone: its owner says when it changed. Where there is no source (a 
 from __future__ import annotations
 
 import builtins
-import hashlib
 import inspect
 import sys
 from contextlib import suppress
 from functools import partial
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType
 from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
 
 from durproj.codec import encode
 from durproj.errors import Unstorable
@@ -40,12 +41,12 @@ def fingerprint(fn: Any) -> str:
 
 
 def _digest(parts: Iterator[str]) -> str:
-    digest = hashlib.sha256()
+    digest = blake3()
     for part in parts:
         # Lengths keep parts apart: ("ab", "c") is not ("a", "bc").
         content = part.encode(errors="surrogatepass")
         digest.update(b"%d:" % len(content) + content)
-    return digest.hexdigest()[:16]
+    return digest.hexdigest(length=8)
 
 
 def _describe(fn: Any, path: tuple[int, ...]) -> Iterator[str]:

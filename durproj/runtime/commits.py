@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from durproj.stores.base import Durability, Status, Store
 from durproj.stores.journal import Journal
+from durproj.stores.packing import Records
 
 BATCH_STEPS = 1000
 BATCH_SECONDS = 0.05
@@ -21,7 +22,7 @@ BATCH_SECONDS = 0.05
 class _Waiting:
     journal: Journal
     first: int
-    flat: list[bytes]
+    records: Records
     status: Status = "pending"
     done: Callable[[], None] | None = None
 
@@ -41,20 +42,33 @@ class Commits:
         self._due_s = 0.0
         self._refused = False
 
-    def add(self, journal: Journal, first: int, flat: list[bytes]) -> None:
-        """Hand over steps of `journal` from `first` on, as a flat list of records."""
+    def add(self, journal: Journal, first: int, records: Records) -> None:
+        """Hand over steps of `journal` from `first` on."""
         if self._refused:
             return
         if not self.shared:
             self._refused = True
-            journal.append(first, flat)
+            for step, record in enumerate(records, first):
+                journal.add(step, record)
             self._refused = False
             return
         if not self._waiting:
             self._due_s = time.monotonic() + BATCH_SECONDS
-        self._waiting.append(_Waiting(journal, first, flat))
-        self._steps += len(flat) // 3
+        if self._waiting and self._waiting[-1].journal is journal:
+            self._waiting[-1].records.extend(records)
+        else:
+            self._waiting.append(_Waiting(journal, first, records))
+        self._steps += len(records)
         self._flush_if_due()
+
+    def budget(self, journal: Journal, steps: int) -> tuple[int, float]:
+        """Where commits are shared: how many of the next `steps` steps of `journal` may wait for one,
+        and until when (`time.monotonic`)."""
+        if self._steps + steps > BATCH_STEPS >= steps and self._waiting[-1].journal is not journal:
+            # The steps of others: without them a short stream is stored in one piece.
+            self.flush()
+        due_s = self._due_s if self._waiting else time.monotonic() + BATCH_SECONDS
+        return BATCH_STEPS - self._steps, due_s
 
     def close(self, journal: Journal, status: Status, done: Callable[[], None]) -> None:
         """The workflow of `journal` comes no further; `done` is called when its head, with `status`,
@@ -63,7 +77,7 @@ class Commits:
         if last is not None and last.journal is journal:
             last.status, last.done = status, done
         elif self.shared:
-            self._waiting.append(_Waiting(journal, 0, [], status, done))
+            self._waiting.append(_Waiting(journal, 0, Records(), status, done))
         else:
             journal.save(status)
             done()
@@ -78,10 +92,10 @@ class Commits:
         with self._store.transaction():
             for entry in waiting:
                 journal = entry.journal
-                if entry.flat:
-                    journal.append(entry.first, entry.flat, entry.status)
+                if entry.records:
+                    journal.append(entry.first, entry.records, entry.status)
                 # A step that became a row left the head behind.
-                if entry.done and (not entry.flat or journal.steps > journal.head.steps):
+                if entry.done and (not entry.records or journal.steps > journal.head.steps):
                     journal.save(entry.status)
         self._refused = False
         for entry in waiting:

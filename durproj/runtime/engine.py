@@ -27,7 +27,7 @@ from durproj.runtime.retry import DEFAULT, RetryPolicy
 from durproj.runtime.workflow import Context, Workflow
 from durproj.stores.base import Durability, Head, Run, Store
 from durproj.stores.journal import Journal
-from durproj.stores.packing import Record, records
+from durproj.stores.packing import Record
 from durproj.stores.sqlite import SqliteStore
 
 
@@ -138,15 +138,15 @@ class _Engine:
                     NEW_CODE,
                 )
             outcome, meta, output = self._execute(command, first=first)
-            self._journal.append(command.index, [meta, command.input, output])
+            self._journal.add(command.index, Record(meta, command.input, output))
             first = False
             command = driver.send(outcome)
         return self._finish(command)
 
     def _recorded(self) -> Iterator[Record]:
-        for _, flat in self._journal.blocks():
+        for _, records in self._journal.blocks():
             # A copy: appending goes on in the block that is still open.
-            yield from records(list(flat))
+            yield from list(records)
 
     def _execute(self, command: Execute, *, first: bool) -> tuple[Outcome, bytes, bytes]:
         head, step = self._journal.head, command.step

@@ -7,16 +7,14 @@ what follows is read; otherwise every event is compared with what the journal ho
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from durproj import codec
 from durproj.errors import BadEvent, NotFound, PastChanged
-from durproj.events.event import Event
-from durproj.events.lines import KeyMissing, bad_event, is_blank, parse
 from durproj.events.log import Index
 from durproj.events.reader import Cursor, PrefixChanged
+from durproj.events.single import MOST_OTHERS, SingleStream
 from durproj.ids import workflow_id
 from durproj.runtime.commits import Commits
 from durproj.runtime.guard import past_the_end
@@ -27,8 +25,8 @@ from durproj.runtime.stream import StreamFold
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 
-MOST_OTHERS = 10
-"""How many of the keys that are there an error names."""
+CURSOR_LINES = 16_384
+"""So many lines are compared again at most when a crashed fold of one stream is resumed."""
 
 
 class LogFold:
@@ -69,30 +67,33 @@ class LogFold:
         request, key_path = self._request, self._fold.envelope.mapping.key
         asked = request.only or (frozenset(request.keys) if request.keys else None)
         if key_path is None:
-            self._fold_one(self._setup.label, None)
+            self._fold_one(self._setup.label)
         elif asked is not None and len(asked) == 1:
-            key = next(iter(asked))
-            self._fold_one(key, key)
+            self._fold_one(next(iter(asked)))
         else:
             self._fold_many(asked)
 
-    def _fold_one(self, key: str, wanted: str | None) -> None:
-        """One stream, in one pass; the cursor follows at the end of every chunk. `wanted`: the key
-        that its lines have, None when every line belongs to it."""
-        others = set[str]()
+    def _fold_one(self, key: str) -> None:
+        """One stream, in one pass; the cursor follows every so many lines."""
+        single = SingleStream(self._fold.envelope, key, self._request.no_key)
         stream: StreamFold | None = None
+        moved = 0
         try:
-            for lines, events, cursor in self._batches(key, wanted, others):
+            for chunk in self._source.chunks(self._cursor):
+                lines, events, taken, error = single.take(chunk)
                 if stream is None:
                     stream = self._open(key)
-                executed = stream.executed
                 stream.feed(lines, events)
-                if stream.executed > executed and self._alone():
-                    self._move_cursor(stream, cursor)
+                moved += len(chunk.raw) if stream.executed else 0
+                if self._alone() and moved and (error or moved >= CURSOR_LINES):
+                    moved = 0
+                    self._move_cursor(stream, self._source.cursor(taken))
+                if error:
+                    raise error
             if stream is None:
                 stream = self._open(key)
-            if wanted is not None and not stream.position and not stream.cached:
-                raise self._no_such_key([key], sorted(others))
+            if self._fold.envelope.mapping.key and not stream.position and not stream.cached:
+                raise self._no_such_key([key], sorted(single.others))
             if stream.exists:
                 self._finish(stream)
         except BadEvent:
@@ -108,7 +109,7 @@ class LogFold:
     def _fold_many(self, asked: frozenset[str] | None) -> None:
         """Many streams: one pass files the lines by key, then one stream after another is folded."""
         request, envelope, check = self._request, self._fold.envelope, self._fold.stop.check
-        spool, make = str(Path(self._store.location).resolve().parent), envelope.event
+        spool = str(Path(self._store.location).resolve().parent)
         index = Index.build(
             self._source, envelope, asked, self._cursor, request.no_key, spool, check
         )
@@ -126,7 +127,7 @@ class LogFold:
                 stream = self._open(key)
                 try:
                     for lines in index.lines(key):
-                        stream.feed(lines, [make(codec.decode(line), line, key) for line in lines])
+                        stream.feed(lines, envelope.events(lines, key))
                     if index.error is None:
                         self._finish(stream)
                     else:
@@ -143,33 +144,6 @@ class LogFold:
         if self._alone():
             # Lines were read again since the cursor's hash was taken: of a file that changed, others.
             self._complete(index.cursor if self._source.unchanged() else None)
-
-    def _batches(
-        self, key: str, wanted: str | None, others: set[str]
-    ) -> Iterator[tuple[list[bytes], list[Event], Cursor]]:
-        """The lines and events of one stream, a chunk of the log at a time, with the place in the log
-        after them. What stands before a bad line is handed out before BadEvent is raised."""
-        envelope, no_key = self._fold.envelope, self._request.no_key
-        for chunk in self._source.chunks(self._cursor):
-            lines: list[bytes] = []
-            events: list[Event] = []
-            for index, line in enumerate(chunk.lines):
-                if is_blank(line):
-                    continue
-                try:
-                    body = parse(line, exact=chunk.big)
-                    if wanted is not None:
-                        found = _key_or_policy(envelope.key_of(body), no_key)
-                        if found != wanted:
-                            if found is not None and len(others) < MOST_OTHERS:
-                                others.add(found)
-                            continue
-                    events.append(envelope.event(body, line, key))
-                except ValueError as error:
-                    yield lines, events, self._source.cursor(index)
-                    raise bad_event(chunk, index, error) from None
-                lines.append(line)
-            yield lines, events, self._source.cursor()
 
     def _open(self, key: str) -> StreamFold:
         """The stream's fold, standing where the proven prefix ends."""
@@ -211,7 +185,8 @@ class LogFold:
             self._unclaimed.append(stream.id)
 
     def _count(self, stream: StreamFold) -> None:
-        self._touched.add(stream.id)
+        if self._cursor is not None:
+            self._touched.add(stream.id)
         if not stream.exists:
             return
         if stream.proven:
@@ -308,11 +283,3 @@ def _held(cursor: Cursor, workflows: int, steps: int) -> dict[str, Any]:
     """`cursor` as a run keeps it, with how much is checkpointed as far as that. Heads are not counted
     for it each time: there may be many, and what they say is under a seal of its own only."""
     return {**cursor.to_dict(), "workflows": workflows, "steps": steps}
-
-
-def _key_or_policy(key: str | None, no_key: str) -> str | None:
-    if key is not None or no_key == "skip":
-        return key
-    if no_key == "error":
-        raise KeyMissing
-    return no_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from durproj.events.formats import Envelope
+from durproj.events.envelope import Envelope
 from durproj.runtime.commits import Commits
 from durproj.runtime.driver import step_meta
 from durproj.runtime.observer import Observer, Stop

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from durproj import codec
+from durproj import codec, events
 from durproj.errors import UsageError
 from durproj.events.formats import Mapping
 from durproj.events.reader import MAX_LINE
@@ -126,7 +125,7 @@ def stored_path(path: str, base: Path) -> str:
 def opened_path(path: str, base: Path) -> str:
     """Where an input that the store keeps is to be found now."""
     if path == SAMPLE:
-        return str(files("durproj.events").joinpath("sample.jsonl"))
+        return os.path.join(os.path.dirname(events.__file__), "sample.jsonl")
     if path == "-":
         return path
     written = _before(str(base), path)

@@ -9,7 +9,8 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import UsageError
-from durproj.events.formats import Envelope, Mapping, detect, partial_keys
+from durproj.events.envelope import Envelope
+from durproj.events.formats import Mapping, detect, partial_keys
 from durproj.events.reader import Source, expand
 from durproj.ids import check_name, workflow_id
 from durproj.runtime.guard import changed_option

@@ -6,26 +6,23 @@ together.
 
 from __future__ import annotations
 
-import os
-import signal
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from durproj import codec
-from durproj.errors import Interrupted, Retry, StepFailed
+from durproj.errors import StepFailed
 from durproj.events.event import Event
 from durproj.ids import workflow_id
 from durproj.runtime.attempts import FAILURES, Attempts
-from durproj.runtime.commits import BATCH_SECONDS, BATCH_STEPS
+from durproj.runtime.commits import BATCH_SECONDS
 from durproj.runtime.guard import compare_inputs, past_the_end
 from durproj.runtime.ownership import Fold
+from durproj.runtime.planned import crash_as_planned, fail_as_planned, planned_steps
 from durproj.runtime.workflow import refuse_none
 from durproj.stores.journal import Journal
-
-
-class PlannedFailure(Retry):
-    """The transient error that `--fail` plans."""
+from durproj.stores.packing import BLOCK_STEPS, Record, Records
 
 
 class StreamFold:
@@ -40,6 +37,7 @@ class StreamFold:
         self.id = workflow_id(fold.request.name, key)
         self._journal = journal
         self._blob: bytes = journal.last_output() or codec.encode(fold.request.reducer.initial(key))
+        self._state: Any = codec.decode(self._blob)
         self._known = journal.steps
         self._recorded = self._inputs(proven)
         self._fresh = True
@@ -112,65 +110,115 @@ class StreamFold:
         self._journal.save("pending")
 
     def _apply(self, lines: Sequence[bytes], events: Sequence[Event]) -> None:
-        fold = self._fold
-        reduce, settle, meta = fold.request.reducer.fn, codec.settle, fold.meta
-        commits, shared, stop = fold.commits, fold.commits.shared, fold.stop
-        observer = fold.observer if fold.observer.wants_steps else None
-        planned = self._planned()
-        progress, shown = fold.observer.progress, self.position
-        n = first = self.position
-        blob = self._blob
-        state = codec.decode(blob)
-        flat: list[bytes] = []
-        due = time.monotonic() + BATCH_SECONDS
+        fold, planned = self._fold, planned_steps(self._fold.request)
         if self._fresh:
             self._begin()
-        try:
-            for line, event in zip(lines, events, strict=True):
-                if stop.signum:
-                    raise Interrupted(stop.signum)
-                if n in planned:
-                    self._hand_over(first, flat)
-                    first, flat = n, []
-                    self._crash_as_planned(n, event)
-                    blob, state = self._execute(n, line, blob)
-                else:
-                    try:
-                        before = blob
-                        blob, state = settle(reduce(state, event))
-                        if blob == b"null":
-                            refuse_none(before)
-                    except FAILURES as error:
-                        self._hand_over(first, flat)
-                        first, flat = n, []
-                        blob, state = self._execute(n, line, before, error)
-                n += 1
-                flat += (meta, line, blob)
-                late = time.monotonic() >= due
-                if not shared:
-                    commits.add(self._journal, first, flat)
-                    first, flat = n, []
-                elif late or n - first >= BATCH_STEPS:
-                    self._hand_over(first, flat)
-                    commits.flush()
-                    first, flat = n, []
-                if late:
-                    due = time.monotonic() + BATCH_SECONDS
-                    progress(n - shown)
-                    shown = n
-                self._blob = blob
-                if observer:
-                    observer.step(self.id, n - 1, event, "executed", self._attempts(n - 1), state)
-        finally:
-            # Whatever stopped the loop: what was finished before it is kept.
-            self._hand_over(first, flat)
-            progress(n - shown)
-            self.executed += n - self.position
-            self.position = n
+        take = (
+            self._take_batch
+            if fold.commits.shared or fold.observer.wants_steps
+            else self._take_each
+        )
+        at, first = 0, self.position
+        while at < len(events):
+            fold.stop.check()
+            n = self.position
+            if n in planned:
+                crash_as_planned(fold, self.id, self._number(), n, events[at])
+                error = None
+            else:
+                until = min((at + step - n for step in planned if step > n), default=len(events))
+                error = take(lines[at:until], events[at:until])
+            at = self.position - first
+            if error or n in planned:
+                self._hand_over(
+                    lines[at:], events[at:], [self._execute(self.position, lines[at], error)]
+                )
+                at += 1
+            fold.observer.progress(self.position - n)
 
-    def _hand_over(self, first: int, flat: list[bytes]) -> None:
-        if flat:
-            self._fold.commits.add(self._journal, first, flat)
+    def _take_each(self, lines: Sequence[bytes], events: Sequence[Event]) -> BaseException | None:
+        """Take the state over events for a while, every step committed before the next one begins; the
+        error of an attempt that failed."""
+        reduce, settle, add, meta = (
+            *(self._fold.request.reducer.fn, codec.settle),
+            *(self._journal.add, self._fold.meta),
+        )
+        stop, clock = self._fold.stop, time.monotonic
+        due = clock() + BATCH_SECONDS
+        for line, event in zip(lines, events, strict=True):
+            try:
+                blob, state = settle(reduce(self._state, event))
+                if blob == b"null":
+                    refuse_none(self._blob)
+            except FAILURES as error:
+                return error
+            add(self.position, Record(meta, line, blob))
+            self._blob, self._state = blob, state
+            self.position += 1
+            self.executed += 1
+            if stop.signum or clock() >= due:
+                break
+        return None
+
+    def _take_batch(self, lines: Sequence[bytes], events: Sequence[Event]) -> BaseException | None:
+        """The same with a commit for many steps, so far as they may wait for one; or, where each step is
+        shown, with one step."""
+        most, due = self._budget(len(events))
+        outputs: list[bytes] = []
+        try:
+            error = self._reduce(events[:most], outputs, due)
+        finally:
+            # Whatever stopped it: what was finished is kept.
+            self._hand_over(lines, events, outputs)
+        if len(outputs) == most > 1:
+            self._fold.commits.flush()
+        return error
+
+    def _budget(self, steps: int) -> tuple[int, float]:
+        """How many of the next `steps` steps may be executed before they are handed over, and until
+        when (`time.monotonic`)."""
+        if self._fold.observer.wants_steps:
+            return 1, math.inf
+        most, due = self._fold.commits.budget(self._journal, steps)
+        # What ends with a block is packed once; a part of a block would be packed again.
+        over = (self.position + most) % BLOCK_STEPS
+        return (most - over if over < most else most), due
+
+    def _reduce(
+        self, events: Sequence[Event], outputs: list[bytes], due: float
+    ) -> BaseException | None:
+        """Take the state over `events` until it is time `due`; the error of an attempt that failed."""
+        reduce, settle = self._fold.request.reducer.fn, codec.settle
+        stop, clock = self._fold.stop, time.monotonic
+        state = self._state
+        try:
+            for event in events:
+                blob, state = settle(reduce(state, event))
+                if blob == b"null":
+                    refuse_none(outputs[-1] if outputs else self._blob)
+                outputs.append(blob)
+                if stop.signum or clock() >= due:
+                    break
+        except FAILURES as error:
+            return error
+        self._state = state
+        return None
+
+    def _hand_over(
+        self, lines: Sequence[bytes], events: Sequence[Event], outputs: list[bytes]
+    ) -> None:
+        """Record the steps that gave `outputs`: those of the first of `lines` and `events`."""
+        if not outputs:
+            return
+        fold, count, first = self._fold, len(outputs), self.position
+        self._blob = outputs[-1]
+        self.position += count
+        self.executed += count
+        records = Records([fold.meta] * count, list(lines[:count]), outputs)
+        fold.commits.add(self._journal, first, records)
+        if fold.observer.wants_steps:
+            attempts = self._attempts(first)
+            fold.observer.step(self.id, first, events[0], "executed", attempts, self._state)
 
     def _begin(self) -> None:
         """Before the first new step: wait out a back-off that a crash cut short."""
@@ -179,46 +227,25 @@ class StreamFold:
         if self._journal.head.no is not None:
             self._tries(self.position).resume()
 
-    def _execute(
-        self, n: int, line: bytes, before: bytes, error: BaseException | None = None
-    ) -> tuple[bytes, Any]:
+    def _execute(self, n: int, line: bytes, error: BaseException | None) -> bytes:
         """Step `n` with retries, each attempt on a state and an event that no other has touched.
         `error`: the first attempt has failed, with this."""
         make, reduce = self._fold.envelope.event, self._fold.request.reducer.fn
         tries = self._tries(n)
 
-        def attempt() -> tuple[bytes, Any]:
-            self._fail_as_planned(n, event)
-            blob, state = codec.settle(
-                reduce(codec.decode(before), make(codec.decode(line), line, self._key))
+        def attempt() -> bytes:
+            fail_as_planned(self._fold, self._number(), n, event)
+            before = codec.decode(self._blob)
+            blob, self._state = codec.settle(
+                reduce(before, make(codec.decode(line), line, self._key))
             )
             if blob == b"null":
-                refuse_none(before)
-            return blob, state
+                refuse_none(self._blob)
+            return blob
 
         event = make(codec.decode(line), line, self._key)
-        result: tuple[bytes, Any] = tries.call(attempt, "apply_event", event, error)
+        result: bytes = tries.call(attempt, "apply_event", event, error)
         return result
-
-    def _crash_as_planned(self, n: int, event: Event) -> None:
-        request, store = self._fold.request, self._fold.store
-        no = self._number()
-        if request.crash == n and not store.crashed(no, n):
-            store.add_crash(no, n)
-            self._fold.observer.crashed(self.id, n, event)
-            _die(request.crash_with)
-
-    def _fail_as_planned(self, n: int, event: Event) -> None:
-        step, times = self._fold.request.fail or (-1, 0)
-        if step == n and len(self._fold.store.attempts(self._number(), n)) < times:
-            raise PlannedFailure(f"Projection store write failed for event {event.id or n}")
-
-    def _planned(self) -> frozenset[int]:
-        request = self._fold.request
-        steps = {request.crash} if request.crash is not None else set[int]()
-        if request.fail:
-            steps.add(request.fail[0])
-        return frozenset(steps)
 
     def _number(self) -> int:
         """The workflow's number; it is put into the store, with all steps so far, if need be."""
@@ -247,24 +274,17 @@ class StreamFold:
 
     def _inputs(self, first: int) -> Iterator[bytes]:
         """The recorded inputs from step `first` on."""
-        for start, flat in self._journal.blocks(first) if first < self._known else ():
-            yield from flat[3 * max(0, first - start) + 1 :: 3][: self._known - max(first, start)]
+        for start, records in self._journal.blocks(first) if first < self._known else ():
+            yield from records.inputs[max(0, first - start) : self._known - start]
 
     def _show_cached(self, first: int, stop: int) -> None:
-        for start, flat in self._journal.blocks(first) if first < stop else ():
-            for step in range(max(first, start), min(stop, start + len(flat) // 3)):
-                _, line, output = flat[3 * (step - start) : 3 * (step - start) + 3]
+        for start, records in self._journal.blocks(first) if first < stop else ():
+            for step in range(max(first, start), min(stop, start + len(records))):
+                _, line, output = records[step - start]
                 event = self._fold.envelope.event(codec.decode(line), line, self._key)
                 state = codec.decode(output)
                 self._fold.observer.step(
                     self.id, step, event, "cached", self._attempts(step), state
                 )
-            if start + len(flat) // 3 >= stop:
+            if start + len(records) >= stop:
                 return
-
-
-def _die(how: str) -> None:
-    """Leave as a crashed process does: nothing is closed, flushed or cleaned up."""
-    if how == "KILL":
-        os.kill(os.getpid(), signal.SIGKILL)
-    os._exit(3)

@@ -18,7 +18,13 @@ from urllib.parse import quote
 
 from durproj.errors import NotFound, StoreBusy, StoreDamaged, StoreDenied, StoreError, UsageError
 from durproj.stores.base import Durability
-from durproj.stores.migrations import APPLICATION_ID, SCHEMA_VERSION, apply, expected_schema
+from durproj.stores.migrations import (
+    APPLICATION_ID,
+    OLDEST_VERSION,
+    SCHEMA_VERSION,
+    apply,
+    expected_schema,
+)
 
 _REMOTE = ("nfs", "cifs", "smb", "9p", "virtiofs", "fuse", "sshfs", "ceph", "gluster", "vboxsf")
 _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
@@ -229,6 +235,11 @@ def _check_identity(conn: sqlite3.Connection, path: Path) -> int:
         raise UsageError(
             f"{path}: written by a later durproj (schema {version}; this one knows {SCHEMA_VERSION})",
             "upgrade durproj",
+        )
+    if 0 < version < OLDEST_VERSION:
+        raise UsageError(
+            f"{path}: written by a durproj before its first release (schema {version})",
+            "fold the log again into another --store",
         )
     if version < (1 if application or tables else 0):
         raise StoreDamaged(f"{path}: schema version {version}", "restore the store from a backup")

@@ -7,79 +7,87 @@ together are packed at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from durproj.errors import NotFound, StoreDamaged, StoreError
 from durproj.stores.base import Head, Status, Store
 from durproj.stores.packing import (
     BLOCK_BYTES,
     BLOCK_STEPS,
-    HASH_BYTES,
     ORIGIN,
+    Chain,
     Record,
+    Records,
     Segment,
-    absorb,
     damaged,
-    pack,
-    seeded,
+    is_full,
+    seal_row,
     unpack,
 )
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
 PACK_MIN = 8
-"""Fewer steps than this are cheaper as rows than as a segment of their own."""
+"""Fewer steps than this, or than a quarter of what is stored of their block, are cheaper as rows than
+packed along with it."""
 
 
 class _Block:
-    """The block that is still open: its records so far, and the hash over them."""
+    """The block that is still open: its records so far, and the hash of the last of them. `stored`: how
+    many of its records are in the store."""
 
-    __slots__ = ("flat", "hasher", "seed", "size", "start", "stored")
+    __slots__ = ("_chain", "_chained", "_size", "records", "seed", "start", "stored")
 
     def __init__(self, id: str, start: int, seed: bytes) -> None:
         self.start = start
         self.seed = seed
-        self.hasher: _Hash = seeded(id, start, seed)
-        self.flat: list[bytes] = []
-        self.size = 0
+        self.records = Records()
         self.stored = 0
+        self._size = 0
+        self._chain = Chain(id, start, seed)
+        self._chained = 0
 
-    def take(self, flat: Sequence[bytes]) -> bytes:
-        """Add records; the hash of the last of them."""
-        absorb(self.hasher, flat)
-        self.flat += flat
-        self.size += sum(map(len, flat))
-        return self.hasher.digest()[:HASH_BYTES]
+    def __len__(self) -> int:
+        return len(self.records)
 
-    def room(self, flat: Sequence[bytes], at: int) -> int:
-        """The position in `flat` up to which records from `at` on still belong to this block."""
-        stop = min(len(flat), at + 3 * BLOCK_STEPS - len(self.flat))
-        if self.size + sum(map(len, flat[at:stop])) < BLOCK_BYTES:
-            return stop
-        sizes = accumulate(
-            len(flat[i]) + len(flat[i + 1]) + len(flat[i + 2]) for i in range(at, stop, 3)
-        )
-        for count, size in enumerate(sizes, 1):
-            if self.size + size >= BLOCK_BYTES:
-                return at + 3 * count
-        return stop
+    def take(self, records: Records, size: int) -> None:
+        """Add records of `size` bytes."""
+        self.records.extend(records)
+        self._size += size
 
-    def fits(self, flat: Sequence[bytes]) -> bool:
-        """Whether the block is still open after one more record."""
-        return (
-            len(self.flat) < 3 * (BLOCK_STEPS - 1) and self.size + sum(map(len, flat)) < BLOCK_BYTES
-        )
+    def take_one(self, record: Record, size: int) -> None:
+        """Add one record of `size` bytes."""
+        for column, part in zip(self.records.columns(), record, strict=True):
+            column.append(part)
+        self._size += size
+
+    def hash(self) -> bytes:
+        """The hash of the last record, or the seed."""
+        if self._chained < len(self):
+            self._chain.absorb(self.records.part(self._chained, len(self)))
+            self._chained = len(self)
+        return self._chain.digest() if self._chained else self.seed
+
+    def room(self, records: Records, at: int) -> tuple[Records, int]:
+        """As many of `records` from `at` on as still belong to this block, and their size in bytes."""
+        part = records.part(at, at + BLOCK_STEPS - len(self))
+        size, left = part.size(), BLOCK_BYTES - self._size
+        if size < left:
+            return part, size
+        sizes = accumulate(sum(map(len, record)) + 3 for record in part)
+        count, size = next((count, size) for count, size in enumerate(sizes, 1) if size >= left)
+        return part.part(0, count), size
+
+    def fits(self, steps: int, size: int) -> bool:
+        """Whether the block is still open after so many more steps and bytes."""
+        return not is_full(len(self) + steps, self._size + size)
 
     def full(self) -> bool:
-        return len(self.flat) >= 3 * BLOCK_STEPS or self.size >= BLOCK_BYTES
+        return is_full(len(self), self._size)
 
-    def segment(self, hash: bytes) -> Segment:
-        steps = len(self.flat) // 3
-        return Segment(self.start, steps, self.full(), self.seed, hash, pack(self.flat))
+    def segment(self) -> Segment:
+        hash = self.hash()
+        return Segment(self.start, len(self), self.full(), self.seed, hash, self._chain.pack())
 
 
 class Journal:
@@ -108,8 +116,25 @@ class Journal:
 
     # -- appending
 
-    def append(self, first: int, flat: Sequence[bytes], status: Status = "pending") -> None:
-        """Record steps `first`, `first` + 1, …, given as a flat list (meta, input, output, …).
+    def add(self, step: int, record: Record) -> None:
+        """Record one step. It is there when this returns. A step that exists and a gap are refused."""
+        head, block = self.head, self._open_block()
+        size = len(record.meta) + len(record.input) + len(record.output) + 3
+        if (
+            step != self.steps
+            or head.no is None
+            or head.status != "pending"
+            or not block.fits(1, size)
+        ):
+            self.append(step, Records(*([part] for part in record)))
+            return
+        block.take_one(record, size)
+        self.store.add_row(head.no, step, record, seal_row(head.id, step, record))
+        block.stored += 1
+        self.steps += 1
+
+    def append(self, first: int, records: Records, status: Status = "pending") -> None:
+        """Record steps `first`, `first` + 1, …: at least one.
 
         All are there when this returns, or none. A step that exists and a gap are refused.
         """
@@ -118,23 +143,9 @@ class Journal:
             raise StoreError(
                 f"{self.head.id}#{first}: the step {what}; the journal holds {self.steps}"
             )
-        block = self._open_block()
-        head = self.head
-        if (
-            len(flat) == 3
-            and head.no is not None
-            and head.status == status == "pending"
-            and block.fits(flat)
-        ):
-            hash = block.take(flat)
-            self.store.add_row(head.no, self.steps, Record(*flat), hash)
-            block.stored += 1
-            self.steps += 1
-            return
-        head.status = status
-        head.error = None
+        self.head.status, self.head.error = status, None
         with self.store.transaction():
-            self._append_all(flat)
+            self._append_all(records)
 
     def save(
         self, status: Status, *, state: bytes | None = None, error: bytes | None = None
@@ -145,51 +156,46 @@ class Journal:
         if head.no is None or self.steps != head.steps:
             block = self._open_block()
             head.steps = self.steps
-            head.hash = block.hasher.digest()[:HASH_BYTES] if block.flat else block.seed
-            head.state = block.flat[-1] if block.flat else head.state
+            head.hash = block.hash()
+            head.state = block.records.outputs[-1] if block else head.state
         if state is not None:
             head.state = state
         head.status, head.error = status, error
         self.store.save_head(head)
 
-    def _append_all(self, flat: Sequence[bytes]) -> None:
+    def _append_all(self, records: Records) -> None:
         """File records into blocks: full ones and beginnings as segments, the rest as rows."""
         block = self._open_block()
         segments: list[Segment] = []
-        rows: list[tuple[int, Record, bytes]] = []
+        rows = range(0)
         drop: int | None = None
         at = 0
-        hash = self.head.hash
-        while at < len(flat):
-            stop = block.room(flat, at)
-            closes = stop < len(flat) or len(block.flat) + stop - at == 3 * BLOCK_STEPS
-            if closes or (not block.stored and stop - at >= 3 * PACK_MIN):
-                hash = block.take(flat[at:stop])
-                segments.append(block.segment(hash))
+        while at < len(records):
+            part, size = block.room(records, at)
+            block.take(part, size)
+            if block.full() or len(part) >= max(PACK_MIN, block.stored // 4):
+                segments.append(block.segment())
             else:
-                for i in range(at, stop, 3):
-                    hash = block.take(flat[i : i + 3])
-                    rows.append((self.steps + i // 3, Record(*flat[i : i + 3]), hash))
-            if block.full() and rows:  # it filled up by its size, row by row
-                rows = []
-                segments.append(block.segment(hash))
+                rows = range(at, at + len(part))
             if block.stored and segments and drop is None:
                 drop = block.start
-            block.stored = len(block.flat) // 3
+            block.stored = len(block)
+            last = block.hash()
             if block.full():
-                block = self._block = _Block(self.head.id, block.start + block.stored, hash)
-            at = stop
-        self.steps += len(flat) // 3
+                block = self._block = _Block(self.head.id, block.start + len(block), last)
+            at += len(part)
+        self.steps += len(records)
         head = self.head
-        head.steps, head.hash, head.state = self.steps, hash, flat[-1]
+        head.steps, head.hash, head.state = self.steps, last, records.outputs[-1]
         self.store.save_head(head)
         assert head.no is not None
         if drop is not None:
             self.store.drop_steps(head.no, drop)
         for segment in segments:
             self.store.add_segment(head.no, segment)
-        for step, record, row_hash in rows:
-            self.store.add_row(head.no, step, record, row_hash)
+        for at in rows:
+            step, record = self.steps - len(records) + at, records[at]
+            self.store.add_row(head.no, step, record, seal_row(head.id, step, record))
 
     # -- reading
 
@@ -203,17 +209,15 @@ class Journal:
         assert self.head.no is not None
         segment = self.store.segment(self.head.no, step)
         if segment and segment.full and step < segment.start + segment.steps:
-            at = 3 * (step - segment.start)
-            return Record(*unpack(id, segment)[at : at + 3])
+            return unpack(id, segment)[step - segment.start]
         block = self._open_block()
         if step < block.start:
             raise damaged(f"{id}#{step}", "its segment is missing")
-        at = 3 * (step - block.start)
-        return Record(*block.flat[at : at + 3])
+        return block.records[step - block.start]
 
-    def blocks(self, first: int = 0) -> Iterator[tuple[int, list[bytes]]]:
-        """(step, records as a flat list from that step on), block after block, from the block that
-        holds `first` to the end. Verifies every block and how they are chained."""
+    def blocks(self, first: int = 0) -> Iterator[tuple[int, Records]]:
+        """(step, the records from that step on), block after block, from the block that holds `first`
+        to the end. Verifies every block and how they are chained."""
         head = self.head
         end = self._open_block().start if self.steps else 0
         step = min(first, end)
@@ -234,8 +238,8 @@ class Journal:
         block = self._open_block()
         if seed is not None and self.steps and block.seed != seed:
             raise damaged(f"{head.id}#{step}", "the chain of hashes is broken")
-        if block.flat:
-            yield block.start, block.flat
+        if block:
+            yield block.start, block.records
 
     def last_output(self) -> bytes | None:
         """What the last step returned; None when there is no step."""
@@ -249,15 +253,15 @@ class Journal:
             raise NotFound(f"{head.id}: it has {self.steps} steps, so it cannot go back to {steps}")
         if head.no is None:
             return
-        start, kept, seed = 0, list[bytes](), ORIGIN
+        start, kept, seed = 0, Records(), ORIGIN
         if steps:
             segment = self.store.segment(head.no, steps - 1)
             if segment and segment.full and steps <= segment.start + segment.steps:
-                start, flat, seed = segment.start, unpack(head.id, segment), segment.seed
+                start, records, seed = segment.start, unpack(head.id, segment), segment.seed
             else:
                 block = self._load_block(steps)
-                start, flat, seed = block.start, block.flat, block.seed
-            kept = flat[: 3 * (steps - start)]
+                start, records, seed = block.start, block.records, block.seed
+            kept = records.part(0, steps - start)
         with self.store.transaction():
             self.store.drop_steps(head.no, start)
             self.store.drop_attempts(head.no, steps)
@@ -287,26 +291,26 @@ class Journal:
             block = _Block(head.id, segment.start + segment.steps, segment.hash)
         else:
             block = _Block(head.id, segment.start, segment.seed)
-            block.take(unpack(head.id, segment))
-        hash = block.hasher.digest()[:HASH_BYTES] if block.flat else block.seed
-        step = block.start + len(block.flat) // 3
-        self._check_head(step, hash)
+            records = unpack(head.id, segment)
+            block.take(records, records.size())
+        step = block.start + len(block)
+        self._check_head(step, block)
         for row in self.store.rows(head.no, step):
             if step == steps:
                 return block
             if row.step != step:
                 raise damaged(f"{head.id}#{step}", "the step is missing")
-            hash = block.take(row.record)
-            if row.hash != hash:
-                raise damaged(f"{head.id}#{step}", "the hash does not match")
+            if row.hash != seal_row(head.id, step, row.record):
+                raise damaged(f"{head.id}#{step}", "the seal does not match")
+            block.take_one(row.record, sum(map(len, row.record)) + 3)
             step += 1
-            self._check_head(step, hash)
+            self._check_head(step, block)
         short = step < steps if steps is not None else step != self.steps or step < head.steps
         if short:
             raise damaged(f"{head.id}#{step}", "steps are missing")
-        block.stored = len(block.flat) // 3
+        block.stored = len(block)
         return block
 
-    def _check_head(self, step: int, hash: bytes) -> None:
-        if step == self.head.steps and step and hash != self.head.hash:
+    def _check_head(self, step: int, block: _Block) -> None:
+        if step == self.head.steps and step and block.hash() != self.head.hash:
             raise damaged(f"{self.head.id}#{step - 1}", "its hash is not the one in the head")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -98,7 +97,7 @@ class Lock:
             os.close(fd)
             return False
         since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+        who = {"pid": os.getpid(), "host": os.uname().nodename, "since": since}
         self._fd = fd
         with suppress(OSError):  # on a full disk the lock has no name, but it is held
             os.ftruncate(fd, 0)

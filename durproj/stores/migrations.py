@@ -6,16 +6,19 @@ that migrating an old store ends in the same schema.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
-from importlib.resources import files
 
 APPLICATION_ID = 0x64757270
 """`durp`, in SQLite's header, tells a store from other databases."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+OLDEST_VERSION = 2
+"""Version 1 was never released: its hashes were others."""
 
 MIGRATIONS: Mapping[int, str] = {}
 """By the version they start from: the SQL that leads to the next one."""
@@ -56,7 +59,8 @@ def expected_schema() -> dict[tuple[str, str], str]:
 
 
 def _schema() -> str:
-    return files("durproj.stores").joinpath("schema.sql").read_text(encoding="utf-8")
+    with open(os.path.join(os.path.dirname(__file__), "schema.sql"), encoding="utf-8") as script:
+        return script.read()
 
 
 def _execute_all(conn: sqlite3.Connection, script: str) -> None:

@@ -1,39 +1,39 @@
 r"""Segments: up to 256 consecutive checkpoints in one zstd frame, and the hash that chains them.
 
-A record is three lines of JSON: meta (which function made the step), input (what it was given) and
-output (what it returned). A journal's records fall into blocks: a block is full at BLOCK_STEPS
-records or when it reaches BLOCK_BYTES, so where blocks begin depends on the records alone, never on
-commits or crashes. The hash of a step is
+A record is three pieces of JSON: meta (which function made the step), input (what it was given) and
+output (what it returned). A journal's records fall into blocks: a block is full at BLOCK_STEPS records
+or when it reaches BLOCK_BYTES, so where blocks begin depends on the records alone, never on commits or
+crashes. A column is the metas, the inputs or the outputs of a block, each ended by \n. The hash of a
+step is
 
-    SHA-256(seed ‖ `<first step of its block> <workflow's id>` ‖ the block's records up to and
-            including it), each part but the seed ending in \\n, as do a record's three lines
+    BLAKE3(seed ‖ `<first step of its block> <workflow's id>\n` ‖
+           BLAKE3(metas) ‖ BLAKE3(inputs) ‖ BLAKE3(outputs))
 
-where the seed is the hash of the last step of the block before, cut to 16 bytes as it is stored (16
-zero bytes for the first block). It is therefore the same however the steps were committed, packed,
-interrupted and resumed, and no block passes for another, nor for one of another workflow.
+cut to 16 bytes, over the columns of its block up to and including it. The seed is the hash of the last
+step of the block before, 16 zero bytes for the first block. The hash is therefore the same however the
+steps were committed, packed, interrupted and resumed, and no block passes for another, nor for one of
+another workflow. A step that is still a row has a seal of its own instead: BLAKE3, cut to 16 bytes, over a line
+`<step> <workflow's id>` and the three pieces, each ended by \n.
 
-A segment holds a block, or the beginning of one, column by column (all metas, all inputs, all
-outputs, joined by \\n), which compresses better and faster than record by record.
+A segment holds a block, or the beginning of one: a line with the lengths of its first two columns in
+bytes, then the columns. That compresses better and faster than record by record.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from blake3 import blake3
 
 from durproj.errors import StoreDamaged
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 BLOCK_STEPS = 256
 BLOCK_BYTES = 4 * 1024 * 1024
 HASH_BYTES = 16
 ORIGIN = bytes(HASH_BYTES)
 """The seed of a workflow's first block."""
-LEVEL = 1
-"""Level 3 costs 15 % more time on the account stream and saves nothing there."""
 
 
 class Record(NamedTuple):
@@ -42,6 +42,45 @@ class Record(NamedTuple):
     meta: bytes
     input: bytes
     output: bytes
+
+
+@dataclass(slots=True)
+class Records:
+    """Consecutive checkpoints, column by column."""
+
+    metas: list[bytes] = field(default_factory=list)
+    inputs: list[bytes] = field(default_factory=list)
+    outputs: list[bytes] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.outputs)
+
+    def __getitem__(self, at: int) -> Record:
+        return Record(self.metas[at], self.inputs[at], self.outputs[at])
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(Record, self.metas, self.inputs, self.outputs)
+
+    def part(self, start: int, stop: int) -> Records:
+        """The records from `start` up to `stop`."""
+        return Records(self.metas[start:stop], self.inputs[start:stop], self.outputs[start:stop])
+
+    def extend(self, more: Records) -> None:
+        """Add records at the end."""
+        self.metas += more.metas
+        self.inputs += more.inputs
+        self.outputs += more.outputs
+
+    def size(self) -> int:
+        """Their bytes, line ends included."""
+        metas, inputs, outputs = self.metas, self.inputs, self.outputs
+        return (
+            sum(map(len, metas)) + sum(map(len, inputs)) + sum(map(len, outputs)) + 3 * len(metas)
+        )
+
+    def columns(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """Metas, inputs, outputs."""
+        return self.metas, self.inputs, self.outputs
 
 
 class Segment(NamedTuple):
@@ -55,59 +94,78 @@ class Segment(NamedTuple):
     packed: bytes
 
 
-def seeded(id: str, start: int, seed: bytes) -> _Hash:
-    """A hash object at the beginning of the block that starts at step `start` of workflow `id`."""
-    return hashlib.sha256(b"%b%d %b\n" % (seed, start, id.encode()))
+class Chain:
+    """The columns of a block as they grow, and the hash over them. The block begins at step `start` of
+    workflow `id`."""
+
+    __slots__ = ("_hashers", "_origin", "_pieces")
+
+    def __init__(self, id: str, start: int, seed: bytes) -> None:
+        self._origin = b"%b%d %b\n" % (seed, start, id.encode())
+        self._hashers = (blake3(), blake3(), blake3())
+        self._pieces: tuple[list[bytes], ...] = ([], [], [])
+
+    def absorb(self, records: Records) -> None:
+        """Take further records in; there is at least one."""
+        for hasher, pieces, column in zip(
+            self._hashers, self._pieces, records.columns(), strict=True
+        ):
+            piece = b"\n".join((*column, b""))
+            hasher.update(piece)
+            pieces.append(piece)
+
+    def digest(self) -> bytes:
+        """The hash of the last step taken in."""
+        digests = (hasher.digest() for hasher in self._hashers)
+        return blake3(b"".join((self._origin, *digests))).digest(HASH_BYTES)
+
+    def pack(self) -> bytes:
+        """The columns in one zstd frame."""
+        from durproj.zstd import compress
+
+        metas, inputs, outputs = self._pieces
+        lengths = sum(map(len, metas)), sum(map(len, inputs))
+        return compress(b"".join((b"%d %d\n" % lengths, *metas, *inputs, *outputs)))
 
 
-def absorb(hasher: _Hash, flat: Sequence[bytes]) -> None:
-    """Take records, given as a flat list (meta, input, output, meta, …), into the hash."""
-    if flat:
-        hasher.update(b"\n".join(flat))
-        hasher.update(b"\n")
+def seal_row(id: str, step: int, record: Record) -> bytes:
+    """The seal of a step that is a row."""
+    return blake3(b"%d %b\n%b\n%b\n%b\n" % (step, id.encode(), *record)).digest(HASH_BYTES)
 
 
 def seal(*parts: bytes | str | int | None) -> bytes:
     """A hash over the columns of one row and their types: a flipped bit may change either."""
     # The text of a tuple of these tells types and borders apart, and ascii() is the same everywhere.
-    return hashlib.sha256(ascii(parts).encode()).digest()[:HASH_BYTES]
+    return blake3(ascii(parts).encode()).digest(HASH_BYTES)
 
 
-def pack(flat: Sequence[bytes]) -> bytes:
-    """Records, as a flat list, in one zstd frame."""
-    from durproj.zstd import compress
-
-    columns = (b"\n".join(flat[column::3]) for column in range(3))
-    return compress(b"\n".join(columns), LEVEL)
-
-
-def unpack(id: str, segment: Segment) -> list[bytes]:
-    """The records of a segment as a flat list. Raises StoreDamaged unless they are, bit for bit,
-    the records that were packed."""
+def unpack(id: str, segment: Segment) -> Records:
+    """The records of a segment. Raises StoreDamaged unless they are, bit for bit, those that were
+    packed."""
     from durproj.zstd import ZstdError, decompress
 
     where = f"{id}: steps {segment.start} to {segment.start + segment.steps - 1}"
     try:
-        parts = decompress(segment.packed).split(b"\n")
-    except ZstdError as error:
+        lengths, _, text = decompress(segment.packed).partition(b"\n")
+        first, second = map(int, lengths.split(b" "))
+    except (ZstdError, ValueError) as error:
         raise damaged(where, str(error)) from None
-    if len(parts) != 3 * segment.steps:
-        raise damaged(where, f"{len(parts)} pieces, expected {3 * segment.steps}")
-    flat = [b""] * len(parts)
-    for column in range(3):
-        flat[column::3] = parts[column * segment.steps : (column + 1) * segment.steps]
-    hasher = seeded(id, segment.start, segment.seed)
-    absorb(hasher, flat)
-    if hasher.digest()[:HASH_BYTES] != segment.hash:
+    columns = text[:first], text[first : first + second], text[first + second :]
+    records = Records(*(column.split(b"\n")[:-1] for column in columns))
+    if {segment.steps} != {len(column) for column in records.columns()}:
+        raise damaged(where, "it holds another number of steps")
+    chain = Chain(id, segment.start, segment.seed)
+    chain.absorb(records)
+    if chain.digest() != segment.hash:
         raise damaged(where, "the hash does not match")
-    if segment.full != is_full(flat):
+    if segment.full != is_full(segment.steps, records.size()):
         raise damaged(where, "it is marked as what it is not")
-    return flat
+    return records
 
 
-def is_full(flat: Sequence[bytes]) -> bool:
-    """Whether these records, as a flat list, fill a block."""
-    return len(flat) >= 3 * BLOCK_STEPS or sum(map(len, flat)) >= BLOCK_BYTES
+def is_full(steps: int, size: int) -> bool:
+    """Whether so many records, of so many bytes, fill a block."""
+    return steps >= BLOCK_STEPS or size >= BLOCK_BYTES
 
 
 def damaged(where: str, why: str) -> StoreDamaged:
@@ -116,8 +174,3 @@ def damaged(where: str, why: str) -> StoreDamaged:
         f"{where}: the store is damaged: {why}",
         "restore the store from a backup, or rewind the workflow before these steps and run again",
     )
-
-
-def records(flat: Sequence[bytes]) -> list[Record]:
-    """A flat list as records."""
-    return [Record(*flat[at : at + 3]) for at in range(0, len(flat), 3)]

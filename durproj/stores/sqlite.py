@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -40,6 +41,7 @@ class SqliteStore:
         self._lock = lock
         self._open = False
         self._doomed = False
+        self._numbers: dict[str, count[int]] = {}
 
     @classmethod
     def open_writer(
@@ -195,13 +197,11 @@ class SqliteStore:
         return segment_of(no, rows[0]) if rows else None
 
     def add_row(self, no: int, step: int, record: Record, hash: bytes) -> None:
-        try:
-            self._conn.execute(
-                "INSERT INTO step (workflow, step, meta, input, output, at_ms, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (no, step, *record, int(time.time() * 1000), hash),
-            )
-        except FAULTS as error:
-            self._raise(error)
+        self._write(
+            "INSERT INTO step (workflow, step, meta, input, output, at_ms, hash)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (no, step, *record, _now_ms(), hash),
+        )
 
     def add_segment(self, no: int, segment: Segment) -> None:
         self._write(
@@ -288,8 +288,10 @@ class SqliteStore:
 
     def _next(self, table: str) -> int:
         """The number of the next row; it is chosen here because the seal covers it."""
-        number: int = self._read(f"SELECT coalesce(max(no), 0) + 1 FROM {table}")[0][0]
-        return number
+        if table not in self._numbers:
+            (last,) = self._read(f"SELECT coalesce(max(no), 0) FROM {table}")[0]
+            self._numbers[table] = count(last + 1)
+        return next(self._numbers[table])
 
     def _write(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:

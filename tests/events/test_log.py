@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from durproj.errors import BadEvent, Interrupted, StoreError
 from durproj.events import log
-from durproj.events.formats import Envelope, Mapping
+from durproj.events.envelope import Envelope
+from durproj.events.formats import Mapping
 from durproj.events.log import Index
 from durproj.events.reader import PrefixChanged, Source
 from durproj.events.survey import TimeRange, stats
@@ -64,8 +65,6 @@ def test_streams_are_the_lines_of_each_key_in_log_order(
         assert len(index) == len(lines)
         for key, stream in expected.items():
             assert index.count(key) == len(stream)
-            for skip in range(len(stream) + 2):
-                assert [row for batch in index.lines(key, skip) for row in batch] == stream[skip:]
         assert index.count("none") == 0
         assert list(index.lines("none")) == []
         assert index.error is None

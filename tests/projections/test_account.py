@@ -7,7 +7,7 @@ from durproj.projections.account import account
 
 
 def event(type, **payload):
-    return Event("u1", type, None, None, payload, {}, b"")
+    return Event("u1", type, None, None, payload, b"")
 
 
 LIFE = [
@@ -87,7 +87,7 @@ def test_other_missing_fields():
     with pytest.raises(ValueError, match="UserRegistered has no email"):
         fold(event("UserRegistered", name="x"))
     with pytest.raises(ValueError, match="not an object"):
-        account(account.initial("u"), Event("u", "OrderPlaced", None, None, ["x"], {}, b""))
+        account(account.initial("u"), Event("u", "OrderPlaced", None, None, ["x"], b""))
 
 
 def test_the_state_before_is_left_alone():

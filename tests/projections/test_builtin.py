@@ -8,7 +8,7 @@ from durproj.projections.merge import merge
 
 
 def event(type="t", time=None, data=None):
-    return Event("k", type, None, time, data, {}, b"")
+    return Event("k", type, None, time, data, b"")
 
 
 def test_counts_by_type_with_times_in_log_order():

@@ -130,13 +130,18 @@ def journals(store: Path) -> dict[str, dict[str, Any]]:
                 "state": head.state,
                 "error": head.error,
                 "hash": head.hash,
-                "records": [part for _, flat in journal.blocks() for part in flat],
+                "records": [record for _, records in journal.blocks() for record in records],
             }
             for head in opened.heads()
             for journal in [Journal(opened, head)]
         }
     finally:
         opened.close()
+
+
+def inputs(journal: dict[str, Any]) -> list[bytes]:
+    """The lines that one of `journals` holds."""
+    return [record.input for record in journal["records"]]
 
 
 def tables(store: Path) -> dict[str, list[Any]]:

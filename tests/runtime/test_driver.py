@@ -240,7 +240,7 @@ def test_a_workflow_that_asks_its_driver_for_one_more_step_gets_it_executed():
 
 
 def event_of(line):
-    return Event("u1", "T", None, None, {}, {}, line)
+    return Event("u1", "T", None, None, {}, line)
 
 
 def test_every_argument_is_recorded_an_event_as_its_line():
@@ -351,7 +351,7 @@ def test_an_event_whose_line_is_no_line_is_refused_before_it_is_recorded(line):
 
 def test_process_events_is_one_apply_event_step_per_event():
     reducer = from_function(lambda state, event: [*state, event.type], initial=[])
-    events = [Event("k", kind, None, None, {}, {}, b'"%d"' % i) for i, kind in enumerate("ABC")]
+    events = [Event("k", kind, None, None, {}, b'"%d"' % i) for i, kind in enumerate("ABC")]
     executed, finish, _ = drive(process_events, [], events, reducer)
     assert (executed, finish.result) == ([0, 1, 2], ["A", "B", "C"])
     first = Driver(ID, process_events(CTX, events, reducer), []).start()
@@ -365,7 +365,7 @@ def test_a_reducer_that_changes_what_it_is_given_changes_nobody_elses():
         event.body["touched"] = True
         return state
 
-    before, event = {"n": 0}, Event("k", "T", None, None, {}, {}, b"{}")
+    before, event = {"n": 0}, Event("k", "T", None, None, {}, b"{}")
     assert ApplyEvent(from_function(mutating))(0, event, before) == {"n": 1}
     assert before == {"n": 0}
     assert event.body == {}

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import environment
-from dying import journals, stream, write
+from dying import inputs, journals, stream, write
 
 import durproj
 from durproj.stores.sqlite import SqliteStore
@@ -72,8 +72,8 @@ def expect_no_gap(store, before):
     """What a reader sees is the beginning of every stream; nothing that was there is gone or another."""
     found = journals(store)
     for id, journal in found.items():
-        inputs = journal["records"][1::3]
-        assert inputs == stream(EVENTS, id.partition("/")[2])[: len(inputs)]
+        lines = inputs(journal)
+        assert lines == stream(EVENTS, id.partition("/")[2])[: len(lines)]
     for id, journal in before.items():
         assert found[id]["records"][: len(journal["records"])] == journal["records"]
     return found

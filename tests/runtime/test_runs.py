@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import environment
-from dying import Died, dying, folded, journals, line, stream, trail, write
+from dying import Died, dying, folded, inputs, journals, line, stream, trail, write
 
 import durproj
 from durproj.codec import decode
@@ -187,7 +187,7 @@ def test_a_run_that_is_not_resumed_says_anew_what_it_may_do(log):
     with pytest.raises(durproj.PastChanged, match="projection/b#0"):
         resume()
     assert fold(log, restart=True).executed == len(BOTH)
-    assert journals(STORE)["projection/b"]["records"][1::3] == stream([("b", 9), ("b", 4)], "b")
+    assert inputs(journals(STORE)["projection/b"]) == stream([("b", 9), ("b", 4)], "b")
 
 
 # -- runs beside each other
@@ -227,7 +227,7 @@ def test_a_dead_run_keeps_no_other_from_going_on(log):
         resume(observer=watching)
     assert any("no such file" in note for note in watching.notes)
     found = journals(STORE)
-    assert found["other/a"]["records"][1::3] == stream(BOTH, "a")
+    assert inputs(found["other/a"]) == stream(BOTH, "a")
     assert found["other/b"]["status"] == "resolved"
     # Alone, it is told once.
     alone = Watching()
@@ -349,7 +349,7 @@ def test_a_log_rewritten_while_it_is_folded_proves_nothing_later(log):
     rewriting.initial = trail.initial
     with suppress(durproj.StoreError):
         fold(log, reducer=rewriting)
-    assert journals(STORE)["projection/b"]["records"][1::3] == stream(changed, "b")
+    assert inputs(journals(STORE)["projection/b"]) == stream(changed, "b")
     assert runs()[0].cursor is None
     write(log, BOTH)
     with pytest.raises(durproj.PastChanged, match="projection/b#0"):

@@ -106,7 +106,7 @@ def test_other_arguments_are_refused(store):
 
 @pytest.mark.parametrize(("rate", "changed"), [(1, 2), (Decimal(1), Decimal(2))])
 def test_every_argument_of_a_step_is_compared(store, rate, changed):
-    event = durproj.Event("u", "T", None, None, {}, {}, b'{"n":1}')
+    event = durproj.Event("u", "T", None, None, {}, b'{"n":1}')
 
     def workflow(ctx):
         return (yield ctx.run(tax, event, rate))
@@ -123,7 +123,7 @@ def test_every_argument_of_a_step_is_compared(store, rate, changed):
 
 
 def test_events_among_the_arguments_of_a_workflow_are_compared_step_by_step(store):
-    events = [durproj.Event("u", "T", None, None, {}, {}, b'{"n":%d}' % n) for n in range(3)]
+    events = [durproj.Event("u", "T", None, None, {}, b'{"n":%d}' % n) for n in range(3)]
     reducer = from_function(lambda state, event: [*state, event.line.decode()], initial=[])
     for _ in range(2):
         durproj.run("w/1", durproj.process_events, events, reducer, store=store)

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 
 from durproj.stores.base import Attempt, Head, Run, Store
 from durproj.stores.journal import Journal
+from durproj.stores.packing import Record, Records
 
 
-def record(step: int, size: int = 20, salt: str = "") -> list[bytes]:
-    """The three parts of one checkpoint."""
+def record(step: int, size: int = 20, salt: str = "") -> Record:
+    """One checkpoint."""
     event = b'{"n":%d%b}' % (step, salt.encode())
-    return [b'{"fn":"f"}', event, b'{"sum":%d,"pad":"%b"}' % (step, b"x" * size)]
+    return Record(b'{"fn":"f"}', event, b'{"sum":%d,"pad":"%b"}' % (step, b"x" * size))
 
 
-def flat(records: Sequence[Sequence[bytes]]) -> list[bytes]:
-    return [part for parts in records for part in parts]
+def columns(records: Sequence[Sequence[bytes]]) -> Records:
+    """Records as a journal takes them."""
+    return Records(*(list(column) for column in zip(*records, strict=True)))
 
 
 def begin(store: Store, id: str = "projection/u1", run: Run | None = None) -> Journal:
@@ -35,17 +37,21 @@ def fill(
     journal = begin(store, id)
     for first in range(0, steps, batch):
         stop = min(steps, first + batch)
-        journal.append(first, flat([record(step, salt=salt) for step in range(first, stop)]))
+        records = [record(step, salt=salt) for step in range(first, stop)]
+        if batch == 1:
+            journal.add(first, records[0])
+        else:
+            journal.append(first, columns(records))
     if status != "pending":
         journal.save(status)
     return journal
 
 
-def read_all(journal: Journal) -> list[bytes]:
+def read_all(journal: Journal) -> list[Record]:
     """All records of a journal, block after block."""
-    found: list[bytes] = []
+    found: list[Record] = []
     for start, block in journal.blocks():
-        assert start == len(found) // 3
+        assert start == len(found)
         found += block
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from making import attempt, begin, fill, flat, read_all, record
+from making import attempt, begin, columns, fill, read_all, record
 
 from durproj.errors import StoreError
 from durproj.stores.base import Head, Run
@@ -143,7 +143,7 @@ def test_the_heads_of_one_name_or_run(store):
         store.save_run(run)
     for name, run, steps in (("a", 0, 2), ("a", 1, 3), ("b", 1, 4)):
         journal = begin(store, f"{name}/{run}", runs[run])
-        journal.append(0, flat([record(step) for step in range(steps)]))
+        journal.append(0, columns([record(step) for step in range(steps)]))
     one, two = (run.no for run in runs)
     assert [head.id for head in store.heads(name="a")] == ["a/0", "a/1"]
     assert [head.id for head in store.heads(run=two)] == ["a/1", "b/1"]
@@ -205,12 +205,12 @@ def test_rows_come_back_in_order(store, reopened):
     no = fill(store, "projection/u1", 1).head.no
     other = fill(store, "projection/u2", 2).head.no
     for step in (3, 1, 2):
-        store.add_row(no, step, Record(*record(step)), bytes([step]) * 16)
+        store.add_row(no, step, record(step), bytes([step]) * 16)
     for where in (store, reopened()):
         assert [row.step for row in where.rows(no)] == [0, 1, 2, 3]
         assert [row.step for row in where.rows(no, 2)] == [2, 3]
-        assert where.rows(no, 2)[0] == (2, Record(*record(2)), bytes([2]) * 16)
-        assert where.last_row(no) == (3, Record(*record(3)), bytes([3]) * 16)
+        assert where.rows(no, 2)[0] == (2, record(2), bytes([2]) * 16)
+        assert where.last_row(no) == (3, record(3), bytes([3]) * 16)
         assert where.last_row(other).step == 1
         assert where.last_row(other + 1) is None
 
@@ -249,7 +249,7 @@ def test_a_segment_that_starts_where_another_does_is_refused(store):
 def test_steps_are_dropped_from_one_on(store):
     no = fill(store, "projection/u1", 600, batch=100).head.no
     for step in (700, 701, 702):
-        store.add_row(no, step, Record(*record(step)), b"h" * 16)
+        store.add_row(no, step, record(step), b"h" * 16)
     store.drop_steps(no, 701)
     assert store.last_row(no).step == 700
     store.drop_steps(no, 256)
@@ -308,7 +308,7 @@ def test_a_dropped_workflow_leaves_nothing_behind(store):
     assert read_all(Journal.open(store, "projection/u0")) == read_all(other)
     # One that takes its place, be it under the same number, starts from nothing.
     again = begin(store, "projection/u1")
-    again.append(0, record(0))
+    again.add(0, record(0))
     assert Journal.open(store, "projection/u1").steps == 1
 
 
@@ -395,7 +395,7 @@ def test_readers_see_only_what_is_committed(store, reopened):
     before = contents(reader)
     with store.transaction():
         fill(store, "projection/u2", 3)
-        Journal.open(store, "projection/u1").append(3, record(3))
+        Journal.open(store, "projection/u1").add(3, record(3))
         assert contents(reader) == before
         assert contents(reopened()) == before
     assert Journal.open(reader, "projection/u1").steps == 4
@@ -407,7 +407,7 @@ def test_within_a_snapshot_a_reader_sees_one_instant(store, reopened):
     reader = reopened()
     with reader.snapshot():
         head = reader.head("projection/u1")
-        journal.append(255, record(255))
+        journal.add(255, record(255))
         journal.save("resolved")
         assert len(reader.rows(head.no)) == 255
         assert reader.segment(head.no) is None
@@ -421,7 +421,7 @@ def test_a_journal_opened_by_a_reader_stays_whole_while_its_rows_are_packed(stor
     opened = Journal.open(reopened(), "projection/u1")
     expected = read_all(journal)
     for step in range(255, 300):
-        journal.append(step, record(step))
+        journal.add(step, record(step))
     assert read_all(opened) == expected
     assert [opened.read(step) for step in (0, 254)] == [journal.read(step) for step in (0, 254)]
 

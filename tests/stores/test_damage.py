@@ -9,13 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 import pytest
-from making import attempt, begin, fill, flat, read_all, record
+from making import attempt, begin, columns, fill, read_all, record
 
 from durproj.errors import DurprojError, NotFound, StoreDamaged, StoreError, UsageError
 from durproj.stores.base import Run
 from durproj.stores.examine import examine
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
+from durproj.zstd import ZstdError, decompress
 
 BIG, ROWS, MIXED, SMALL = "projection/big", "projection/rows", "projection/mixed", "other/small"
 
@@ -38,7 +39,7 @@ def write(store) -> Truth:
     other = Run("other", "y", {"kind": "fold", "inputs": ["a.jsonl"]}, {"bytes": 7}, complete=True)
     store.save_run(other)
     small = begin(store, SMALL, other)
-    small.append(0, flat([record(step) for step in range(3)]), "resolved")
+    small.append(0, columns([record(step) for step in range(3)]), "resolved")
     for at in (1, 2):
         store.add_attempt(rows.head.no, 20, attempt(at, at + 1))
         store.add_attempt(mixed.head.no, 5, attempt(at, None))
@@ -91,7 +92,7 @@ def check(store, truth: Truth, *, cut: bool = False) -> set[str]:
     """
     harmed = set()
     for id, records in truth.records.items():
-        steps = len(records) // 3
+        steps = len(records)
         head = ask(store.head, id)
         journal = ask(Journal.open, store, id)
         if head is None:
@@ -107,20 +108,20 @@ def check(store, truth: Truth, *, cut: bool = False) -> set[str]:
             harmed.add(id)
         else:
             assert found == records[: len(found)]
-            assert len(found) >= 3 * head.steps
+            assert len(found) >= head.steps
             if not cut and len(found) < len(records):
                 assert head.status == "pending"
-            steps = len(found) // 3
+            steps = len(found)
             assert journal.steps == steps
             if steps and not cut:
-                assert journal.last_output() == found[-1]
+                assert journal.last_output() == found[-1].output
         for step in {0, 1, 255, 256, 257, steps // 2, steps - 2, steps - 1} & set(range(steps)):
             one = Journal.open(store, id)
             got = ask_step(one, step)
             if isinstance(got, DurprojError):
                 harmed.add(id)
             else:
-                assert list(got) == records[3 * step : 3 * step + 3]
+                assert got == records[step]
         for (of, step), tries in truth.tries.items():
             got = ask(store.attempts, head.no, step) if of == id else None
             if isinstance(got, StoreError):
@@ -156,7 +157,7 @@ def open_and_check(path, truth, *, cut=False) -> set[str]:
         return check(store, truth, cut=cut)
 
 
-def columns(path):
+def schema(path):
     with closing(sqlite3.connect(path)) as conn:
         return [
             (table, row[1])
@@ -183,7 +184,7 @@ NAMING = {"no", "workflow", "id", "run"}
 
 
 def test_every_column_is_put_to_the_test(sound):
-    assert sorted(columns(sound[0])) == sorted(COLUMNS)
+    assert sorted(schema(sound[0])) == sorted(COLUMNS)
 
 
 def flip(value, rng):
@@ -195,6 +196,14 @@ def flip(value, rng):
     blob = bytearray(value.encode() if isinstance(value, str) else value)
     blob[rng.randrange(len(blob))] ^= 1 << rng.randrange(8)
     return ("CAST(? AS TEXT)" if isinstance(value, str) else "?"), bytes(blob)
+
+
+def unpacks_alike(one, other):
+    """Whether a flipped bit is one of the few that mean nothing in a zstd frame."""
+    try:
+        return decompress(one) == decompress(other)
+    except ZstdError:
+        return False
 
 
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
@@ -223,7 +232,7 @@ def test_a_flipped_bit_in_any_column_is_found(sound, tmp_path, table, column):
                 conn.commit()
             except sqlite3.IntegrityError:
                 continue  # two rows under one key: not even damage makes that
-        changes += 1
+        changes += column != "packed" or not unpacks_alike(value, chosen[-1])
         harmed = open_and_check(damaged_path, truth)
         reported += bool(harmed)
         if table != "run" and column not in NAMING:
@@ -351,7 +360,7 @@ def test_rows_lost_at_the_end_of_a_pending_workflow_are_made_again(sound, tmp_pa
     with closing(SqliteStore.open_writer(copy)) as store:
         journal = Journal.open(store, ROWS)
         assert journal.steps == 15
-        journal.append(15, truth.records[ROWS][45:])
+        journal.append(15, columns(truth.records[ROWS][15:]))
         assert read_all(Journal.open(store, ROWS)) == truth.records[ROWS]
 
 
@@ -374,7 +383,7 @@ def test_a_rewind_to_before_the_damage_cures_it(sound, tmp_path, statement, kept
         with pytest.raises(StoreDamaged, match="rewind the workflow before"):
             read_all(Journal.open(store, MIXED))
         Journal.open(store, MIXED).rewind(kept)
-        assert read_all(Journal.open(store, MIXED)) == truth.records[MIXED][: 3 * kept]
+        assert read_all(Journal.open(store, MIXED)) == truth.records[MIXED][:kept]
         with pytest.raises(StoreDamaged):
             run_sql(copy, "UPDATE step SET output = x'00' WHERE workflow = 2 AND step = 3")
             Journal.open(store, ROWS).rewind(10)

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making import attempt, begin, fill, flat, read_all, record
+from making import attempt, begin, columns, fill, read_all, record
 
 from durproj.errors import NotFound, StoreError
 from durproj.stores import journal as journal_module
@@ -66,9 +66,9 @@ def follow(store, records, ways):
         at = journal.steps
         if way == "append":
             for step in range(at, min(at + count, len(records))):
-                journal.append(step, records[step])
+                journal.add(step, records[step])
         elif way == "batch" and at < len(records) and count:
-            journal.append(at, flat(records[at : at + count]))
+            journal.append(at, columns(records[at : at + count]))
         elif way == "reopen":
             journal = Journal.open(store, ID) or journal
             assert journal.steps == at
@@ -79,7 +79,7 @@ def follow(store, records, ways):
             journal.rewind(at * count // 40)
             assert journal.steps == at * count // 40
     for step in range(journal.steps, len(records)):
-        journal.append(step, records[step])
+        journal.add(step, records[step])
     return journal
 
 
@@ -100,20 +100,20 @@ def test_however_steps_are_appended_the_journal_is_the_same(sizes, ways):
         found = stand(store, journal)
         assert found == stand(plain, follow(plain, records, []))
         blocks, hash, state, steps = found
-        assert flat(block for _, block in blocks) == flat(records)
+        assert [found for _, block in blocks for found in block] == records
         assert steps == len(records)
         assert state == (records[-1][2] if records else None)
         assert len(hash) == 16
         for first in range(len(records) + 1):
             reopened = Journal.open(store, ID)
-            expected = [block for block in blocks if block[0] + len(block[1]) // 3 > first]
+            expected = [block for block in blocks if block[0] + len(block[1]) > first]
             # From the end on, the block that is open is all there is to give.
             got = [(start, list(block)) for start, block in reopened.blocks(first)]
             assert got == (expected or got)
-            assert all(start + len(block) // 3 >= first for start, block in got)
-        for step, parts in enumerate(records):
-            assert list(journal.read(step)) == parts
-            assert list(Journal.open(store, ID).read(step)) == parts
+            assert all(start + len(block) >= first for start, block in got)
+        for step, one in enumerate(records):
+            assert journal.read(step) == one
+            assert Journal.open(store, ID).read(step) == one
 
 
 @settings(max_examples=40)
@@ -137,7 +137,7 @@ def test_after_a_rewind_the_journal_is_as_if_the_rest_had_never_been(sizes, ways
 def resolved_hash(id, records):
     with opened_writer() as store:
         journal = begin(store, id)
-        journal.append(0, flat(records), "resolved")
+        journal.append(0, columns(records), "resolved")
         return journal.head.hash
 
 
@@ -165,9 +165,9 @@ def test_a_step_that_exists_and_a_gap_are_refused(store):
     before = read_all(journal)
     for first, why in ((19, "recorded already"), (0, "recorded already"), (21, "leave a gap")):
         with pytest.raises(StoreError, match=why):
-            journal.append(first, record(first))
+            journal.add(first, record(first))
         with pytest.raises(StoreError, match=why):
-            journal.append(first, flat([record(first), record(first + 1)]))
+            journal.append(first, columns([record(first), record(first + 1)]))
     assert journal.steps == 20
     assert read_all(Journal.open(store, ID)) == before
 
@@ -175,17 +175,17 @@ def test_a_step_that_exists_and_a_gap_are_refused(store):
 def test_a_second_journal_of_the_workflow_cannot_record_a_step_again(store):
     one = fill(store, ID, 3)
     two = Journal.open(store, ID)
-    one.append(3, record(3, salt="one"))
+    one.add(3, record(3, salt="one"))
     with pytest.raises(StoreError):
-        two.append(3, record(3, salt="two"))
-    assert list(Journal.open(store, ID).read(3)) == record(3, salt="one")
+        two.add(3, record(3, salt="two"))
+    assert Journal.open(store, ID).read(3) == record(3, salt="one")
 
 
 @pytest.mark.parametrize("steps", [0, 1, 15, 16, 17, 40])
 def test_reading_beyond_the_journal_says_what_there_is(store, steps):
     journal = begin(store, ID)
     if steps:
-        journal.append(0, flat([record(step) for step in range(steps)]))
+        journal.append(0, columns([record(step) for step in range(steps)]))
     else:
         journal.save("pending")
     last = f"steps 0 to {steps - 1}" if steps else "no step"
@@ -203,9 +203,9 @@ def test_the_newest_steps_are_rows_and_a_full_block_is_one_segment(store):
     no = journal.head.no
     assert [row.step for row in store.rows(no)] == list(range(15))
     assert store.segment(no) is None
-    journal.append(15, record(15))
+    journal.add(15, record(15))
     assert store.rows(no) == []
-    journal.append(16, record(16))
+    journal.add(16, record(16))
     segment = store.segment(no)
     assert (segment.start, segment.steps, segment.full) == (0, 16, True)
     assert [row.step for row in store.rows(no)] == [16]
@@ -213,7 +213,7 @@ def test_the_newest_steps_are_rows_and_a_full_block_is_one_segment(store):
 
 def test_a_large_record_closes_its_block(store):
     journal = fill(store, ID, 3)
-    journal.append(3, record(3, size=5000))
+    journal.add(3, record(3, size=5000))
     assert store.rows(journal.head.no) == []
     assert store.segment(journal.head.no).steps == 4
 
@@ -229,10 +229,10 @@ def test_the_head_moves_in_the_transaction_that_packs(store):
 
 def test_a_resolved_workflow_that_goes_on_is_pending_again(store):
     journal = fill(store, ID, 3, status="resolved")
-    journal.append(3, record(3))
+    journal.add(3, record(3))
     head = store.head(ID)
     assert (head.status, head.steps, head.state) == ("pending", 4, record(3)[2])
-    journal.append(4, record(4), "resolved")
+    journal.append(4, columns([record(4)]), "resolved")
     head = store.head(ID)
     assert (head.status, head.steps, head.state) == ("resolved", 5, record(4)[2])
 

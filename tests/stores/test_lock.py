@@ -35,6 +35,7 @@ import os, sys
 from pathlib import Path
 from durproj.stores.base import Head, Run
 from durproj.stores.journal import Journal
+from durproj.stores.packing import Record
 from durproj.stores.sqlite import SqliteStore
 path, alone = Path(sys.argv[1]), sys.argv[1] + ".alone"
 store = SqliteStore.open_writer(path, wait_s=100)
@@ -43,7 +44,7 @@ run = store.find_run("projection", "x") or Run("projection", "x", {})
 store.save_run(run)
 journal = Journal.open(store, "projection/u1") or Journal(store, Head("projection/u1", "projection", "u1", run.no))
 for step in range(journal.steps, journal.steps + 5):
-    journal.append(step, [b"{}", b"%d" % step, b"%d" % os.getpid()])
+    journal.add(step, Record(b"{}", b"%d" % step, b"%d" % os.getpid()))
 os.unlink(alone)
 store.close()
 """
@@ -121,10 +122,10 @@ def test_twenty_that_start_at_once_on_a_fresh_store_go_one_by_one_and_all_finish
             process.communicate()
         assert process.returncode == 0
     with closing(SqliteStore.open_reader(path)) as store:
-        flat = read_all(Journal.open(store, "projection/u1"))
-    assert [int(step) for step in flat[1::3]] == list(range(100))
-    turns = [flat[at] for at in range(2, 300, 15)]
-    assert flat[2::3] == [pid for pid in turns for _ in range(5)]
+        found = read_all(Journal.open(store, "projection/u1"))
+    assert [int(record.input) for record in found] == list(range(100))
+    turns = [found[at].output for at in range(0, 100, 5)]
+    assert [record.output for record in found] == [pid for pid in turns for _ in range(5)]
     assert {int(pid) for pid in turns} == {process.pid for process in started}
     assert sorted(os.listdir(tmp_path)) == ["store.db"]
 
@@ -186,7 +187,7 @@ def test_one_process_cannot_write_to_a_store_twice(tmp_path):
     with closing(SqliteStore.open_writer(path)), pytest.raises(StoreBusy, match=str(os.getpid())):
         SqliteStore.open_writer(path)
     with closing(SqliteStore.open_writer(path)) as store:
-        begin(store).append(0, record(0))
+        begin(store).add(0, record(0))
 
 
 def test_a_lock_file_is_never_followed_elsewhere(tmp_path):

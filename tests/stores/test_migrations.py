@@ -17,15 +17,15 @@ from durproj.stores import connection, migrations
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
-# A version 2 as it might come: a new table, a new index and data moved along.
-TO_TWO = """
+# A later version as it might come: a new table, a new index and data moved along.
+TO_LATER = """
 CREATE TABLE label (
   workflow INTEGER PRIMARY KEY,
   text TEXT NOT NULL -- a comment; with a semicolon
 ) STRICT;
 INSERT INTO label SELECT no, 'of ' || id FROM workflow;
 """
-LABEL = TO_TWO[1 : TO_TWO.index("INSERT")]
+LABEL = TO_LATER[1 : TO_LATER.index("INSERT")]
 
 
 def schema(path):
@@ -52,7 +52,7 @@ def present():
     return migrations.SCHEMA_VERSION
 
 
-def become_later(patch, script=TO_TWO):
+def become_later(patch, script=TO_LATER):
     """Let durproj be of a later version, whose schema has one more table."""
     before, later = migrations._schema(), migrations.SCHEMA_VERSION + 1
     patch.setattr(migrations, "MIGRATIONS", {**migrations.MIGRATIONS, later - 1: script})
@@ -71,7 +71,7 @@ def later(monkeypatch, present):
 
 
 def test_the_migrations_lead_from_the_first_version_to_the_present_one(present):
-    assert sorted(migrations.MIGRATIONS) == list(range(1, present))
+    assert sorted(migrations.MIGRATIONS) == list(range(migrations.OLDEST_VERSION, present))
 
 
 def test_a_new_store_has_the_schema_of_schema_sql(old, present):
@@ -87,7 +87,7 @@ def test_a_new_store_has_the_schema_of_schema_sql(old, present):
 def test_a_migrated_store_has_the_schema_of_a_new_one_and_its_content(old, tmp_path, later):
     with closing(SqliteStore.open_writer(old)) as store:
         journal = Journal.open(store, "projection/u1")
-        assert len(read_all(journal)) == 900
+        assert len(read_all(journal)) == 300
         labels = store._conn.execute("SELECT workflow, text FROM label").fetchall()
     assert labels == [(journal.head.no, "of projection/u1")]
     assert version(old) == later
@@ -105,7 +105,7 @@ def test_a_reader_does_not_migrate_and_says_what_does(old, present, later):
 
 
 @pytest.mark.parametrize(
-    "script", [TO_TWO + "INSERT INTO nowhere VALUES (1);\n", TO_TWO + "INSERT INTO nowhere"]
+    "script", [TO_LATER + "INSERT INTO nowhere VALUES (1);\n", TO_LATER + "INSERT INTO nowhere"]
 )
 def test_a_migration_that_fails_leaves_the_old_version(old, present, script):
     before = schema(old)
@@ -159,7 +159,7 @@ def test_a_migration_that_is_killed_leaves_the_old_version_until_it_is_done(old,
         assert version(old) == present
         assert schema(old) == before
         with closing(SqliteStore.open_reader(old)) as store:
-            assert len(read_all(Journal.open(store, "projection/u1"))) == 900
+            assert len(read_all(Journal.open(store, "projection/u1"))) == 300
     # PRAGMA, BEGIN, two statements, the version, COMMIT: killed before each of them.
     assert ended[:6] == [-9] * 6
     assert ended[-1] == 0
@@ -176,6 +176,23 @@ def test_a_store_of_a_later_version_is_refused_and_left_alone(old, present, durp
     ended = durproj("list", "--store", old)
     assert ended.code == 2
     assert "upgrade durproj" in ended.err
+    assert old.read_bytes() == before
+
+
+def test_a_store_from_before_the_first_release_is_refused_and_left_alone(old, tmp_path, durproj):
+    (tmp_path / "log").write_text('{"key":"u1","type":"T"}\n')
+    with closing(sqlite3.connect(old)) as conn:
+        conn.execute(f"PRAGMA user_version = {migrations.OLDEST_VERSION - 1}")
+    before = old.read_bytes()
+    for opening in (SqliteStore.open_reader, SqliteStore.open_writer):
+        with pytest.raises(UsageError, match="before its first release") as caught:
+            opening(old)
+        assert caught.value.hint == "fold the log again into another --store"
+    for command in (["list"], ["doctor"], ["resume"], ["run", "log"]):
+        ended = durproj(*command, "--store", old)
+        assert ended.code == 2
+        assert f"before its first release (schema {migrations.OLDEST_VERSION - 1})" in ended.err
+        assert "fold the log again into another --store" in ended.err
     assert old.read_bytes() == before
 
 

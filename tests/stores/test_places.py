@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import environment
-from making import fill, flat, read_all, record
+from making import columns, fill, read_all, record
 
 from durproj.stores import connection
 from durproj.stores.journal import Journal
@@ -148,7 +148,7 @@ def test_a_store_with_a_hot_rollback_journal_can_be_read(tmp_path, monkeypatch):
     store._conn.execute("PRAGMA cache_size = 1")
     # What is killed in the middle of a transaction, some of whose pages are written already.
     with pytest.raises(ZeroDivisionError), store.transaction():
-        Journal.open(store, ID).append(20, flat([record(step) for step in range(20, 24)]))
+        Journal.open(store, ID).append(20, columns([record(step) for step in range(20, 24)]))
         fill(store, "projection/u2", 200)
         for end in ("", "-journal"):
             shutil.copyfile(work / f"store.db{end}", left / f"store.db{end}")
@@ -170,7 +170,7 @@ import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-from making import begin, record
+from making import begin, columns, record
 from durproj.errors import StoreError
 from durproj.stores.sqlite import SqliteStore
 store = SqliteStore.open_writer(Path(sys.argv[1]), sys.argv[3])
@@ -180,10 +180,10 @@ step = 0
 try:
     while True:
         if sys.argv[4] == "one":
-            journal.append(step, record(step, 2000))
+            journal.add(step, record(step, 2000))
             step += 1
         else:
-            journal.append(step, [part for n in range(30) for part in record(step + n, 2000)])
+            journal.append(step, columns([record(step + n, 2000) for n in range(30)]))
             step += 30
 except StoreError as error:
     print(step, error.exit_code, store._conn.in_transaction, flush=True)
@@ -205,7 +205,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(path, durability, how):
     with closing(SqliteStore.open_writer(path)) as store:
         journal = Journal.open(store, ID)
         for step in range(int(steps), int(steps) + 50):
-            journal.append(step, record(step, 2000))
+            journal.add(step, record(step, 2000))
         wanted = [record(step, 2000) for step in range(int(steps) + 50)]
-        assert read_all(Journal.open(store, ID)) == flat(wanted)
+        assert read_all(Journal.open(store, ID)) == wanted
     assert names(path.parent) == ["store.db"]

@@ -131,7 +131,7 @@ def test_a_store_may_have_a_name_that_is_no_text_and_a_path_any_form(tmp_path, m
         Path(f"/{tmp_path}/p.db"),
     ):
         with closing(SqliteStore.open_writer(form)) as store:
-            begin(store, f"projection/{len(str(form))}").append(0, record(0))
+            begin(store, f"projection/{len(str(form))}").add(0, record(0))
         SqliteStore.open_reader(form).close()
     assert names(tmp_path) == sorted([str(odd), "plain.db", "p.db"])
 
@@ -249,7 +249,7 @@ def test_tables_views_and_indexes_of_the_user_are_no_obstacle(filled):
         " CREATE TRIGGER t AFTER INSERT ON notes BEGIN DELETE FROM notes; END",
     )
     with closing(SqliteStore.open_writer(filled)) as store:
-        Journal.open(store, ID).append(20, record(20))
+        Journal.open(store, ID).add(20, record(20))
     with closing(sqlite3.connect(filled)) as conn:
         assert conn.execute("SELECT * FROM notes").fetchall() == [("kept",)]
         assert conn.execute("SELECT * FROM waiting").fetchall() == [(ID,)]
@@ -282,7 +282,7 @@ def test_a_reader_does_not_hold_a_writer_up(path):
         with closing(SqliteStore.open_reader(path)) as reader, reader.snapshot():
             assert reader.head(ID).steps == 1
             for step in range(3, 600):
-                journal.append(step, record(step))
+                journal.add(step, record(step))
             assert reader.head(ID).steps == 1
         assert store.head(ID).steps == 512
 
@@ -298,7 +298,7 @@ def test_a_writer_closes_at_once_while_somebody_reads_and_all_is_there(path, req
     fill(store, ID, 3)
     with closing(SqliteStore.open_reader(path)) as reader, reader.snapshot():
         assert reader.head(ID) is not None
-        Journal.open(store, ID).append(3, record(3))
+        Journal.open(store, ID).add(3, record(3))
         # Whatever waits for the reader would wait for ever: it is this very thread.
         signal.alarm(20)
         store.close()
@@ -334,7 +334,7 @@ def test_the_view_shows_the_newest_state_in_the_middle_of_a_run_and_after_it(pat
     assert projections(path) == [(ID, "pending", steps, newest)]
     journal.save("rejected", error=b'{"step":1}')
     assert projections(path) == [(ID, "rejected", steps, newest)]
-    journal.append(steps, record(steps))
+    journal.add(steps, record(steps))
     journal.save("resolved", state=b'"the result"')
     assert projections(path) == [(ID, "resolved", steps + 1, '"the result"')]
     store.close()
