@@ -28,7 +28,7 @@ def main() -> int:
     if options.list:
         for row in rows:
             beside = f", beside {row.baseline}" if row.baseline else ""
-            print(f"{row.name:<15} {row.what}{beside}  [{_goal(row)}]")
+            print(f"{row.name:<17} {row.what}{beside}  [{_goal(row)}]")
         return 0
     name = "bench-peers.json" if options.peers else "bench.json"
     out = os.path.abspath(options.json or os.path.join(ROOT, "build", name))
