@@ -12,7 +12,7 @@ PEERS ?= .venv-peers
 .PHONY: help demo test check bench bench-peers fmt clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed ## crash a projection at event 5, resume it, look into its history
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && PATH="$(abspath $(BIN)):$$PATH" && \
@@ -41,6 +41,9 @@ check: $(VENV)/.developing ## everything CI asks: format, lint, types, import ru
 
 bench: $(VENV)/.developing ## measure durproj beside plain loops (ARGS='--quick' to see it work, '--list' for its rows)
 	@cd tests && $(abspath $(BIN))/python -m bench $(ARGS)
+
+bench-peers: $(VENV)/.developing $(PEERS)/.installed ## the same beside DBOS, eventsourcing and jq, in an environment of their own
+	@cd tests && $(abspath $(BIN))/python -m bench --peers $(abspath $(PEERS))/bin/python $(ARGS)
 
 fmt: $(VENV)/.developing ## format the code and fix what ruff can fix
 	@$(BIN)/ruff format .
@@ -75,4 +78,11 @@ $(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
 
 $(VENV)/.developing: $(VENV)/.installed
 	@$(PIP) install -c $(LOCK) --no-build-isolation -e '.[dev]'
+	@touch $@
+
+$(PEERS)/.installed: tests/bench/peers.txt pyproject.toml $(LOCK) | $(BIN)/python
+	@$(BIN)/python -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip -qq --disable-pip-version-check --no-input install -c $(LOCK) hatchling
+	@$(PEERS)/bin/python -m pip -qq --disable-pip-version-check --no-input install -c $(LOCK) \
+		--no-build-isolation -r tests/bench/peers.txt -e .
 	@touch $@

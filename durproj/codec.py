@@ -70,6 +70,14 @@ def settle(value: object) -> tuple[bytes, Any]:
     return blob, back
 
 
+def settle_plain(value: object) -> tuple[bytes, Any]:
+    """What `settle` gives, for a value that is known to be one that it would give."""
+    try:
+        return _dumps(value, None, _STRICT), value
+    except TypeError:
+        return encode(value), value
+
+
 def decode_exact(line: bytes) -> Any:
     """Like `decode`, but an integer outside 64 bits raises DecodeError instead of becoming a float."""
     value = decode(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -58,10 +59,14 @@ def _check_text(args: list[str]) -> None:
 
 def _run(args: list[str]) -> int:
     """Run the command line; its exit code."""
+    # Nothing that is imported becomes garbage: it is not looked through, now or later.
+    gc.disable()
     from durproj.cli.commands import app
     from durproj.cli.failures import failure
     from durproj.render import Screen, Style
 
+    gc.freeze()
+    gc.enable()
     screen = Screen(Style())
     code = 0 if args else 2
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -20,6 +21,7 @@ def running(screen: Screen, store: str) -> Iterator[tuple[Reporter, Stop]]:
     error. With `--json` the last line is a summary whatever happens, and its exit code is true."""
     reporter = Reporter(screen)
     code = 0
+    gc.freeze()
     try:
         with stoppable() as stop, redirect_stdout(sys.stderr):
             yield reporter, stop

@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from contextlib import contextmanager, suppress
-from itertools import accumulate, compress
+from itertools import accumulate, chain, compress
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from durproj.errors import BadEvent, StoreError
@@ -47,10 +47,9 @@ class Index:
         self.others: list[str] = []
         self.error: BadEvent | None = None
         self.cursor: Cursor | None = None
-        self._offsets = array("q")
-        self._lengths = array("I")
-        # Each line links to the next of its stream, as that line's number plus one; 0 ends it.
-        self._next = array("I")
+        # Two words a line, side by side in memory: where it starts; then its length in the upper half
+        # and, in the lower, the number of its stream's next line from 1 on (0: there is none).
+        self._lines = array("Q")
         self._slots: dict[str, int] = {}
         self._heads = array("I")
         self._tails = array("I")
@@ -106,7 +105,7 @@ class Index:
         return index
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self._lines) // 2
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +128,7 @@ class Index:
         Raises StoreError when an input was changed since it was indexed.
         """
         slot = self._slots.get(key)
-        number = 0 if slot is None else self._heads[slot] + 1
+        number = 0 if slot is None else self._heads[slot]
         while number:
             batch: list[bytes] = []
             try:
@@ -202,20 +201,18 @@ class Index:
     def _file_under(self, names: list[Any], starts: list[int], lines: list[bytes]) -> None:
         """File lines, by where they start, under their keys."""
         slots, heads, tails, counts = self._slots, self._heads, self._tails, self._counts
-        following, first = self._next, len(self._offsets)
-        self._offsets.extend(starts)
-        self._lengths.extend(map(len, lines))
-        following.frombytes(bytes(following.itemsize * len(lines)))
-        for event, name in enumerate(names, first):
+        filed, packed = self._lines, (len(line) << 32 for line in lines)
+        filed.extend(chain.from_iterable(zip(starts, packed, strict=True)))
+        for number, name in enumerate(names, len(self) - len(names) + 1):
             slot = slots.get(name)
             if slot is None:
                 slots[name] = len(counts)
-                heads.append(event)
-                tails.append(event)
+                heads.append(number)
+                tails.append(number)
                 counts.append(1)
             else:
-                following[tails[slot]] = event + 1
-                tails[slot] = event
+                filed[2 * tails[slot] - 1] |= number
+                tails[slot] = number
                 counts[slot] += 1
 
     def _leave_out(self, key: str) -> None:
@@ -225,36 +222,39 @@ class Index:
     def _read(self, number: int, batch: list[bytes]) -> int:
         """Read line `number` of the log (from 1) and those of its stream that follow, as many as make a
         batch; the number of the next one, or 0."""
-        offsets, lengths, following = self._offsets, self._lengths, self._next
-        pread = os.pread
+        filed, pread = self._lines, os.pread
+        start = filed[2 * number - 2]
         while number and len(batch) < _BATCH_LINES:
-            start = offsets[number - 1]
-            size = lengths[number - 1]
-            number = following[number - 1]
+            size, following = divmod(filed[2 * number - 1], 1 << 32)
             if not self._base <= start < self._limit:
                 self._enter(start)
-            if number and offsets[number - 1] - start - size <= _GAP:
-                number = self._read_span(start, size, number, batch)
+            after = filed[2 * following - 2] if following else _NO_LIMIT
+            if after - start - size <= _GAP:
+                number = self._read_span(number, batch)
+                start = filed[2 * number - 2] if number else 0
                 continue
             line = pread(self._file, size, start - self._base)
             if len(line) < size or (self._grown and b"\n" in line):
                 raise _changed(self._name)
             batch.append(line)
+            number, start = following, after
         return number
 
-    def _read_span(self, start: int, size: int, number: int, batch: list[bytes]) -> int:
-        """Lines close to one another, the first from `start` on, by one read; the number of the next
-        one of the stream."""
-        offsets, lengths, following = self._offsets, self._lengths, self._next
-        end = size
-        cuts = [(0, end)]
+    def _read_span(self, number: int, batch: list[bytes]) -> int:
+        """Line `number` and those of its stream close to it, by one read; the number of the next one."""
+        filed, cuts = self._lines, list[tuple[int, int]]()
+        start = filed[2 * number - 2]
+        end = 0
         while number:
-            at, size = offsets[number - 1] - start, lengths[number - 1]
-            if at - end > _GAP or at + size > _SPAN or start + at >= self._limit:
+            size, following = divmod(filed[2 * number - 1], 1 << 32)
+            begin = filed[2 * number - 2] - start
+            if cuts and (
+                begin - end > _GAP or begin + size > _SPAN or start + begin >= self._limit
+            ):
                 break
-            end = at + size
-            cuts.append((at, end))
-            number = following[number - 1]
+            end = begin + size
+            cuts.append((begin, end))
+            number = following
         data = os.pread(self._file, end, start - self._base)
         lines = [data[begin:stop] for begin, stop in cuts]
         if len(data) < end or (self._grown and any(b"\n" in line for line in lines)):

@@ -15,6 +15,7 @@ from durproj.errors import PastChanged, StepFailed, UsageError
 from durproj.projections.fingerprint import fingerprint
 from durproj.runtime.arguments import step_input
 from durproj.runtime.guard import difference
+from durproj.runtime.recording import step_meta
 from durproj.runtime.workflow import ApplyEvent, Step
 from durproj.stores.packing import Record
 
@@ -160,8 +161,3 @@ class Driver:
         if known is None:
             known = self._fingerprints[id(fn)] = (fn, fingerprint(fn))
         return step_meta(step.name, known[1])
-
-
-def step_meta(name: str, by: str, *, failed: bool = False) -> bytes:
-    """A record's meta: the function's name and fingerprint, and whether it failed."""
-    return codec.encode({"fn": name, "by": by} | ({"failed": True} if failed else {}))

@@ -19,10 +19,10 @@ from durproj.runtime.driver import (
     Finish,
     Ok,
     Outcome,
-    step_meta,
 )
 from durproj.runtime.guard import difference
 from durproj.runtime.observer import Observer, Silent, Stop
+from durproj.runtime.recording import step_meta
 from durproj.runtime.retry import DEFAULT, RetryPolicy
 from durproj.runtime.workflow import Context, Workflow
 from durproj.stores.base import Durability, Head, Run, Store

@@ -25,7 +25,7 @@ from durproj.runtime.stream import StreamFold
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 
-CURSOR_LINES = 16_384
+CURSOR_LINES = 8_192
 """So many lines are compared again at most when a crashed fold of one stream is resumed."""
 
 

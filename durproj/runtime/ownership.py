@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from durproj.events.envelope import Envelope
 from durproj.runtime.commits import Commits
-from durproj.runtime.driver import step_meta
 from durproj.runtime.observer import Observer, Stop
+from durproj.runtime.recording import step_meta
 from durproj.runtime.request import Request
 from durproj.runtime.setup import finish
 from durproj.stores.base import Head, Run, Store

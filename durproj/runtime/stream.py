@@ -20,7 +20,7 @@ from durproj.runtime.commits import BATCH_SECONDS
 from durproj.runtime.guard import compare_inputs, past_the_end
 from durproj.runtime.ownership import Fold
 from durproj.runtime.planned import crash_as_planned, fail_as_planned, planned_steps
-from durproj.runtime.workflow import refuse_none
+from durproj.runtime.recording import refuse_none
 from durproj.stores.journal import Journal
 from durproj.stores.packing import BLOCK_STEPS, Record, Records
 
@@ -38,6 +38,7 @@ class StreamFold:
         self._journal = journal
         self._blob: bytes = journal.last_output() or codec.encode(fold.request.reducer.initial(key))
         self._state: Any = codec.decode(self._blob)
+        self._settle = codec.settle_plain if fold.request.reducer.plain else codec.settle
         self._known = journal.steps
         self._recorded = self._inputs(proven)
         self._fresh = True
@@ -140,16 +141,17 @@ class StreamFold:
         """Take the state over events for a while, every step committed before the next one begins; the
         error of an attempt that failed."""
         reduce, settle, add, meta = (
-            *(self._fold.request.reducer.fn, codec.settle),
+            *(self._fold.request.reducer.fn, self._settle),
             *(self._journal.add, self._fold.meta),
         )
         stop, clock = self._fold.stop, time.monotonic
         due = clock() + BATCH_SECONDS
         for line, event in zip(lines, events, strict=True):
             try:
-                blob, state = settle(reduce(self._state, event))
-                if blob == b"null":
-                    refuse_none(self._blob)
+                value = reduce(self._state, event)
+                if value is None:
+                    refuse_none(self._state)
+                blob, state = settle(value)
             except FAILURES as error:
                 return error
             add(self.position, Record(meta, line, blob))
@@ -188,14 +190,15 @@ class StreamFold:
         self, events: Sequence[Event], outputs: list[bytes], due: float
     ) -> BaseException | None:
         """Take the state over `events` until it is time `due`; the error of an attempt that failed."""
-        reduce, settle = self._fold.request.reducer.fn, codec.settle
+        reduce, settle = self._fold.request.reducer.fn, self._settle
         stop, clock = self._fold.stop, time.monotonic
         state = self._state
         try:
             for event in events:
-                blob, state = settle(reduce(state, event))
-                if blob == b"null":
-                    refuse_none(outputs[-1] if outputs else self._blob)
+                value = reduce(state, event)
+                if value is None:
+                    refuse_none(state)
+                blob, state = settle(value)
                 outputs.append(blob)
                 if stop.signum or clock() >= due:
                     break
@@ -236,11 +239,10 @@ class StreamFold:
         def attempt() -> bytes:
             fail_as_planned(self._fold, self._number(), n, event)
             before = codec.decode(self._blob)
-            blob, self._state = codec.settle(
-                reduce(before, make(codec.decode(line), line, self._key))
-            )
-            if blob == b"null":
-                refuse_none(self._blob)
+            value = reduce(before, make(codec.decode(line), line, self._key))
+            if value is None:
+                refuse_none(before)
+            blob, self._state = codec.settle(value)
             return blob
 
         event = make(codec.decode(line), line, self._key)

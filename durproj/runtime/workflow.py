@@ -16,11 +16,10 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from durproj import codec
-from durproj.errors import Unstorable
 from durproj.events.event import Event
 from durproj.ids import split_id
 from durproj.projections.reducer import Reducer
+from durproj.runtime.recording import refuse_none
 from durproj.runtime.retry import RetryPolicy
 
 P = ParamSpec("P")
@@ -92,16 +91,8 @@ class ApplyEvent:
         # Copies, so that an attempt that changes them and then fails leaves nothing to the next one.
         after = self._reduce(deepcopy(projection), deepcopy(event))
         if after is None:
-            refuse_none(codec.encode(projection))
+            refuse_none(projection)
         return after
-
-
-def refuse_none(before: bytes) -> None:
-    """Raise Unstorable, a reducer having returned None, unless that is what it was given."""
-    if before != b"null":
-        raise Unstorable(
-            "the reducer returned None; it must return the next state (a missing return?)"
-        )
 
 
 def process_events(

@@ -57,8 +57,9 @@ class _Block:
 
     def take_one(self, record: Record, size: int) -> None:
         """Add one record of `size` bytes."""
-        for column, part in zip(self.records.columns(), record, strict=True):
-            column.append(part)
+        self.records.metas.append(record.meta)
+        self.records.inputs.append(record.input)
+        self.records.outputs.append(record.output)
         self._size += size
 
     def hash(self) -> bytes:

@@ -56,7 +56,7 @@ ROWS = (
         "sqlite3, WAL, NORMAL: loads + reducer + dumps + INSERT (autocommit)",
         1.3,
         "x",
-        strict(50_000, "step", "NORMAL"),
+        strict(200_000, "step", "NORMAL"),
     ),
     Row(
         "fsync",

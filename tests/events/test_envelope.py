@@ -94,7 +94,7 @@ def filed(envelope, chunk):
     with Index.build(OneChunk(chunk), envelope, on_missing_key=NOBODY) as index:
         if index.error and index.error.line == 1:
             return str(index.error)
-        return index.keys()[0] if len(index) and index._offsets[0] == 0 else None
+        return index.keys()[0] if len(index) and index._lines[0] == 0 else None
 
 
 def expect_the_same(envelope, line):
