@@ -18,7 +18,7 @@ from durproj.events.lines import bad_event
 from durproj.events.single import MOST_OTHERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, KeysView
 
     from durproj.events.envelope import Envelope
     from durproj.events.lines import Chunk
@@ -53,7 +53,6 @@ class Index:
         self._slots: dict[str, int] = {}
         self._heads = array("I")
         self._tails = array("I")
-        self._counts = array("I")
         self._parts: list[Part] = []
         self._spool: IO[bytes] | None = None
         self._spooled = 0
@@ -113,14 +112,10 @@ class Index:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def keys(self) -> list[str]:
+    @property
+    def keys(self) -> KeysView[str]:
         """The keys, in order of first appearance."""
-        return list(self._slots)
-
-    def count(self, key: str) -> int:
-        """The number of lines in the stream `key`; 0 when there is none."""
-        slot = self._slots.get(key)
-        return 0 if slot is None else self._counts[slot]
+        return self._slots.keys()
 
     def lines(self, key: str) -> Iterator[list[bytes]]:
         """The lines of the stream `key` in log order, in batches.
@@ -200,20 +195,18 @@ class Index:
 
     def _file_under(self, names: list[Any], starts: list[int], lines: list[bytes]) -> None:
         """File lines, by where they start, under their keys."""
-        slots, heads, tails, counts = self._slots, self._heads, self._tails, self._counts
+        slots, heads, tails = self._slots, self._heads, self._tails
         filed, packed = self._lines, (len(line) << 32 for line in lines)
         filed.extend(chain.from_iterable(zip(starts, packed, strict=True)))
         for number, name in enumerate(names, len(self) - len(names) + 1):
             slot = slots.get(name)
             if slot is None:
-                slots[name] = len(counts)
+                slots[name] = len(heads)
                 heads.append(number)
                 tails.append(number)
-                counts.append(1)
             else:
                 filed[2 * tails[slot] - 1] |= number
                 tails[slot] = number
-                counts[slot] += 1
 
     def _leave_out(self, key: str) -> None:
         if len(self.others) < MOST_OTHERS and key not in self.others:

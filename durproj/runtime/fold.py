@@ -41,6 +41,8 @@ class LogFold:
         self._cursor = Cursor.from_dict(setup.run.cursor) if setup.run.cursor else None
         self._expect_untouched()
         self._touched: set[str] = set()
+        # Whether the store has no workflow of this name yet.
+        self._new = next(store.heads(name=setup.request.name), None) is None
         self._unclaimed: list[str] = []
 
     def run(self) -> None:
@@ -123,7 +125,7 @@ class LogFold:
                 )
                 self._observer.note(f"{what} left out")
             self._observer.expect(len(index))
-            for key in index.keys():  # noqa: SIM118  an Index is no dict
+            for key in index.keys:
                 stream = self._open(key)
                 try:
                     for lines in index.lines(key):
@@ -137,10 +139,11 @@ class LogFold:
             if index.error:
                 raise index.error
             if self._cursor is None:
-                self._refuse_vanished(index, asked)
-                missing = [key for key in asked or () if not index.count(key)]
+                if not self._new:
+                    self._refuse_vanished(index, asked)
+                missing = [key for key in asked or () if key not in index.keys]
                 if missing and request.only is None:
-                    raise self._no_such_key(missing, [*index.keys(), *index.others])
+                    raise self._no_such_key(missing, [*index.keys, *index.others])
         if self._alone():
             # Lines were read again since the cursor's hash was taken: of a file that changed, others.
             self._complete(index.cursor if self._source.unchanged() else None)
@@ -150,7 +153,7 @@ class LogFold:
         fold, prefix_bytes = self._fold, self._cursor.bytes if self._cursor else 0
         assert fold.run.no is not None
         id = workflow_id(self._request.name, key)
-        journal = Journal.open(self._store, id)
+        journal = None if self._new else Journal.open(self._store, id)
         if journal is not None and journal.head.run != fold.run.no:
             former = self._former_run(journal.head)
             if RESTARTING in fold.run.options:
@@ -242,7 +245,7 @@ class LogFold:
         """A stream that was folded, by this run or by another of the same log, must still be in it."""
         same: dict[int, bool] = {}
         for head in self._store.heads(name=self._request.name):
-            if index.count(head.key) or (asked is not None and head.key not in asked):
+            if head.key in index.keys or (asked is not None and head.key not in asked):
                 continue
             if head.run not in same:
                 same[head.run] = self._reads_the_same(self._store.run(head.run))

@@ -94,7 +94,7 @@ def filed(envelope, chunk):
     with Index.build(OneChunk(chunk), envelope, on_missing_key=NOBODY) as index:
         if index.error and index.error.line == 1:
             return str(index.error)
-        return index.keys()[0] if len(index) and index._lines[0] == 0 else None
+        return next(iter(index.keys)) if len(index) and index._lines[0] == 0 else None
 
 
 def expect_the_same(envelope, line):
@@ -254,7 +254,7 @@ def test_a_log_is_its_lines_one_by_one_however_they_fall_into_chunks(
             expected.setdefault(one[0], []).append(one)
     with Index.build(Source([str(path)], block=block), envelope, on_missing_key=NOBODY) as index:
         assert (index.error and (index.error.line, index.error.why)) == error
-        assert index.keys() == list(expected)
+        assert list(index.keys) == list(expected)
         for key, events in expected.items():
             found = [envelope.events(batch, key) for batch in index.lines(key)]
             assert [seen(event) for batch in found for event in batch] == events
