@@ -79,13 +79,16 @@ class LogFold:
         """One stream, in one pass; the cursor follows every so many lines."""
         single = SingleStream(self._fold.envelope, key, self._request.no_key)
         stream: StreamFold | None = None
-        moved = 0
+        moved, lasting = 0, self._source.restartable
         try:
             for chunk in self._source.chunks(self._cursor):
                 lines, events, taken, error = single.take(chunk)
                 if stream is None:
                     stream = self._open(key)
                 stream.feed(lines, events)
+                if not lasting:
+                    # The next line of a pipe may be long in coming.
+                    self._fold.commits.flush()
                 moved += len(chunk.raw) if stream.executed else 0
                 if self._alone() and moved and (error or moved >= CURSOR_LINES):
                     moved = 0

@@ -37,7 +37,7 @@ def batch(streams: int, events: int, kind: str = "account") -> Callable[[Lab], F
         pair = in_turn(lab.batch(shape), lab.plain(shape), lab.runs)
         stored = lab.left_bytes() / shape.steps
         detail = _per_event(pair, shape.steps)
-        if kind != "account":
+        if kind not in {"account", "own"}:
             state = lab.state_bytes(shape)
             extra_ns = pair.median(lambda a, b: a.cpu_s - b.cpu_s) / shape.steps / state * 1e9
             detail |= {"state B": state, "more ns/state B": extra_ns}

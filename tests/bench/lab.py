@@ -15,6 +15,9 @@ from bench.measure import Program, Usage, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DURPROJ = os.path.join(os.path.dirname(sys.executable), "durproj")
+OWN = ("own", "settings")
+"""Kinds of log whose reducer is one of reducers.py."""
+
 SAMPLE = 8
 """The smallest log, whose runs are all start-up."""
 
@@ -89,8 +92,8 @@ class Lab:
         """The command for it, over the log at `log`; little is printed."""
         streams = ["--user", "u1"] if shape.streams == 1 else ["--key", "userId"]
         args = [DURPROJ, "run", log, *streams, "--durability", durability, "--quiet"]
-        if shape.kind == "settings":
-            args += ["--reducer", os.path.join(HERE, "reducers.py:settings")]
+        if shape.kind in OWN:
+            args += ["--reducer", os.path.join(HERE, f"reducers.py:{shape.kind}")]
         return args
 
     def plain(self, shape: Shape, name: str = "loop") -> Program:
@@ -98,7 +101,7 @@ class Lab:
         log = self.log(shape)
         if shape.streams > 1:
             return self.python("baselines", "loop-by-key", log)
-        reducer = "settings" if shape.kind == "settings" else "account"
+        reducer = shape.kind if shape.kind in OWN else "account"
         return self.python("baselines", name, log, "u1", reducer)
 
     def appended(self, shape: Shape, more: int) -> tuple[str, str]:
@@ -134,7 +137,8 @@ class Lab:
 
     def _log(self, shape: Shape) -> str:
         path = os.path.join(self.folder, f"{shape.kind}-{shape.streams}x{shape.events}.jsonl")
-        run(self.python("logs", shape.kind, path, shape.streams, shape.events, self.seed))
+        kind = "account" if shape.kind == "own" else shape.kind
+        run(self.python("logs", kind, path, shape.streams, shape.events, self.seed))
         return path
 
     def _folded(self, shape: Shape) -> Folded:

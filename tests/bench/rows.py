@@ -51,8 +51,16 @@ ROWS = (
         batch(10_000, 100),
     ),
     Row(
+        "batch-own-1x1m",
+        "the same with account as a reducer of one's own",
+        "the plain loop with the same function",
+        None,
+        "x",
+        batch(1, 1_000_000, "own"),
+    ),
+    Row(
         "step",
-        "run --durability step, 1 stream x 50,000",
+        "run --durability step, 1 stream x 200,000",
         "sqlite3, WAL, NORMAL: loads + reducer + dumps + INSERT (autocommit)",
         1.3,
         "x",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, environment
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -275,3 +277,32 @@ def test_a_network_log_with_keys_missing_comes_to_what_an_independent_count_says
         if record["type"] == "projection"
     }
     assert found == {uid: dict(counts) for uid, counts in types.items()}
+
+
+@pytest.mark.parametrize("durability", ["step", "batch"])
+def test_what_came_through_a_pipe_is_committed_while_the_pipe_stays_open(durproj, durability):
+    command = [
+        *(sys.executable, "-m", "durproj", "run", "-"),
+        "--reducer",
+        "counts",
+        "--durability",
+        durability,
+    ]
+    with subprocess.Popen(
+        command,
+        cwd=durproj.folder,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        running.stdin.write(b"".join(b'{"type":"T","n":%d}\n' % n for n in range(150)))
+        running.stdin.flush()
+        deadline = time.monotonic() + 60
+        seen = 0
+        while seen < 150 and time.monotonic() < deadline:
+            found = durproj("inspect", "projection/all", "--json")
+            seen = found.json[0]["steps"] if found.code == 0 else 0
+        assert (seen, running.poll()) == (150, None)
+        running.stdin.close()
+        assert running.wait(60) == 0
