@@ -47,8 +47,8 @@ class Index:
         self.others: list[str] = []
         self.error: BadEvent | None = None
         self.cursor: Cursor | None = None
-        # Two words a line, side by side in memory: where it starts; then its length in the upper half
-        # and, in the lower, the number of its stream's next line from 1 on (0: there is none).
+        # Two words a line, side by side in memory: where it starts; then its length in the lower half
+        # and, in the upper, the number of its stream's next line from 1 on (0: there is none).
         self._lines = array("Q")
         self._slots: dict[str, int] = {}
         self._heads = array("I")
@@ -196,8 +196,8 @@ class Index:
     def _file_under(self, names: list[Any], starts: list[int], lines: list[bytes]) -> None:
         """File lines, by where they start, under their keys."""
         slots, heads, tails = self._slots, self._heads, self._tails
-        filed, packed = self._lines, (len(line) << 32 for line in lines)
-        filed.extend(chain.from_iterable(zip(starts, packed, strict=True)))
+        filed = self._lines
+        filed.extend(chain.from_iterable(zip(starts, map(len, lines), strict=True)))
         for number, name in enumerate(names, len(self) - len(names) + 1):
             slot = slots.get(name)
             if slot is None:
@@ -205,7 +205,7 @@ class Index:
                 heads.append(number)
                 tails.append(number)
             else:
-                filed[2 * tails[slot] - 1] |= number
+                filed[2 * tails[slot] - 1] |= number << 32
                 tails[slot] = number
 
     def _leave_out(self, key: str) -> None:
@@ -218,7 +218,7 @@ class Index:
         filed, pread = self._lines, os.pread
         start = filed[2 * number - 2]
         while number and len(batch) < _BATCH_LINES:
-            size, following = divmod(filed[2 * number - 1], 1 << 32)
+            following, size = divmod(filed[2 * number - 1], 1 << 32)
             if not self._base <= start < self._limit:
                 self._enter(start)
             after = filed[2 * following - 2] if following else _NO_LIMIT
@@ -239,7 +239,7 @@ class Index:
         start = filed[2 * number - 2]
         end = 0
         while number:
-            size, following = divmod(filed[2 * number - 1], 1 << 32)
+            following, size = divmod(filed[2 * number - 1], 1 << 32)
             begin = filed[2 * number - 2] - start
             if cuts and (
                 begin - end > _GAP or begin + size > _SPAN or start + begin >= self._limit
