@@ -98,6 +98,7 @@ class Index:
             raise
         index.cursor = source.cursor(taken)
         index._parts = source.parts
+        index._tails = array("I")  # of use only while lines are filed
         if index._spool:
             with _spooling():
                 index._spool.flush()

@@ -50,10 +50,13 @@ class _Block:
     def __len__(self) -> int:
         return len(self.records)
 
-    def take(self, records: Records, size: int) -> None:
-        """Add records of `size` bytes."""
+    def take(self, records: Records, texts: tuple[bytes, bytes, bytes]) -> None:
+        """Add records; `texts` are theirs."""
+        self._catch_up()
         self.records.extend(records)
-        self._size += size
+        self._size += sum(map(len, texts))
+        self._chain.absorb(texts)
+        self._chained = len(self)
 
     def take_one(self, record: Record, size: int) -> None:
         """Add one record of `size` bytes."""
@@ -64,20 +67,25 @@ class _Block:
 
     def hash(self) -> bytes:
         """The hash of the last record, or the seed."""
-        if self._chained < len(self):
-            self._chain.absorb(self.records.part(self._chained, len(self)))
-            self._chained = len(self)
+        self._catch_up()
         return self._chain.digest() if self._chained else self.seed
 
-    def room(self, records: Records, at: int) -> tuple[Records, int]:
-        """As many of `records` from `at` on as still belong to this block, and their size in bytes."""
+    def _catch_up(self) -> None:
+        # Records that came one by one are hashed together: most of their hashes nobody asks for.
+        if self._chained < len(self):
+            self._chain.absorb(self.records.part(self._chained, len(self)).texts())
+            self._chained = len(self)
+
+    def room(self, records: Records, at: int) -> tuple[Records, tuple[bytes, bytes, bytes]]:
+        """As many of `records` from `at` on as still belong to this block, and their texts."""
         part = records.part(at, at + BLOCK_STEPS - len(self))
-        size, left = part.size(), BLOCK_BYTES - self._size
-        if size < left:
-            return part, size
+        texts = part.texts()
+        left = BLOCK_BYTES - self._size
+        if sum(map(len, texts)) < left:
+            return part, texts
         sizes = accumulate(sum(map(len, record)) + 3 for record in part)
-        count, size = next((count, size) for count, size in enumerate(sizes, 1) if size >= left)
-        return part.part(0, count), size
+        part = part.part(0, next(count for count, size in enumerate(sizes, 1) if size >= left))
+        return part, part.texts()
 
     def fits(self, steps: int, size: int) -> bool:
         """Whether the block is still open after so many more steps and bytes."""
@@ -172,8 +180,8 @@ class Journal:
         drop: int | None = None
         at = 0
         while at < len(records):
-            part, size = block.room(records, at)
-            block.take(part, size)
+            part, texts = block.room(records, at)
+            block.take(part, texts)
             if block.full() or len(part) >= max(PACK_MIN, block.stored // 4):
                 segments.append(block.segment())
             else:
@@ -293,7 +301,7 @@ class Journal:
         else:
             block = _Block(head.id, segment.start, segment.seed)
             records = unpack(head.id, segment)
-            block.take(records, records.size())
+            block.take(records, records.texts())
         step = block.start + len(block)
         self._check_head(step, block)
         for row in self.store.rows(head.no, step):

@@ -71,16 +71,13 @@ class Records:
         self.inputs += more.inputs
         self.outputs += more.outputs
 
-    def size(self) -> int:
-        """Their bytes, line ends included."""
-        metas, inputs, outputs = self.metas, self.inputs, self.outputs
-        return (
-            sum(map(len, metas)) + sum(map(len, inputs)) + sum(map(len, outputs)) + 3 * len(metas)
-        )
+    def texts(self) -> tuple[bytes, bytes, bytes]:
+        """The columns, each piece ended by a line end."""
+        return _text(self.metas), _text(self.inputs), _text(self.outputs)
 
-    def columns(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
-        """Metas, inputs, outputs."""
-        return self.metas, self.inputs, self.outputs
+
+def _text(column: list[bytes]) -> bytes:
+    return b"\n".join((*column, b""))
 
 
 class Segment(NamedTuple):
@@ -105,14 +102,11 @@ class Chain:
         self._hashers = (blake3(), blake3(), blake3())
         self._pieces: tuple[list[bytes], ...] = ([], [], [])
 
-    def absorb(self, records: Records) -> None:
-        """Take further records in; there is at least one."""
-        for hasher, pieces, column in zip(
-            self._hashers, self._pieces, records.columns(), strict=True
-        ):
-            piece = b"\n".join((*column, b""))
-            hasher.update(piece)
-            pieces.append(piece)
+    def absorb(self, texts: tuple[bytes, bytes, bytes]) -> None:
+        """Take the columns of further records in; there is at least one."""
+        for hasher, pieces, text in zip(self._hashers, self._pieces, texts, strict=True):
+            hasher.update(text)
+            pieces.append(text)
 
     def digest(self) -> bytes:
         """The hash of the last step taken in."""
@@ -152,13 +146,15 @@ def unpack(id: str, segment: Segment) -> Records:
         raise damaged(where, str(error)) from None
     columns = text[:first], text[first : first + second], text[first + second :]
     records = Records(*(column.split(b"\n")[:-1] for column in columns))
-    if {segment.steps} != {len(column) for column in records.columns()}:
+    if {segment.steps} != {
+        len(column) for column in (records.metas, records.inputs, records.outputs)
+    }:
         raise damaged(where, "it holds another number of steps")
     chain = Chain(id, segment.start, segment.seed)
-    chain.absorb(records)
+    chain.absorb(records.texts())
     if chain.digest() != segment.hash:
         raise damaged(where, "the hash does not match")
-    if segment.full != is_full(segment.steps, records.size()):
+    if segment.full != is_full(segment.steps, len(text)):
         raise damaged(where, "it is marked as what it is not")
     return records
 
