@@ -45,6 +45,10 @@ class Event(Struct, gc=False, eq=False):
         body: dict[str, Any] = self._body
         return body
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As what it is to its users: a decoder's own type is found nowhere by its name.
+        return Event, (self.key, self.type, self.id, self.time, self.data, self.line)
+
     def __repr__(self) -> str:
         return f"Event(key={self.key!r}, type={self.type!r}, id={self.id!r}, time={self.time!r})"
 

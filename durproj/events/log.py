@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _GAP = 4 << 10
 _SPAN = 256 << 10
 _BATCH_LINES = 1024
+_BATCH_BYTES = 4 << 20
 _OPEN_FILES = 32
 _NO_LIMIT = 1 << 62
 
@@ -217,20 +218,23 @@ class Index:
         """Read line `number` of the log (from 1) and those of its stream that follow, as many as make a
         batch; the number of the next one, or 0."""
         filed, pread = self._lines, os.pread
-        start = filed[2 * number - 2]
-        while number and len(batch) < _BATCH_LINES:
+        start, read = filed[2 * number - 2], 0
+        while number and len(batch) < _BATCH_LINES and read < _BATCH_BYTES:
             following, size = divmod(filed[2 * number - 1], 1 << 32)
             if not self._base <= start < self._limit:
                 self._enter(start)
             after = filed[2 * following - 2] if following else _NO_LIMIT
             if after - start - size <= _GAP:
+                before = len(batch)
                 number = self._read_span(number, batch)
+                read += sum(map(len, batch[before:]))
                 start = filed[2 * number - 2] if number else 0
                 continue
             line = pread(self._file, size, start - self._base)
             if len(line) < size or (self._grown and b"\n" in line):
                 raise _changed(self._name)
             batch.append(line)
+            read += size
             number, start = following, after
         return number
 

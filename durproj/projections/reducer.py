@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from durproj.events.event import Event
 
 BUILT_IN = ("account", "counts", "merge")
-_BUILT_IN_MODULES = {f"{__package__}.{name}" for name in BUILT_IN}
 
 MISSING: Any = object()
 """Stands for an initial state that was not given, where None would be one."""
@@ -98,7 +97,9 @@ def _prepare(ref: str, fn: Any, given: Any) -> Reducer:
         # Decoded anew for each key: a reducer that changes its state in place changes its own only.
         initial, source = lambda _key: decode(blob), blob.decode()
     summary = getattr(fn, "summary", None)
-    plain = getattr(fn, "__module__", None) in _BUILT_IN_MODULES
+    name = getattr(fn, "__name__", None)
+    # By what it is: a function that wraps a built-in one may call itself by all of its names.
+    plain = name in BUILT_IN and _find(name, "") is fn
     return Reducer(
         *(ref, fn, fingerprint(fn), initial, source, summary if callable(summary) else None),
         plain=plain,

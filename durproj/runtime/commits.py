@@ -30,7 +30,7 @@ class _Waiting:
 class Commits:
     """Steps that were executed and are not committed yet; never any but with durability `batch`.
 
-    Once the store has refused something nothing more is written: a journal whose append failed must
+    Once the store has refused something `add` writes nothing more: a journal whose append failed must
     not be used further, and those who unwind would hand over their steps again.
     """
 
@@ -52,8 +52,6 @@ class Commits:
                 journal.add(step, record)
             self._refused = False
             return
-        if not self._waiting:
-            self._due_s = time.monotonic() + BATCH_SECONDS
         if self._waiting and self._waiting[-1].journal is journal:
             self._waiting[-1].records.extend(records)
         else:
@@ -67,8 +65,9 @@ class Commits:
         if self._steps + steps > BATCH_STEPS >= steps and self._waiting[-1].journal is not journal:
             # The steps of others: without them a short stream is stored in one piece.
             self.flush()
-        due_s = self._due_s if self._waiting else time.monotonic() + BATCH_SECONDS
-        return BATCH_STEPS - self._steps, due_s
+        if not self._waiting:
+            self._due_s = time.monotonic() + BATCH_SECONDS
+        return BATCH_STEPS - self._steps, self._due_s
 
     def close(self, journal: Journal, status: Status, done: Callable[[], None]) -> None:
         """The workflow of `journal` comes no further; `done` is called when its head, with `status`,
@@ -94,8 +93,7 @@ class Commits:
                 journal = entry.journal
                 if entry.records:
                     journal.append(entry.first, entry.records, entry.status)
-                # A step that became a row left the head behind.
-                if entry.done and (not entry.records or journal.steps > journal.head.steps):
+                elif entry.done:
                     journal.save(entry.status)
         self._refused = False
         for entry in waiting:

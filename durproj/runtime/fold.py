@@ -42,7 +42,7 @@ class LogFold:
         self._expect_untouched()
         self._touched: set[str] = set()
         # Whether the store has no workflow of this name yet.
-        self._new = next(store.heads(name=setup.request.name), None) is None
+        self._new = not self._cursor and next(store.heads(name=setup.request.name), None) is None
         self._unclaimed: list[str] = []
 
     def run(self) -> None:

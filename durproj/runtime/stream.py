@@ -131,9 +131,7 @@ class StreamFold:
                 error = take(lines[at:until], events[at:until])
             at = self.position - first
             if error or n in planned:
-                self._hand_over(
-                    lines[at:], events[at:], [self._execute(self.position, lines[at], error)]
-                )
+                self._hand_over(lines[at:], [self._execute(self.position, lines[at], error)])
                 at += 1
             fold.observer.progress(self.position - n)
 
@@ -171,7 +169,7 @@ class StreamFold:
             error = self._reduce(events[:most], outputs, due)
         finally:
             # Whatever stopped it: what was finished is kept.
-            self._hand_over(lines, events, outputs)
+            self._hand_over(lines, outputs)
         if len(outputs) == most > 1:
             self._fold.commits.flush()
         return error
@@ -179,9 +177,11 @@ class StreamFold:
     def _budget(self, steps: int) -> tuple[int, float]:
         """How many of the next `steps` steps may be executed before they are handed over, and until
         when (`time.monotonic`)."""
-        if self._fold.observer.wants_steps:
+        if not self._fold.commits.shared:
             return 1, math.inf
         most, due = self._fold.commits.budget(self._journal, steps)
+        if self._fold.observer.wants_steps:
+            return 1, due
         # What ends with a block is packed once; a part of a block would be packed again.
         over = (self.position + most) % BLOCK_STEPS
         return (most - over if over < most else most), due
@@ -207,10 +207,8 @@ class StreamFold:
         self._state = state
         return None
 
-    def _hand_over(
-        self, lines: Sequence[bytes], events: Sequence[Event], outputs: list[bytes]
-    ) -> None:
-        """Record the steps that gave `outputs`: those of the first of `lines` and `events`."""
+    def _hand_over(self, lines: Sequence[bytes], outputs: list[bytes]) -> None:
+        """Record the steps that gave `outputs`, of the first of `lines`."""
         if not outputs:
             return
         fold, count, first = self._fold, len(outputs), self.position
@@ -221,7 +219,9 @@ class StreamFold:
         fold.commits.add(self._journal, first, records)
         if fold.observer.wants_steps:
             attempts = self._attempts(first)
-            fold.observer.step(self.id, first, events[0], "executed", attempts, self._state)
+            # Read anew: what the reducer did to its event is not what happened.
+            event = fold.envelope.event(codec.decode(lines[0]), lines[0], self._key)
+            fold.observer.step(self.id, first, event, "executed", attempts, self._state)
 
     def _begin(self) -> None:
         """Before the first new step: wait out a back-off that a crash cut short."""

@@ -12,8 +12,8 @@ step is
 cut to 16 bytes, over the columns of its block up to and including it. The seed is the hash of the last
 step of the block before, 16 zero bytes for the first block. The hash is therefore the same however the
 steps were committed, packed, interrupted and resumed, and no block passes for another, nor for one of
-another workflow. A step that is still a row has a seal of its own instead: BLAKE3, cut to 16 bytes, over a line
-`<step> <workflow's id>` and the three pieces, each ended by \n.
+another workflow. A step that is still a row has a seal of its own instead: BLAKE3, cut to 16 bytes,
+over a line `<step> <workflow's id>` and the three pieces, each ended by \n.
 
 A segment holds a block, or the beginning of one: a line with the lengths of its first two columns in
 bytes, then the columns. That compresses better and faster than record by record.
@@ -146,7 +146,7 @@ def unpack(id: str, segment: Segment) -> Records:
         raise damaged(where, str(error)) from None
     columns = text[:first], text[first : first + second], text[first + second :]
     records = Records(*(column.split(b"\n")[:-1] for column in columns))
-    if {segment.steps} != {
+    if not all(column.endswith(b"\n") for column in columns) or {segment.steps} != {
         len(column) for column in (records.metas, records.inputs, records.outputs)
     }:
         raise damaged(where, "it holds another number of steps")

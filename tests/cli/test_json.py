@@ -277,3 +277,16 @@ def test_what_a_reducer_prints_does_not_mix_into_the_lines(durproj, log):
     ]
     assert done.err.count("hello from the reducer") == 3
     assert "imported" in done.err
+
+
+@pytest.mark.parametrize("fail", [(), ("--fail", "2", "--retry-delay", "0")])
+def test_a_step_shows_the_event_of_the_log_whatever_the_reducer_did_to_its_own(durproj, fail):
+    (durproj.folder / "own.py").write_text(
+        "def fn(state, event):\n    event.type = 'SPOILT'\n    return state\n"
+    )
+    args = ("run", "--reducer", "own.py:fn", "-v", "--json", *fail)
+    told = [record["event"]["type"] for record in durproj(*args).json if record["type"] == "step"]
+    again = [record["event"]["type"] for record in durproj(*args).json if record["type"] == "step"]
+    assert told == again
+    assert "SPOILT" not in told
+    assert len(told) == 8

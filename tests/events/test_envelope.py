@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
+from copy import deepcopy
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from durproj import codec
 from durproj.events.envelope import Envelope
+from durproj.events.event import Event
 from durproj.events.formats import Mapping
 from durproj.events.lines import bad_event, make_chunk
 from durproj.events.log import Index
@@ -404,3 +407,17 @@ def test_a_key_that_is_no_string_or_integer_does_not_pass_for_one():
             assert f"the {field}" in expect_the_same(FLAT, line)
     assert expect_the_same(FLAT, b'{"k":-0,"t":0}')[:2] == ("0", "0")
     assert expect_the_same(FLAT, b'{"k":"1","k":2}')[0] == "2"
+
+
+def test_an_event_can_be_copied_and_pickled_however_it_was_read():
+    envelope = Envelope(Mapping("k", "t", "i", "w", "d"))
+    line = b'{"k":"a","t":"T","i":7,"w":1.5,"d":{"x":[1]}}'
+    (event,) = envelope.events([line], "a")
+    for copy in (pickle.loads(pickle.dumps(event)), deepcopy(event)):
+        assert type(copy) is Event
+        assert (copy.key, copy.type, copy.id, copy.time, copy.data, copy.line) == (
+            *("a", "T", 7, 1.5, {"x": [1]}),
+            line,
+        )
+        assert copy.data is not event.data
+        assert copy.body == event.body

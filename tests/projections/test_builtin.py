@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import wraps
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,11 @@ def test_no_reducer_of_a_user_is_taken_for_plain(tmp_path):
     (tmp_path / "own.py").write_text("def fn(state, event):\n    return state\n")
     assert not load("own.py:fn", None, tmp_path).plain
     assert not from_function(lambda state, _event: state).plain
+
+    @wraps(merge)
+    def wrapping(state, event):
+        return merge(state, event) | {"pair": (1, 2)}
+
+    assert not from_function(wrapping).plain
+    assert from_function(merge).plain
+    assert not load("durproj.projections.account:_without", None, tmp_path).plain

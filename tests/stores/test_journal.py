@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import attempt, begin, columns, fill, read_all, record
 
-from durproj.errors import NotFound, StoreError
+from durproj.errors import NotFound, StoreDamaged, StoreError
 from durproj.stores import journal as journal_module
 from durproj.stores import packing
 from durproj.stores.journal import Journal
+from durproj.stores.packing import unpack
 from durproj.stores.sqlite import SqliteStore
+from durproj.zstd import compress, decompress
 
 ID = "projection/u1"
 
@@ -250,3 +252,12 @@ def test_a_workflow_without_steps_has_no_last_output(store):
     assert list(journal.blocks()) == []
     journal.rewind(0)
     assert Journal.open(store, ID) is None
+
+
+def test_bytes_added_within_a_frame_are_damage(store):
+    journal = fill(store, ID, 300, batch=100)
+    segment = store.segment(journal.head.no, 0)
+    assert len(unpack(ID, segment)) == segment.steps
+    for text in (decompress(segment.packed) + b"more", decompress(segment.packed)[:-1]):
+        with pytest.raises(StoreDamaged):
+            unpack(ID, segment._replace(packed=compress(text)))
