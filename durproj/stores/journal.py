@@ -9,20 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import accumulate
 
 from durproj.errors import NotFound, StoreDamaged, StoreError
 from durproj.stores.base import Head, Status, Store
+from durproj.stores.block import Block
 from durproj.stores.packing import (
-    BLOCK_BYTES,
-    BLOCK_STEPS,
     ORIGIN,
-    Chain,
     Record,
     Records,
     Segment,
     damaged,
-    is_full,
     seal_row,
     unpack,
 )
@@ -30,73 +26,6 @@ from durproj.stores.packing import (
 PACK_MIN = 8
 """Fewer steps than this, or than a quarter of what is stored of their block, are cheaper as rows than
 packed along with it."""
-
-
-class _Block:
-    """The block that is still open: its records so far, and the hash of the last of them. `stored`: how
-    many of its records are in the store."""
-
-    __slots__ = ("_chain", "_chained", "_size", "records", "seed", "start", "stored")
-
-    def __init__(self, id: str, start: int, seed: bytes) -> None:
-        self.start = start
-        self.seed = seed
-        self.records = Records()
-        self.stored = 0
-        self._size = 0
-        self._chain = Chain(id, start, seed)
-        self._chained = 0
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def take(self, records: Records, texts: tuple[bytes, bytes, bytes]) -> None:
-        """Add records; `texts` are theirs."""
-        self._catch_up()
-        self.records.extend(records)
-        self._size += sum(map(len, texts))
-        self._chain.absorb(texts)
-        self._chained = len(self)
-
-    def take_one(self, record: Record, size: int) -> None:
-        """Add one record of `size` bytes."""
-        self.records.metas.append(record.meta)
-        self.records.inputs.append(record.input)
-        self.records.outputs.append(record.output)
-        self._size += size
-
-    def hash(self) -> bytes:
-        """The hash of the last record, or the seed."""
-        self._catch_up()
-        return self._chain.digest() if self._chained else self.seed
-
-    def _catch_up(self) -> None:
-        # Records that came one by one are hashed together: most of their hashes nobody asks for.
-        if self._chained < len(self):
-            self._chain.absorb(self.records.part(self._chained, len(self)).texts())
-            self._chained = len(self)
-
-    def room(self, records: Records, at: int) -> tuple[Records, tuple[bytes, bytes, bytes]]:
-        """As many of `records` from `at` on as still belong to this block, and their texts."""
-        part = records.part(at, at + BLOCK_STEPS - len(self))
-        texts = part.texts()
-        left = BLOCK_BYTES - self._size
-        if sum(map(len, texts)) < left:
-            return part, texts
-        sizes = accumulate(sum(map(len, record)) + 3 for record in part)
-        part = part.part(0, next(count for count, size in enumerate(sizes, 1) if size >= left))
-        return part, part.texts()
-
-    def fits(self, steps: int, size: int) -> bool:
-        """Whether the block is still open after so many more steps and bytes."""
-        return not is_full(len(self) + steps, self._size + size)
-
-    def full(self) -> bool:
-        return is_full(len(self), self._size)
-
-    def segment(self) -> Segment:
-        hash = self.hash()
-        return Segment(self.start, len(self), self.full(), self.seed, hash, self._chain.pack())
 
 
 class Journal:
@@ -108,7 +37,7 @@ class Journal:
         self.head = head
         last = store.last_row(head.no) if head.no is not None else None
         self.steps = last.step + 1 if last else head.steps
-        self._block: _Block | None = None
+        self._block: Block | None = None
 
     @classmethod
     def open(cls, store: Store, id: str) -> Journal | None:
@@ -191,7 +120,7 @@ class Journal:
             block.stored = len(block)
             last = block.hash()
             if block.full():
-                block = self._block = _Block(self.head.id, block.start + len(block), last)
+                block = self._block = Block(self.head.id, block.start + len(block), last)
             at += len(part)
         self.steps += len(records)
         head = self.head
@@ -274,7 +203,7 @@ class Journal:
         with self.store.transaction():
             self.store.drop_steps(head.no, start)
             self.store.drop_attempts(head.no, steps)
-            self._block = _Block(head.id, start, seed)
+            self._block = Block(head.id, start, seed)
             self.steps = start
             head.status, head.error = "pending", None
             head.steps, head.hash, head.state = start, seed, None
@@ -283,23 +212,23 @@ class Journal:
             else:
                 self.store.save_head(head)
 
-    def _open_block(self) -> _Block:
+    def _open_block(self) -> Block:
         if self._block is None:
             self._block = self._load_block()
         return self._block
 
-    def _load_block(self, steps: int | None = None) -> _Block:
+    def _load_block(self, steps: int | None = None) -> Block:
         """The open block. `steps`: whatever comes after so many steps does not matter."""
         head = self.head
         if head.no is None:
-            return _Block(head.id, 0, ORIGIN)
+            return Block(head.id, 0, ORIGIN)
         segment = self.store.segment(head.no)
         if segment is None:
-            block = _Block(head.id, 0, ORIGIN)
+            block = Block(head.id, 0, ORIGIN)
         elif segment.full:
-            block = _Block(head.id, segment.start + segment.steps, segment.hash)
+            block = Block(head.id, segment.start + segment.steps, segment.hash)
         else:
-            block = _Block(head.id, segment.start, segment.seed)
+            block = Block(head.id, segment.start, segment.seed)
             records = unpack(head.id, segment)
             block.take(records, records.texts())
         step = block.start + len(block)
@@ -320,6 +249,6 @@ class Journal:
         block.stored = len(block)
         return block
 
-    def _check_head(self, step: int, block: _Block) -> None:
+    def _check_head(self, step: int, block: Block) -> None:
         if step == self.head.steps and step and block.hash() != self.head.hash:
             raise damaged(f"{self.head.id}#{step - 1}", "its hash is not the one in the head")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from making import attempt, begin, columns, fill, read_all, record
 
 from durproj.errors import NotFound, StoreDamaged, StoreError
-from durproj.stores import journal as journal_module
+from durproj.stores import block as block_module
 from durproj.stores import packing
 from durproj.stores.journal import Journal
 from durproj.stores.packing import unpack
@@ -41,7 +41,7 @@ def store():
 def small_blocks():
     """Blocks of 16 steps or 1,200 bytes, so that few steps fill many of them."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (journal_module, packing):
+        for module in (block_module, packing):
             patch.setattr(module, "BLOCK_STEPS", 16)
             patch.setattr(module, "BLOCK_BYTES", 1200)
         yield
