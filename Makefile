@@ -1,14 +1,13 @@
 PYTHON ?= python3
 VENV ?= .venv
+PEERS ?= .venv-peers
 ARGS ?=
 
 BIN := $(VENV)/bin
 LOCK := .ci/constraints.txt
-PIP = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+PIP = python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-PEERS ?= .venv-peers
-
 .PHONY: help demo test check bench bench-peers fmt clean
 
 help: ## show this list
@@ -72,17 +71,17 @@ $(BIN)/python:
 
 # The build backend is installed by name first, so that its version is a constrained one as well.
 $(VENV)/.installed: pyproject.toml $(LOCK) | $(BIN)/python
-	@$(PIP) install -c $(LOCK) hatchling
-	@$(PIP) install -c $(LOCK) --no-build-isolation -e .
+	@$(BIN)/$(PIP) install -c $(LOCK) hatchling
+	@$(BIN)/$(PIP) install -c $(LOCK) --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.developing: $(VENV)/.installed
-	@$(PIP) install -c $(LOCK) --no-build-isolation -e '.[dev]'
+	@$(BIN)/$(PIP) install -c $(LOCK) --no-build-isolation -e '.[dev]'
 	@touch $@
 
 $(PEERS)/.installed: tests/bench/peers.txt pyproject.toml $(LOCK) | $(BIN)/python
 	@$(BIN)/python -m venv --clear $(PEERS)
-	@$(PEERS)/bin/python -m pip -qq --disable-pip-version-check --no-input install -c $(LOCK) hatchling
-	@$(PEERS)/bin/python -m pip -qq --disable-pip-version-check --no-input install -c $(LOCK) \
+	@$(PEERS)/bin/$(PIP) install -c $(LOCK) hatchling
+	@$(PEERS)/bin/$(PIP) install -c $(LOCK) \
 		--no-build-isolation -r tests/bench/peers.txt -e .
 	@touch $@

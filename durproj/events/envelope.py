@@ -44,8 +44,8 @@ class Envelope:
             else _deep_reader(paths)
         )
         names = {name: paths[name][0] if name in paths else None for name in Mapping.__slots__}
-        keyed = ("key", "type", "id")
-        self.decode_key = (decoder(names, keyed) if _flat(paths, *keyed) else None) or self._decode
+        few = ("key", "type", "id")
+        self.decode_key = (decoder(names, few) if _flat(paths, *few) else None) or self._decode
         whole = _flat(paths, *names) and mapping.data is not None
         self.decode = (decoder(names, names) if whole else None) or self._decode
 

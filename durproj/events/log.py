@@ -146,19 +146,17 @@ class Index:
         self, chunk: Chunk, envelope: Envelope, keys: frozenset[str] | None, on_missing_key: str
     ) -> int | None:
         """File the lines of `chunk`; the number of the bad line that stopped it, or None."""
-        decode = look_closely if chunk.odd else envelope.decode_key
-        names, stopped = list[Any](), None
-        with suppress(*IRREGULAR):
-            names = [decode(line).key for line in chunk.lines]
-        if not names or keys is not None or set(map(type, names)) != {str}:
-            names, stopped = self._names(chunk, envelope, keys, on_missing_key)
+        names, stopped = self._names(chunk, envelope, on_missing_key)
+        if keys is not None:
+            names = [self._if_asked(name, keys) for name in names]
         lines, starts, at = chunk.lines[: len(names)], [], chunk.position
         for whole in chunk.raw[: len(names)]:
             starts.append(at)
             at += len(whole) + 1
         kept = [name is not None for name in names]
         if not all(kept):
-            lines, starts, names = (list(compress(each, kept)) for each in (lines, starts, names))
+            lines, starts = list(compress(lines, kept)), list(compress(starts, kept))
+            names = list(compress(names, kept))
         if self._spool:
             starts = list(accumulate(map(len, lines), initial=self._spooled))
             with _spooling():
@@ -168,32 +166,37 @@ class Index:
         return stopped
 
     def _names(
-        self, chunk: Chunk, envelope: Envelope, keys: frozenset[str] | None, on_missing_key: str
+        self, chunk: Chunk, envelope: Envelope, on_missing_key: str
     ) -> tuple[list[str | None], int | None]:
         """The keys of the lines of `chunk`, None for a line to leave out, up to the first bad one; and
         that one's number, if there is one."""
-        examine = envelope.examine
         decode = look_closely if chunk.odd else envelope.decode_key
-        names: list[str | None] = []
+        names: list[Any] = []
+        with suppress(*IRREGULAR):
+            names = [decode(line).key for line in chunk.lines]
+            if set(map(type, names)) != {str}:
+                names = [keyed(name, on_missing_key) for name in names]
+                self.skipped += names.count(None)
+            return names, None
+        # Something in it is irregular: line by line, to tell what and where.
+        names = []
         for number, line in enumerate(chunk.lines):
-            key: Any = None
             try:
-                try:
-                    key, blank = decode(line).key, False
-                except IRREGULAR:
-                    event = examine(line, chunk.odd)
-                    key, blank = event and event.key, event is None
-                if not blank and type(key) is not str:
-                    key = keyed(key, on_missing_key)
-                    self.skipped += key is None
+                event = envelope.examine(line, chunk.odd)
+                names.append(event and keyed(event.key, on_missing_key))
+                self.skipped += event is not None and names[-1] is None
             except ValueError as error:
                 self.error = bad_event(chunk, number, error)
                 return names, number
-            if keys is not None and key is not None and key not in keys:
-                self._leave_out(key)
-                key = None
-            names.append(key)
         return names, None
+
+    def _if_asked(self, name: str | None, keys: frozenset[str]) -> str | None:
+        """`name`, if it is one of `keys`."""
+        if name is None or name in keys:
+            return name
+        if len(self.others) < MOST_OTHERS and name not in self.others:
+            self.others.append(name)
+        return None
 
     def _file_under(self, names: list[Any], starts: list[int], lines: list[bytes]) -> None:
         """File lines, by where they start, under their keys."""
@@ -209,10 +212,6 @@ class Index:
             else:
                 filed[2 * tails[slot] - 1] |= number << 32
                 tails[slot] = number
-
-    def _leave_out(self, key: str) -> None:
-        if len(self.others) < MOST_OTHERS and key not in self.others:
-            self.others.append(key)
 
     def _read(self, number: int, batch: list[bytes]) -> int:
         """Read line `number` of the log (from 1) and those of its stream that follow, as many as make a

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from durproj.errors import BadEvent
-from durproj.events.lines import bad_event, is_blank, parse
+from durproj.events.lines import bad_event
 
 if TYPE_CHECKING:
     from durproj.events.envelope import Envelope
@@ -64,16 +64,14 @@ def stats(source: Source, envelope: Envelope) -> LogStats:
     try:
         for chunk in source.chunks():
             for number, line in enumerate(chunk.lines):
-                if is_blank(line):
-                    found.blank += 1
-                    continue
                 try:
-                    body = parse(line, chunk.odd)
-                    key = envelope.key_of(body)
-                    event = envelope.event(body, line, key or "")
+                    event = envelope.examine(line, chunk.odd)
                 except ValueError as error:
                     raise bad_event(chunk, number, str(error)) from None
-                _count(found, event, key)
+                if event is None:
+                    found.blank += 1
+                    continue
+                _count(found, event)
                 _compare_id(found, seen, event)
                 clock.take(event.time)
     except BadEvent as error:
@@ -83,9 +81,10 @@ def stats(source: Source, envelope: Envelope) -> LogStats:
     return found
 
 
-def _count(found: LogStats, event: Event, key: str | None) -> None:
+def _count(found: LogStats, event: Event) -> None:
     found.events += 1
     found.types[event.type] = found.types.get(event.type, 0) + 1
+    key: str | None = event.key
     if key is None:
         found.keyless += 1
     else:

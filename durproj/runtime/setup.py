@@ -117,8 +117,8 @@ class Setup:
         return run
 
     def _permits(self, options: dict[str, Any]) -> dict[str, bool]:
-        """What this run may do to the workflows of others: what was asked for now or, when it is
-        resumed, before. Another change of the reducer needs to be accepted anew."""
+        """What this run may do to the workflows of others: what is asked of it or, when it is resumed,
+        was before. Another change of the reducer needs to be accepted anew."""
         asked = self.request
         before = self._before.options if self._before and asked.resumed else {}
         same = all(before.get(name) == options[name] for name in ("fingerprint", "initial_source"))
