@@ -56,7 +56,8 @@ def stats(
 
     from durproj.events.envelope import Envelope
     from durproj.events.formats import Mapping, detect
-    from durproj.events.reader import Source, expand
+    from durproj.events.inputs import expand
+    from durproj.events.reader import Source
     from durproj.events.survey import stats as survey
     from durproj.runtime.request import SAMPLE, opened_path
 

@@ -20,9 +20,10 @@ from durproj.events.single import MOST_OTHERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, KeysView
 
+    from durproj.events.cursor import Cursor, Part
     from durproj.events.envelope import Envelope
     from durproj.events.lines import Chunk
-    from durproj.events.reader import Cursor, Part, Source
+    from durproj.events.reader import Source
 
 
 # One read costs about as much as copying a few thousand bytes: nearer neighbours share a read.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,10 @@ from blake3 import blake3
 
 from durproj.errors import BadEvent, UsageError
 from durproj.events.compressed import BrokenStream, is_compressed, plain_blocks
-from durproj.events.inputs import Pipe, Waiting, expand, first_bytes, is_regular, named
+from durproj.events.cursor import Cursor, Part, PrefixChanged, same_file
+from durproj.events.inputs import Pipe, Waiting, first_bytes, is_regular, named
 from durproj.events.lines import (
     Chunk,
-    bad_event,
     first_bytes_trouble,
     is_blank,
     make_chunk,
@@ -29,57 +28,13 @@ from durproj.events.lines import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-
-__all__ = [
-    "Chunk", "Cursor", "Part", "PrefixChanged", "Source", "bad_event", "expand", "is_blank", "parse",
-]  # fmt: skip
+    from collections.abc import Iterator, Sequence
 
 BLOCK = 64 << 10
 MAX_LINE = 16 << 20
 
 _HEAD = 8
 _MOST_BLANKS = 1 << 16
-
-
-class PrefixChanged(Exception):
-    """The input no longer begins with the bytes that a Cursor was taken over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in the logical sequence: its `bytes` and `lines` so far, and their BLAKE3 in hex."""
-
-    bytes: int
-    lines: int
-    digest: str
-
-    def to_dict(self) -> dict[str, int | str]:
-        """The three values by name, as JSON can carry them."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Cursor:
-        """The Cursor that `to_dict` described."""
-        return cls(values["bytes"], values["lines"], values["digest"])
-
-
-@dataclass(slots=True)
-class Part:
-    """One input within the sequence: where it begins, and the file's stat once it was read."""
-
-    path: str
-    base: int
-    status: os.stat_result | None = None
-
-
-def _same(path: str, then: os.stat_result) -> bool:
-    try:
-        now = os.stat(path)
-    except OSError:
-        return False
-    fields = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
-    return all(getattr(now, name) == getattr(then, name) for name in fields)
 
 
 class Source:
@@ -118,7 +73,7 @@ class Source:
 
     def unchanged(self) -> bool:
         """Whether the files are still those that the last pass read, by inode, size and time."""
-        return all(part.status is None or _same(part.path, part.status) for part in self.parts)
+        return all(part.status is None or same_file(part.path, part.status) for part in self.parts)
 
     def chunks(self, start: Cursor | None = None) -> Iterator[Chunk]:
         """The lines from `start` (or the beginning) on, in chunks of whole lines of one input.
@@ -133,7 +88,7 @@ class Source:
                 "standard input and pipes can be read only once", "save it to a file first"
             )
         self._passes += 1
-        self._reset()
+        self._reset(start.origin if start else 0)
         for path in self.paths:
             yield from self._file(path, start)
         if start and self._position < start.bytes:
@@ -143,12 +98,12 @@ class Source:
         """The place after the last chunk handed out, or after the first `taken` lines of it."""
         chunk = self._last
         if taken is None or chunk is None or taken >= len(chunk.raw):
-            return Cursor(self._position, self._lines, self._hash.hexdigest())
+            return Cursor(self._position, self._lines, self._hash.hexdigest(), self._origin)
         content = b"".join(line + b"\n" for line in chunk.raw[:taken])
         digest = self._before.copy()
         digest.update(content)
         lines = self._lines - len(chunk.raw) + taken
-        return Cursor(chunk.position + len(content), lines, digest.hexdigest())
+        return Cursor(chunk.position + len(content), lines, digest.hexdigest(), self._origin)
 
     def sample(self, limit: int = 100) -> list[dict[str, Any]]:
         """The first events, at most `limit` and only up to the first bad line.
@@ -174,65 +129,63 @@ class Source:
                 pipe.rewind()
         return bodies
 
-    def _reset(self) -> None:
+    def _reset(self, origin: int = 0) -> None:
         self.parts = []
         self._hash = blake3()
         self._before = self._hash
-        self._position = 0
+        self._origin = self._position = origin
         self._lines = 0
         self._unended = False
         self._last: Chunk | None = None
         self._status: os.stat_result | None = None
         self._sampling = False
+        # Where the input being read has been split up to.
+        self._line, self._offset = 1, 0
 
     def _file(self, path: str, start: Cursor | None) -> Iterator[Chunk]:
-        """One input: first the part of `start` that lies in it, unsplit, then its chunks."""
-        line, offset, size = 1, 0, 0
-        held: list[bytes] = []
-        fresh = True
-        continued = False
+        """One input, without the part of `start` that lies in it."""
+        self._line, self._offset = 1, 0
         blocks = self._blocks(path)
         try:
-            for read in blocks:
-                block = read
-                if fresh:
-                    fresh = False
-                    self._begin(path, start)
-                if start and self._position < start.bytes:
-                    passed = block[: start.bytes - self._position]
-                    self._pass_over(passed, start)
-                    line, offset = line + self._ends(passed), offset + len(passed)
-                    block = block[len(passed) :]
-                    continued = self._unended
-                    if self._position == start.bytes and len(self.paths) == 1:
-                        line = start.lines + (not continued)
-                cut = block.rfind(b"\n") + 1
-                if cut:
-                    whole = b"".join((*held, block[:cut]))
-                    held, size, block = [], 0, block[cut:]
-                    if continued:
-                        whole, line, offset = self._end_line(whole, line, offset)
-                        continued = False
-                    line += yield from self._hand_out(whole, path, line, offset)
-                    offset += len(whole)
-                if block:
-                    held.append(block)
-                    size += len(block)
-                if size > self._max_line:
-                    raise too_long(path, line, offset, self._max_line)
+            first = next(blocks, b"")
+            if first:
+                self._begin(path, start)
+                yield from self._split(self._after(chain((first,), blocks), start), path)
+                self.parts[-1].status = self._status
         except BrokenStream as broken:
             if start and self._position < start.bytes:
                 raise PrefixChanged from None
             raise BadEvent(
-                path, line, offset, str(broken), "the lines before it are sound"
+                *(path, self._line, self._offset, str(broken), "the lines before it are sound")
             ) from None
+
+    def _after(self, blocks: Iterator[bytes], start: Cursor | None) -> Iterator[bytes]:
+        """What follows in `blocks` on the bytes that `start` was taken over; these are not split."""
+        for block in blocks:
+            passed = 0
+            if start and self._position < start.bytes:
+                passed = self._pass_over(block[: start.bytes - self._position], start)
+            if passed < len(block):
+                yield block[passed:] if passed else block
+
+    def _split(self, blocks: Iterator[bytes], path: str) -> Iterator[Chunk]:
+        """The lines of `blocks`, from the present place in the input `path` on."""
+        held: list[bytes] = []
+        size = 0
+        for read in blocks:
+            block = read
+            cut = block.rfind(b"\n") + 1
+            if cut:
+                whole = b"".join((*held, block[:cut]))
+                held, size, block = [], 0, block[cut:]
+                yield from self._hand_out(self._end_line(whole), path)
+            if block:
+                held.append(block)
+                size += len(block)
+            if size > self._max_line:
+                raise too_long(path, self._line, self._offset, self._max_line)
         if held:
-            whole = b"".join(held)
-            if continued:
-                whole, line, offset = self._end_line(whole, line, offset)
-            yield from self._hand_out(whole, path, line, offset)
-        if not fresh:
-            self.parts[-1].status = self._status
+            yield from self._hand_out(self._end_line(b"".join(held)), path)
 
     def _begin(self, path: str, start: Cursor | None) -> None:
         if self._unended:
@@ -242,11 +195,18 @@ class Source:
             self._compare(start)
         self.parts.append(Part(path, self._position))
 
-    def _pass_over(self, data: bytes, start: Cursor) -> None:
+    def _pass_over(self, data: bytes, start: Cursor) -> int:
         self._hash.update(data)
         self._position += len(data)
+        self._offset += len(data)
         self._unended = not data.endswith(b"\n")
+        if len(self.paths) > 1:
+            self._line += data.count(b"\n")
+        elif self._position == start.bytes:
+            # With one input the cursor knows the line number, and counting newlines is saved.
+            self._line = start.lines + (not self._unended)
         self._compare(start)
+        return len(data)
 
     def _compare(self, start: Cursor | None) -> None:
         if start and self._position == start.bytes:
@@ -254,41 +214,40 @@ class Source:
                 raise PrefixChanged
             self._lines = start.lines
 
-    def _ends(self, data: bytes) -> int:
-        # With one input the cursor knows the line number, and counting newlines is saved.
-        return data.count(b"\n") if len(self.paths) > 1 else 0
-
-    def _end_line(self, whole: bytes, line: int, offset: int) -> tuple[bytes, int, int]:
-        """What follows in the file after a cursor in mid-line: only that line's end may come."""
+    def _end_line(self, whole: bytes) -> bytes:
+        """`whole`, or after a cursor in mid-line what follows on that line's end; nothing else may come."""
+        if not self._unended:
+            return whole
         ending = whole[: whole.find(b"\n") + 1] or whole
         if ending.rstrip(b"\n") not in {b"", b"\r"}:
             raise PrefixChanged
         self._hash.update(ending)
         self._position += len(ending)
         self._unended = not ending.endswith(b"\n")
-        return whole[len(ending) :], line + 1, offset + len(ending)
+        self._line += 1
+        self._offset += len(ending)
+        return whole[len(ending) :]
 
-    def _hand_out(
-        self, whole: bytes, path: str, line: int, offset: int
-    ) -> Generator[Chunk, None, int]:
-        """Yield `whole` as a chunk, unless it is empty; the number of its lines."""
+    def _hand_out(self, whole: bytes, path: str) -> Iterator[Chunk]:
+        """Yield `whole` as a chunk, unless it is empty."""
         if not whole:
-            return 0
-        chunk = make_chunk(whole, path, line, offset, self._position)
+            return
+        chunk = make_chunk(whole, path, self._line, self._offset, self._position)
         if len(whole) > self._max_line:
             long = next((i for i, raw in enumerate(chunk.raw) if len(raw) > self._max_line), None)
             if long is not None:
-                at = chunk.offset_of(long)
-                yield from self._hand_out(whole[: at - offset], path, line, offset)
-                raise too_long(path, line + long, at, self._max_line)
+                at = chunk.offset_of(long) - self._offset
+                yield from self._hand_out(whole[:at], path)
+                raise too_long(path, self._line, self._offset, self._max_line)
         self._before = self._hash.copy()
         self._hash.update(whole)
         self._position += len(whole)
         self._lines += len(chunk.raw)
         self._unended = not whole.endswith(b"\n")
+        self._line += len(chunk.raw)
+        self._offset += len(whole)
         self._last = chunk
         yield chunk
-        return len(chunk.raw)
 
     def _blocks(self, path: str) -> Iterator[bytes]:
         """The decompressed content of one input. Raises BadEvent when it cannot be JSON lines."""

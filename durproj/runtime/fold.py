@@ -12,8 +12,8 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import BadEvent, NotFound, PastChanged
+from durproj.events.cursor import Cursor, PrefixChanged
 from durproj.events.log import Index
-from durproj.events.reader import Cursor, PrefixChanged
 from durproj.events.single import MOST_OTHERS, SingleStream
 from durproj.ids import workflow_id
 from durproj.runtime.commits import Commits

@@ -9,7 +9,7 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import Unstorable, UsageError
-from durproj.events.reader import expand
+from durproj.events.inputs import expand
 from durproj.projections.reducer import Reducer, from_function, load
 from durproj.runtime.request import opened_path, stored_path
 

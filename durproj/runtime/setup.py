@@ -11,7 +11,8 @@ from durproj import codec
 from durproj.errors import UsageError
 from durproj.events.envelope import Envelope
 from durproj.events.formats import Mapping, detect, partial_keys
-from durproj.events.reader import Source, expand
+from durproj.events.inputs import expand
+from durproj.events.reader import Source
 from durproj.ids import check_name, workflow_id
 from durproj.runtime.guard import changed_option
 from durproj.runtime.observer import Observer, Stop

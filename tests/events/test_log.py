@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from durproj.errors import BadEvent, Interrupted, StoreError
 from durproj.events import log
+from durproj.events.cursor import PrefixChanged
 from durproj.events.envelope import Envelope
 from durproj.events.formats import Mapping
 from durproj.events.log import Index
-from durproj.events.reader import PrefixChanged, Source
+from durproj.events.reader import Source
 from durproj.events.survey import TimeRange, stats
 
 ENVELOPE = Envelope(Mapping(key="k", type="t", id="i", time="w"))

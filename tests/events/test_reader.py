@@ -23,7 +23,10 @@ from durproj.errors import (
     UsageError,
 )
 from durproj.events import inputs
-from durproj.events.reader import Cursor, PrefixChanged, Source, bad_event, expand, is_blank, parse
+from durproj.events.cursor import Cursor, PrefixChanged
+from durproj.events.inputs import expand
+from durproj.events.lines import bad_event, is_blank, parse
+from durproj.events.reader import Source
 from durproj.runtime.observer import Stop
 
 if sys.version_info >= (3, 14):
