@@ -180,6 +180,14 @@ class Screen:
         progress.start()
         return progress, task
 
+    def status_line(self, stream: IO[str]) -> Any:
+        """A line at the bottom of `stream`, begun: `update(text, refresh=True)`, `stop()`."""
+        from rich.live import Live
+
+        line = Live(console=self.console(stream), auto_refresh=False, transient=True)
+        line.start()
+        return line
+
     def _say(self, text: str, style: str) -> None:
         first, *rest = text.split("\n")
         self._print(self._err, (("durproj: ", "bold"), (first, style)))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+from durproj.cli.progress import Bar, Status
 from durproj.events.event import Event
 from durproj.history.standing import projection_record
 from durproj.render import Screen, Span, failed_line, in_short, number, step_line
@@ -20,9 +21,6 @@ SHOWN = 20
 
 WIDEST_ID = 40
 """Longer ids stand out of their column."""
-
-PATIENCE_S = 0.5
-"""A bar for less would only flicker."""
 
 
 class Reporter:
@@ -37,6 +35,8 @@ class Reporter:
         self._last_id = ""
         self._held: list[tuple[str, tuple[Span, ...]]] = []
         self._bar: Bar | None = None
+        self._status: Status | None = None
+        self._follows = False
         self._input = ""
         self.store = ""
         self.counts = Counts()
@@ -52,6 +52,8 @@ class Reporter:
     ) -> None:
         self._summary = summary
         self.store, self._input = record["store"], record["input"]
+        self._follows = "follow" in record
+        small = small and not self._follows
         self.wants_steps = self._style.verbose or (
             small and not self._style.json and not self._style.quiet
         )
@@ -59,6 +61,9 @@ class Reporter:
             self._screen.record({"type": "run", "v": 1, **record})
         stream = None if self.wants_steps or self._style.json else self._screen.progress_stream()
         self._bar = Bar(self._screen, stream) if stream else None
+        shows = self._follows and not self._style.json
+        status_stream = self._screen.progress_stream() if shows else None
+        self._status = Status(self._screen, status_stream) if status_stream else None
 
     def step(
         self,
@@ -134,10 +139,23 @@ class Reporter:
     @property
     def way_on(self) -> str:
         """How to go on with this run when something has stopped it."""
-        if not self.store or "-" in self._input.split(" "):
-            # Nothing is recorded yet, or what was read cannot be read again.
+        if self._follows:
+            return "the same command"
+        if not self.store:  # nothing is recorded yet
             return "the same command, given the same input"
+        if "-" in self._input.split(" "):
+            again = "or the same command, given the same input"
+            return f"{resume_command(self.store)}  (with what has come so far)\n{again}"
         return resume_command(self.store)
+
+    def following(self, counts: Counts, behind: int) -> None:
+        # From here on, what nothing came to is no news.
+        self.wants_all = False
+        self._hide_bar()
+        self._bar = None
+        self._screen.flush()
+        if self._status:
+            self._status.show(counts, behind)
 
     def expect(self, events: int) -> None:
         if self._bar:
@@ -150,7 +168,7 @@ class Reporter:
     def projection(self, head: Head, cached: int, executed: int) -> None:
         if self._style.json:
             self._screen.record(projection_record(head, cached, executed))
-        elif len(self._heads) <= SHOWN:
+        elif len(self._heads) <= SHOWN and not self._follows:
             self._heads.append((head, cached, executed))
 
     def counted(self, counts: Counts) -> None:
@@ -165,6 +183,9 @@ class Reporter:
                 return
         self._show_steps()
         if self._style.json or not (heads or counts.events):
+            return
+        if self._follows:
+            self._totals(counts)
             return
         if self._last_id:
             self._line()
@@ -241,33 +262,8 @@ class Reporter:
     def _hide_bar(self) -> None:
         if self._bar:
             self._bar.hide()
-
-
-class Bar:
-    """A progress bar, drawn at most ten times a second and only once the run has taken a while."""
-
-    def __init__(self, screen: Screen, stream: Any) -> None:
-        self._screen, self._stream = screen, stream
-        self._next = time.monotonic() + PATIENCE_S
-        self._done = 0
-        self._progress: Any = None
-        self.total: int | None = None
-
-    def advance(self, events: int) -> None:
-        self._done += events
-        now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + 0.1
-        if self._progress is None:
-            self._progress, self._task = self._screen.progress_bar(self._stream, self.total)
-        self._progress.update(self._task, completed=self._done, total=self.total, refresh=True)
-
-    def hide(self) -> None:
-        """Make room for a line; the bar comes back when there is progress to show."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        if self._status:
+            self._status.hide()
 
 
 def _done(head: Head, cached: int, executed: int) -> str:

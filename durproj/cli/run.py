@@ -130,6 +130,21 @@ def run(
         bool,
         typer.Option("--restart", help="Drop what was recorded and fold again from the start."),
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            "-f",
+            help="Go on with what comes to the input, through rotation, until a signal or the pipe's end.",
+        ),
+    ] = False,
+    rotated: Annotated[
+        bool,
+        typer.Option(
+            "--rotated",
+            help="With --follow: another file took the input's place meanwhile, and all of it was read.",
+        ),
+    ] = False,
     wait: WaitOption = 0.0,
     json: JsonOption = False,
     stable: StableOption = False,
@@ -142,11 +157,14 @@ def run(
     Without EVENTS it reads DURPROJ_EVENTS, else what the store last read, else a packaged sample.
     """
     from durproj.cli.running import running
+    from durproj.errors import UsageError
     from durproj.events.formats import Mapping
     from durproj.projections.reducer import MISSING, parse_initial
     from durproj.runtime.project import fold
     from durproj.runtime.retry import ANY, TRANSIENT, Exponential
 
+    if rotated and not follow:
+        raise UsageError("--rotated says something about --follow", "give --follow, too")
     inputs = events or os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep)
     retry = Exponential(retries=retries, delay_s=retry_delay, on=ANY if retry_any else TRANSIENT)
     shown = screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)
@@ -168,6 +186,8 @@ def run(
             fail=_planned_failure(fail),
             accept_reducer=accept_reducer,
             restart=restart,
+            follow=follow,
+            rotated=rotated,
             wait_s=wait,
             observer=reporter,
             stop=stop,

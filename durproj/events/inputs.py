@@ -15,6 +15,8 @@ from durproj.errors import NotFound, StoreDenied, StoreError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from durproj.events.spool import Spool
+
 Waiting = Callable[[], AbstractContextManager[None]]
 
 
@@ -68,7 +70,8 @@ def _matches(pattern: str) -> list[str]:
 class Pipe:
     """An input that can be read only once; what a sample took from it is kept to be read again.
 
-    waiting: makes the context in which it is opened and read, which may block for good.
+    waiting: makes the context in which it is opened and read, which may block for good. spool: keeps a
+    copy of what was read for good.
     """
 
     def __init__(self, path: str, block: int, waiting: Waiting = nullcontext) -> None:
@@ -79,6 +82,7 @@ class Pipe:
         self._ended = False
         self._kept: list[bytes] = []
         self._again: deque[bytes] = deque()
+        self.spool: Spool | None = None
 
     def rewind(self) -> None:
         """Let the next `blocks` begin with what was kept."""
@@ -90,7 +94,12 @@ class Pipe:
         while block := self._next():
             if keep:
                 self._kept.append(block)
+            elif self.spool:
+                self.spool.write(block)
             yield block
+        if self.spool and not keep:
+            self.spool.end()
+            self.spool = None
 
     def _next(self) -> bytes:
         if self._again:

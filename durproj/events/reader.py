@@ -26,9 +26,10 @@ from durproj.events.lines import (
     parse,
     too_long,
 )
+from durproj.events.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 BLOCK = 64 << 10
 MAX_LINE = 16 << 20
@@ -42,7 +43,8 @@ class Source:
 
     paths: as `expand` gives them. max_line: the longest line accepted, in bytes; memory stays
     within a few times of it. block: bytes read at a time. waiting: makes the context for every call
-    that may block for good, such as reading from a terminal or opening a FIFO.
+    that may block for good, such as reading from a terminal or opening a FIFO. broken: those of the
+    paths that are known to break off (see `spool`): what is incomplete at their end is left out.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Source:
         max_line: int = MAX_LINE,
         block: int = BLOCK,
         waiting: Waiting = nullcontext,
+        broken: Collection[str] = (),
     ) -> None:
         self.paths = list(paths)
         self.parts: list[Part] = []
         self._max_line = max_line
         self._block = block
         self._waiting = waiting
+        self._broken = broken
         self._pipes: dict[str, Pipe] = {}
         self._passes = 0
         self._reset()
@@ -93,6 +97,12 @@ class Source:
             yield from self._file(path, start)
         if start and self._position < start.bytes:
             raise PrefixChanged
+
+    def spool(self, copies: Mapping[str, str], *, sync: bool) -> None:
+        """Keep copies of what comes through pipes, in the files that `copies` has for their paths."""
+        for path in self.paths:
+            if path in copies and not is_regular(path):
+                self._pipe(path).spool = Spool(copies[path], sync=sync)
 
     def cursor(self, taken: int | None = None) -> Cursor:
         """The place after the last chunk handed out, or after the first `taken` lines of it."""
@@ -155,6 +165,8 @@ class Source:
         except BrokenStream as broken:
             if start and self._position < start.bytes:
                 raise PrefixChanged from None
+            if path in self._broken:
+                return
             raise BadEvent(
                 *(path, self._line, self._offset, str(broken), "the lines before it are sound")
             ) from None
@@ -184,7 +196,7 @@ class Source:
                 size += len(block)
             if size > self._max_line:
                 raise too_long(path, self._line, self._offset, self._max_line)
-        if held:
+        if held and path not in self._broken:
             yield from self._hand_out(self._end_line(b"".join(held)), path)
 
     def _begin(self, path: str, start: Cursor | None) -> None:
@@ -275,5 +287,7 @@ class Source:
                     yield block
                 self._status = os.fstat(file.fileno())
             return
-        pipe = self._pipes.setdefault(path, Pipe(path, self._block, self._waiting))
-        yield from pipe.blocks(keep=self._sampling)
+        yield from self._pipe(path).blocks(keep=self._sampling)
+
+    def _pipe(self, path: str) -> Pipe:
+        return self._pipes.setdefault(path, Pipe(path, self._block, self._waiting))

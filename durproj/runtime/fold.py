@@ -17,7 +17,7 @@ from durproj.events.log import Index
 from durproj.events.single import MOST_OTHERS, SingleStream
 from durproj.ids import workflow_id
 from durproj.runtime.commits import Commits
-from durproj.runtime.guard import past_the_end
+from durproj.runtime.guard import other_input, past_the_end
 from durproj.runtime.observer import Counts, Observer, Stop
 from durproj.runtime.ownership import Fold
 from durproj.runtime.setup import ACCEPTING, RESTARTING, Setup, finish, guard
@@ -44,6 +44,7 @@ class LogFold:
         # Whether the store has no workflow of this name yet.
         self._new = not self._cursor and next(store.heads(name=setup.request.name), None) is None
         self._unclaimed: list[str] = []
+        self._adopted: set[str] = set()
 
     def run(self) -> None:
         """Fold every selected stream as far as the log goes.
@@ -55,6 +56,9 @@ class LogFold:
             try:
                 self._fold_streams()
             except PrefixChanged:
+                if self._cursor and self._cursor.origin:
+                    size = self._cursor.bytes - self._cursor.origin
+                    raise other_input(self._request.name, size) from None
                 self._void_cursor()
                 self._fold_streams()
         except (PastChanged, NotFound):
@@ -169,7 +173,11 @@ class LogFold:
             head = Head(id, self._request.name, key, fold.run.no, prefix_bytes=prefix_bytes)
             return StreamFold(fold, key, Journal(self._store, head), 0, prefix_bytes)
         head = journal.head
-        if self._cursor is None or head.run != fold.run.no:
+        if head.run != fold.run.no:
+            # What comes through a pipe comes after all of what others recorded.
+            proven = journal.steps if self._request.continues else 0
+            self._adopted.add(id)
+        elif self._cursor is None:
             proven = 0
         else:
             proven = head.prefix_steps if head.prefix_bytes == prefix_bytes else journal.steps
@@ -195,7 +203,7 @@ class LogFold:
             self._touched.add(stream.id)
         if not stream.exists:
             return
-        if stream.proven:
+        if stream.proven and stream.id not in self._adopted:
             self._untouched.projections -= 1
             self._untouched.cached -= stream.proven
         self.counts.projections += 1
@@ -225,7 +233,7 @@ class LogFold:
         self._fold.commits.flush()
         with self._store.transaction():
             stream.mark(cursor.bytes)
-            self._fold.run.cursor = _held(cursor, 1, stream.position)
+            self._fold.run.cursor = held(cursor, 1, stream.position)
             self._store.save_run(self._fold.run)
 
     def _complete(self, cursor: Cursor | None) -> None:
@@ -235,7 +243,8 @@ class LogFold:
         workflows = counts.projections + untouched.projections
         steps = counts.cached + counts.executed + untouched.cached
         # Without any workflow nothing has shown what the log is like.
-        run.cursor = _held(cursor, workflows, steps) if cursor and workflows else None
+        known = workflows or self._request.continues
+        run.cursor = held(cursor, workflows, steps) if cursor and known else None
         with self._store.transaction():
             for id in self._unclaimed:
                 head = self._store.head(id)
@@ -285,7 +294,7 @@ class LogFold:
         return NotFound(message, f"keys that are there: {shown}")
 
 
-def _held(cursor: Cursor, workflows: int, steps: int) -> dict[str, Any]:
+def held(cursor: Cursor, workflows: int, steps: int) -> dict[str, Any]:
     """`cursor` as a run keeps it, with how much is checkpointed as far as that. Heads are not counted
     for it each time: there may be many, and what they say is under a seal of its own only."""
     return {**cursor.to_dict(), "workflows": workflows, "steps": steps}

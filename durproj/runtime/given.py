@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +15,23 @@ from durproj.projections.reducer import Reducer, from_function, load
 from durproj.runtime.request import opened_path, stored_path
 
 
-def given_inputs(events: str | Path | Sequence[str | Path] | None, base: Path) -> list[str] | None:
-    """The inputs that were named, as the store keeps them; None when none was."""
+def given_inputs(
+    events: str | Path | Sequence[str | Path] | None, base: Path, *, follow: bool = False
+) -> list[str] | None:
+    """The inputs that were named, as the store keeps them; None when none was. `follow`: there is to
+    be one, and it may come into being later."""
     if events is None:
         return None
     paths = [events] if isinstance(events, str | Path) else events
     if not paths:
         raise UsageError("no input was named", "give a path, a glob or - for standard input")
     stored = [stored_path(str(path), base) for path in paths]
-    expand([opened_path(path, base) for path in stored])
+    if follow and len(stored) > 1:
+        raise UsageError(
+            f"{len(stored)} inputs cannot be followed", "name one file, or - for a pipe"
+        )
+    if not follow or os.path.exists(opened_path(stored[0], base)):
+        expand([opened_path(path, base) for path in stored])
     return stored
 
 

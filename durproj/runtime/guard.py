@@ -29,6 +29,18 @@ def past_the_end(id: str, step: int, recorded: bytes) -> PastChanged:
     return PastChanged(id, step, show(recorded), "the log ends before this event", way_on(step))
 
 
+def other_input(name: str, size: int) -> PastChanged:
+    """The error for an input that was rotated before, and is now neither the file of which `size` bytes
+    were read last nor known to follow on it."""
+    ways = (
+        "put the file back, under any name in its folder: its rest is read, then the new one",
+        "or, if all of it was read: durproj run --follow --rotated …",
+        "or fold again from the start of what is there: --restart",
+    )
+    recorded = f"{size:,} bytes of the input, by their hash"
+    return PastChanged(name, None, recorded, "it begins with other bytes", "\n".join(ways))
+
+
 def changed_option(id: str, what: str, recorded: str, present: str, flag: str) -> PastChanged:
     """The error for a reducer, initial state or envelope that is not the recorded one. `flag`: what
     accepts the change, or empty when only starting over can."""

@@ -29,6 +29,15 @@ class Counts:
         """All events that were dealt with."""
         return self.cached + self.executed + self.failed
 
+    def go_on(self, more: Counts) -> None:
+        """Take in a further fold of the same input: what that has found cached may have been executed
+        by those before it."""
+        executed = self.executed + more.executed
+        cached = more.cached + more.executed - executed
+        failed = self.failed + more.failed
+        self.projections, self.cached, self.executed = more.projections, cached, executed
+        self.failed = failed
+
     def __iadd__(self, other: Counts) -> Self:
         for name in self.__dataclass_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -85,6 +94,9 @@ class Observer(Protocol):
     def projection(self, head: Head, cached: int, executed: int) -> None:
         """A workflow has come as far as it comes in this run."""
 
+    def following(self, counts: Counts, behind: int) -> None:
+        """An input is followed: `counts` so far, and `behind` bytes of it are there to be read."""
+
     def counted(self, counts: Counts) -> None:
         """A fold is over, for better or worse."""
 
@@ -121,6 +133,7 @@ class Silent:
     def expect(self, events: int) -> None: ...
     def progress(self, events: int) -> None: ...
     def projection(self, head: Head, cached: int, executed: int) -> None: ...
+    def following(self, counts: Counts, behind: int) -> None: ...
     def counted(self, counts: Counts) -> None: ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from durproj import codec
 from durproj.errors import (
@@ -18,16 +18,20 @@ from durproj.errors import (
 )
 from durproj.events.formats import Mapping
 from durproj.events.reader import MAX_LINE
+from durproj.events.spool import kept
 from durproj.ids import split_id
 from durproj.projections.reducer import MISSING, load
 from durproj.runtime.fold import LogFold
 from durproj.runtime.given import given_initial, given_inputs, given_names, given_reducer
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
-from durproj.runtime.request import SAMPLE, Request, identity
+from durproj.runtime.request import SAMPLE, Request, identity, spool_path
 from durproj.runtime.retry import DEFAULT, BuiltIn, to_options
 from durproj.runtime.setup import Setup
 from durproj.stores.base import Durability, Run
 from durproj.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from durproj.runtime.follow import Follower
 
 DEFAULT_STORE = "durproj.db"
 
@@ -53,6 +57,8 @@ def fold(
     fail: tuple[int, int] | None = None,
     accept_reducer: bool = False,
     restart: bool = False,
+    follow: bool = False,
+    rotated: bool = False,
     wait_s: float = 0.0,
     observer: Observer | None = None,
     stop: Stop | None = None,
@@ -69,8 +75,9 @@ def fold(
 
     retry: one of the built-in policies, so that `resume` can go on with it. max_line: in bytes. crash:
     die at this step, once. fail: (step, times): let its attempts fail. accept_reducer: let the reducer
-    have changed. restart: drop what was recorded and fold again. wait_s: how long to wait for another
-    runner.
+    have changed. restart: drop what was recorded and fold again. follow: go on with what comes to the
+    one input, until `stop` says so or a pipe ends; rotated: another file has taken its place since, and
+    that is right. wait_s: how long to wait for another runner.
 
     Returns what it came to. Raises PastChanged, StepFailed, BadEvent, NotFound, StoreError and its
     kin, UsageError, Interrupted; whatever was finished by then is committed.
@@ -81,12 +88,17 @@ def fold(
     text = None if initial is MISSING else given_initial(initial)
     selected = given_names("keys", keys)
     to_options(retry)
-    inputs = given_inputs(events, base)
+    inputs = given_inputs(events, base, follow=follow)
     named = None if reducer is None else given_reducer(reducer, text, base)
     stop = stop or Stop()
     with _writer(path, durability, wait_s, stop) as opened:
         if inputs is None:
             inputs, selected = _last_read(opened, name, selected)
+        pipe = None
+        if follow:
+            from durproj.runtime.follow import Follower, followed
+
+            inputs, pipe = followed(inputs, name, selected, base, opened.location)
         begun = opened.find_run(name, identity(inputs, selected))
         options: dict[str, Any] = {"reducer": "account", "initial": None, "no_key": "error"}
         options |= begun.options if begun else {}
@@ -113,8 +125,18 @@ def fold(
             fail=fail,
             accept_reducer=accept_reducer,
             restart=restart,
+            continues=pipe is not None,
         )
-        return _run(request, opened, base, observer or Silent(), stop, Counts())
+        hears = observer or Silent()
+        if not follow:
+            return _run(request, opened, base, hears, stop, Counts())
+        follower = Follower(
+            *(request, opened, base, hears, stop),
+            begun=lambda setup: _announce(setup, opened, hears, follow=True),
+            pipe=pipe,
+            rotated=rotated,
+        )
+        return _counted(follower, Counts(), hears)
 
 
 def resume(
@@ -160,7 +182,7 @@ def resume(
                 _note_program(opened, run, observer)
                 continue
             try:
-                request = _again(run, base, only)
+                request = _again(run, opened.location, base, only)
                 request.accept_reducer, request.restart = accept_reducer, restart
                 request.durability = durability or request.durability
                 _run(request, opened, base, observer, stop, counts)
@@ -173,9 +195,9 @@ def resume(
     return counts
 
 
-def _again(run: Run, base: Path, only: frozenset[str] | None) -> Request:
+def _again(run: Run, location: str, base: Path, only: frozenset[str] | None) -> Request:
     """The fold that `run` stands for, to be gone on with."""
-    if "-" in run.options["inputs"]:
+    if "-" in run.options["inputs"] and not kept(spool_path(location, run.no or 0, "-")):
         again = "give it the same input again, as it was given first"
         raise UsageError(f"{run.name}: its input was standard input, which is gone", again)
     return Request.from_run(run, base, only)
@@ -196,6 +218,17 @@ def _run(
 ) -> Counts:
     """One fold, added to `counts`."""
     setup = Setup(request, store, base, observer, stop)
+    _announce(setup, store, observer)
+    _counted(LogFold(setup, store, observer, stop), counts, observer)
+    if setup.run.complete:
+        setup.drop_copies()
+    return counts
+
+
+def _announce(
+    setup: Setup, store: SqliteStore, observer: Observer, *, follow: bool = False
+) -> None:
+    request = setup.request
     observer.started(
         {
             "input": request.shown_input(),
@@ -203,11 +236,15 @@ def _run(
             "reducer": request.reducer.ref,
             "store": store.location,
             "durability": request.durability,
+            **({"follow": True} if follow else {}),
         },
         request.reducer.summary,
         small=setup.small,
     )
-    folding = LogFold(setup, store, observer, stop)
+
+
+def _counted(folding: LogFold | Follower, counts: Counts, observer: Observer) -> Counts:
+    """Run it, and add what it came to."""
     try:
         folding.run()
     finally:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from blake3 import blake3
+
 from durproj import codec, events
 from durproj.errors import UsageError
 from durproj.events.formats import Mapping
@@ -31,7 +33,8 @@ class Request:
     keys None: every stream. mapping: given paths only, the rest is found. no_key: `error`, `skip`, or
     a key for lines without one. crash: the step at which the process dies, by `crash_with`. fail: a
     step and how often its attempt fails. resumed: it was asked for before; only: of these keys alone,
-    in a resumed run of more.
+    in a resumed run of more. continues: the inputs are what came through a pipe, after whatever is
+    recorded.
     """
 
     inputs: list[str]
@@ -51,6 +54,7 @@ class Request:
     restart: bool = False
     resumed: bool = False
     only: frozenset[str] | None = None
+    continues: bool = False
 
     def identity(self) -> str:
         """Tells this fold from others of its name."""
@@ -77,6 +81,7 @@ class Request:
             "retry": to_options(self.retry),
             "max_line": self.max_line,
             **({"program": True} if self.reducer.program else {}),
+            **({"continues": True} if self.continues else {}),
         }
 
     @classmethod
@@ -96,6 +101,7 @@ class Request:
             max_line=options["max_line"],
             resumed=True,
             only=only,
+            continues=options.get("continues", False),
         )
 
 
@@ -132,6 +138,12 @@ def opened_path(path: str, base: Path) -> str:
     found = os.path.normpath(os.path.join(written(str(base)), path))
     shorter = os.path.relpath(found, written(os.getcwd()))
     return found if shorter.startswith("..") else shorter
+
+
+def spool_path(location: str, run: int, path: str) -> str:
+    """Where a store at `location` keeps a copy of the pipe `path` for a run."""
+    of = "" if path == "-" else f"-{blake3(path.encode()).hexdigest(4)}"
+    return f"{location}.input-{run}{of}"
 
 
 def _before(folder: str, path: str) -> Callable[[str], str]:

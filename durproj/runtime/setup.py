@@ -13,10 +13,11 @@ from durproj.events.envelope import Envelope
 from durproj.events.formats import Mapping, detect, partial_keys
 from durproj.events.inputs import expand
 from durproj.events.reader import Source
+from durproj.events.spool import drop, kept
 from durproj.ids import check_name, workflow_id
 from durproj.runtime.guard import changed_option
 from durproj.runtime.observer import Observer, Stop
-from durproj.runtime.request import SAMPLE, SAMPLE_KEY, WHOLE_LOG, Request, opened_path
+from durproj.runtime.request import SAMPLE, SAMPLE_KEY, WHOLE_LOG, Request, opened_path, spool_path
 from durproj.stores.base import Run, Store
 from durproj.stores.journal import Journal
 
@@ -31,28 +32,58 @@ class Setup:
     """`request`, ready to be folded. `base`: the folder from which stored paths count; `stop`: ends
     a wait for input.
 
-    source: its input, opened; envelope: how lines are read; label: the key of the whole log when no
+    source: its input, opened (or as given); envelope: how lines are read; label: the key of the whole log when no
     line has one; small: it has few events; run: its row in the store, marked as under way.
 
     Raises UsageError, NotFound, PastChanged; the store is then as it was.
     """
 
     def __init__(
-        self, request: Request, store: Store, base: Path, observer: Observer, stop: Stop
+        self,
+        request: Request,
+        store: Store,
+        base: Path,
+        observer: Observer,
+        stop: Stop,
+        source: Source | None = None,
     ) -> None:
         self.request = request
         self._store, self._observer = store, observer
         check_name(request.name)
-        paths = expand([opened_path(path, base) for path in request.inputs])
-        self.source = Source(paths, request.max_line, waiting=stop.waiting)
+        self._before = before = store.find_run(request.name, request.identity())
+        self.source = source or self._opened(base, stop)
         self._sample = self.source.sample(SMALL + 1)
         self.small = len(self._sample) <= SMALL
-        self._before = before = store.find_run(request.name, request.identity())
         self._recorded = self._first_recorded(before.no) if before and before.no else None
         mapping = self._mapping()
         self.envelope = Envelope(mapping)
         self.label = self._label(mapping)
         self.run = self._begin(request.options(mapping))
+        copies = {
+            opened_path(path, base): self._copy(self.run.no or 0, path) for path in request.inputs
+        }
+        self.source.spool(copies, sync=request.durability == "fsync")
+
+    def _opened(self, base: Path, stop: Stop) -> Source:
+        """The inputs; in the place of pipes that are gone, the copies that a crash left."""
+        request, before = self.request, self._before
+        paths, broken = [], []
+        for path in request.inputs:
+            copy = kept(self._copy(before.no or 0, path)) if request.resumed and before else None
+            paths.append(copy[0] if copy else opened_path(path, base))
+            if copy and copy[1]:
+                broken.append(copy[0])
+                self._observer.note(f"{path} broke off; so much of it as came is folded")
+        return Source(expand(paths), request.max_line, waiting=stop.waiting, broken=broken)
+
+    def _copy(self, run: int, path: str) -> str:
+        """Where a copy of the pipe `path` is kept for a run."""
+        return spool_path(self._store.location, run, path)
+
+    def drop_copies(self) -> None:
+        """Remove copies of pipes: all of the run is done."""
+        for path in self.request.inputs:
+            drop(self._copy(self.run.no or 0, path))
 
     def revert(self) -> None:
         """Make the store forget a run that was refused before it did anything."""

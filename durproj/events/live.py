@@ -1,0 +1,253 @@
+"""Following an input: a file that grows, is rotated or cut; a pipe, by way of a spool file.
+
+What is read of it is one logical sequence, although files come and go. When another file takes the name, or
+the file was cut, a new origin begins (`Cursor.origin`) one byte beyond the place where the last one
+ended, so that no two places of the sequence are the same.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from durproj.codec import DecodeError, decode
+from durproj.errors import StoreError, UsageError
+from durproj.events.compressed import is_compressed
+from durproj.events.cursor import Cursor
+from durproj.events.inputs import Waiting, named
+from durproj.events.reader import MAX_LINE, Source
+
+if TYPE_CHECKING:
+    from durproj.events.lines import Chunk
+
+_MOST_AT_ONCE = 8 << 20
+
+
+class LiveSource(Source):
+    """The whole lines of a file that grows; an unfinished last line waits for its end.
+
+    Every pass hands out what is there. The one that begins where the last one ended goes on without
+    reading anything again. Close it when done.
+    """
+
+    # Lines cannot be read back: the file may have gone by then.
+    seekable = False
+    restartable = True
+
+    def __init__(self, path: str, max_line: int = MAX_LINE) -> None:
+        super().__init__([path], max_line)
+        self._descriptor = -1
+        self._looked = -1
+        self._final = False
+
+    def open(self, path: str | None = None) -> bool:
+        """Open the file, as `path` when it has been renamed; False when it is not there."""
+        path = path or self.paths[0]
+        with named(path):
+            try:
+                file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except FileNotFoundError:
+                return False
+            if not stat.S_ISREG(os.fstat(file).st_mode) or is_compressed(os.pread(file, 8, 0)):
+                os.close(file)
+                raise UsageError(
+                    f"{path} cannot be followed", "only a plain file or a pipe grows line by line"
+                )
+        self.close()
+        self._descriptor, self._looked, self._final = file, -1, False
+        return True
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def chunks(self, start: Cursor | None = None) -> Iterator[Chunk]:
+        """As `Source.chunks`: the whole lines from `start` on that are there now."""
+        if start is not None and start == self.cursor():
+            yield from self._split(self._read(self._offset), self.paths[0])
+        else:
+            yield from super().chunks(start)
+
+    def cursor(self, taken: int | None = None) -> Cursor:
+        """As `Source.cursor`, with the file."""
+        return replace(super().cursor(taken), file=_identity(os.fstat(self._descriptor)))
+
+    def unchanged(self) -> bool:
+        """True: what was handed out is what was hashed, whatever became of the file."""
+        return True
+
+    def begin(self, origin: int) -> Cursor:
+        """Stand at the beginning of the file, as the place `origin` of the sequence."""
+        self._reset(origin)
+        return self.cursor()
+
+    def turn(self) -> Cursor | None:
+        """Go over to the file that has the name now, by a new origin; None when there is none."""
+        origin = self._position + 1
+        return self.begin(origin) if self.open() else None
+
+    def arrived(self) -> bool:
+        """Whether whole lines have come since the last pass."""
+        size = os.fstat(self._descriptor).st_size
+        if size == self._looked:
+            return False
+        self._looked = size
+        return self._end(self._offset) > self._offset
+
+    def place(self) -> int:
+        """How many bytes of the file have been handed out."""
+        return self._offset
+
+    def behind(self) -> int:
+        """How many bytes of the file have not been handed out."""
+        return (
+            max(0, os.fstat(self._descriptor).st_size - self._offset)
+            if self._descriptor >= 0
+            else 0
+        )
+
+    def replaced(self) -> bool:
+        """Whether another file has the name now."""
+        try:
+            now = os.stat(self.paths[0])
+        except OSError:
+            return False
+        return _identity(now) != _identity(os.fstat(self._descriptor))
+
+    def cut(self) -> bool:
+        """Whether the file no longer holds what was read last."""
+        if self._last is None or self._offset == 0:
+            return os.fstat(self._descriptor).st_size < self._offset
+        line = self._last.raw[-1]
+        whole = line + b"\n" if not self._unended else line
+        return os.pread(self._descriptor, len(whole), self._offset - len(whole)) != whole
+
+    def end(self) -> None:
+        """Nothing more will come: the last line counts, finished or not."""
+        self._final, self._looked = True, -1
+
+    def _raw(self, path: str) -> Iterator[bytes]:  # noqa: ARG002
+        yield from self._read(0)
+
+    def _read(self, at: int) -> Iterator[bytes]:
+        end = self._end(at)
+        while at < end and (block := os.pread(self._descriptor, min(self._block, end - at), at)):
+            yield block
+            at += len(block)
+        self._status = os.fstat(self._descriptor)
+
+    def _end(self, at: int) -> int:
+        """Where the whole lines from `at` on end."""
+        end = size = os.fstat(self._descriptor).st_size
+        while not self._final and end > at:
+            begin = max(at, end - self._block)
+            cut = os.pread(self._descriptor, end - begin, begin).rfind(b"\n")
+            if cut >= 0:
+                return begin + cut + 1
+            end = begin
+        # A line that is too long already will not become right by waiting.
+        return size if self._final or size - at > self._max_line else at
+
+
+class Pump:
+    """Copies what comes through a pipe to the end of a spool file, which can then be followed.
+
+    path: a named pipe, or `-`. A line that an earlier pipe left unfinished is kept if it is JSON, else
+    dropped: `dropped` has how many bytes that were. ended: the pipe is at its end.
+    """
+
+    def __init__(self, path: str, spool: str, waiting: Waiting) -> None:
+        self.ended = False
+        self._spool = spool
+        with named(path), waiting():
+            self._pipe = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = self._opened(spool)
+        self.dropped = self._mend()
+
+    def wait(self, wait_s: float) -> bool:
+        """Whether there is something to copy, within `wait_s` seconds."""
+        return bool(select.select([self._pipe], [], [], wait_s)[0])
+
+    def pull(self) -> None:
+        """Copy what is there."""
+        taken = 0
+        while not self.ended and taken < _MOST_AT_ONCE and self.wait(0):
+            block = os.read(self._pipe, 64 << 10)
+            self.ended = not block
+            self._write(block)
+            taken += len(block)
+
+    def renew(self) -> None:
+        """Put an empty file in the place of the spool: all of it has been checkpointed."""
+        fresh = f"{self._spool}.new"
+        file = self._opened(fresh, os.O_TRUNC)
+        os.replace(fresh, self._spool)
+        os.close(self._descriptor)
+        self._descriptor = file
+
+    def close(self) -> None:
+        """Let go of the pipe and the spool."""
+        os.close(self._descriptor)
+        if self._pipe:
+            os.close(self._pipe)
+
+    def _opened(self, path: str, flags: int = 0) -> int:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot spool the input: {path}: {error.strerror}") from None
+
+    def _write(self, block: bytes) -> None:
+        rest = memoryview(block)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            raise StoreError(f"cannot spool the input: {error.strerror}") from None
+
+    def _mend(self) -> int:
+        size = os.fstat(self._descriptor).st_size
+        begin = max(0, size - MAX_LINE)
+        left = os.pread(self._descriptor, size - begin, begin).rpartition(b"\n")[2]
+        if not left:
+            return 0
+        with suppress(DecodeError):
+            decode(left)
+            self._write(b"\n")
+            return 0
+        os.ftruncate(self._descriptor, size - len(left))
+        return len(left)
+
+
+def begins_with(path: str, start: Cursor) -> bool:
+    """Whether the file `path` begins with what `start` was taken over since its origin."""
+    left, hasher = start.bytes - start.origin, blake3()
+    with named(path), open(path, "rb", buffering=0) as file:
+        while left and (block := file.read(min(left, 1 << 20))):
+            hasher.update(block)
+            left -= len(block)
+    return not left and hasher.hexdigest() == start.digest
+
+
+def renamed(path: str, start: Cursor) -> str | None:
+    """The name that the file which `start` lies in has now, in the folder of `path`."""
+    folder = os.path.dirname(path) or "."
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.is_file() and _identity(entry.stat()) == start.file:
+                    return entry.path
+    return None
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

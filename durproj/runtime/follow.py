@@ -1,0 +1,212 @@
+"""Following an input: one fold after another, each over what has come since the last one.
+
+Between folds everything is committed and the run's cursor stands where the input was read up to, so a kill
+at any instant leaves at most one fold to be gone over again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from durproj.events.cursor import Cursor
+from durproj.events.inputs import is_regular
+from durproj.events.live import LiveSource, Pump, begins_with, renamed
+from durproj.runtime.fold import LogFold, held
+from durproj.runtime.guard import other_input
+from durproj.runtime.observer import Counts, Observer, Stop
+from durproj.runtime.request import Request, opened_path, stored_path
+from durproj.runtime.setup import Setup
+from durproj.stores.base import Store
+
+POLL_S = 0.1
+"""How often a file is looked at."""
+
+QUIET_S = 0.5
+"""A file that was rotated away is left when nothing was written to it for so long."""
+
+SPOOL_BYTES = 64 << 20
+"""A spool file is begun anew when it has come to this size and everything in it is checkpointed."""
+
+
+def followed(
+    inputs: list[str], name: str, keys: list[str] | None, base: Path, location: str
+) -> tuple[list[str], str | None]:
+    """The input to be followed, as a run keeps it, and the pipe that has to be spooled to it, if it is
+    one: the spool file of a pipe lies beside the store."""
+    path = opened_path(inputs[0], base)
+    if path != "-" and (not os.path.exists(path) or is_regular(path)):
+        return inputs, None
+    of = "".join(f"-{key.encode().hex()}" for key in sorted(keys or ()))
+    return [stored_path(f"{location}.live-{name}{of[:100]}", base)], path
+
+
+class Follower:
+    """Follows the one input of `request`; `pipe` is to be spooled to it. `rotated`: another file has
+    taken the input's place since it was read last, and that is right. `begun` is told of the setup.
+
+    counts: what it has come to so far.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        store: Store,
+        base: Path,
+        observer: Observer,
+        stop: Stop,
+        begun: Callable[[Setup], None],
+        *,
+        pipe: str | None,
+        rotated: bool,
+    ) -> None:
+        self.counts = Counts()
+        self._request, self._store, self._base = request, store, base
+        self._observer, self._stop, self._begun = observer, stop, begun
+        self._path = opened_path(request.inputs[0], base)
+        self._pump = self._pumping(pipe) if pipe else None
+        self._rotated = rotated or pipe is not None
+        self._live = LiveSource(self._path, request.max_line)
+        self._leaving = False
+
+    def run(self) -> None:
+        """Follow until a signal comes or the pipe ends.
+
+        Raises what LogFold raises; PastChanged also when the input is no longer the one that was read
+        before, and nothing tells where the rest of that is.
+        """
+        try:
+            origin = self._open()
+            setup = Setup(
+                *(self._request, self._store, self._base, self._observer, self._stop),
+                source=self._live,
+            )
+            self._begun(setup)
+            if origin:
+                self._save(setup, self._live.begin(origin))
+            while True:
+                self._fold(setup)
+                if not self._more(setup):
+                    return
+        finally:
+            self._live.close()
+            if self._pump:
+                self._pump.close()
+
+    def _pumping(self, pipe: str) -> Pump:
+        pump = Pump(pipe, self._path, self._stop.waiting)
+        if pump.dropped:
+            self._observer.note(
+                f"the last pipe left {pump.dropped:,} bytes of an unfinished line; they are dropped"
+            )
+        return pump
+
+    def _open(self) -> int:
+        """Open the file that the run's cursor lies in. The origin at which it begins, if that is a new
+        one; 0 if not."""
+        request = self._request
+        before = self._store.find_run(request.name, request.identity())
+        start = None if request.restart or before is None else before.cursor
+        if start is None:
+            self._await(line=True)
+            # What comes through a pipe comes after what is recorded, whatever that is.
+            return 1 if self._pump else 0
+        cursor = Cursor.from_dict(start)
+        former = renamed(self._path, cursor)
+        if former and not self._holds(cursor) and begins_with(former, cursor):
+            self._observer.note(f"{self._path} was rotated: first the rest of {former}")
+            self._live.open(former)
+            self._leave()
+            return 0
+        self._await()
+        if self._holds(cursor):
+            return 0
+        if self._rotated:
+            return cursor.bytes + 1
+        if cursor.origin:
+            raise other_input(request.name, cursor.bytes - cursor.origin)
+        return 0
+
+    def _holds(self, cursor: Cursor) -> bool:
+        return os.path.exists(self._path) and begins_with(self._path, cursor)
+
+    def _await(self, *, line: bool = False) -> None:
+        """Wait until the file is there; `line`: and a first line in it, which shows how to read it."""
+        waiting = False
+        while not self._live.open() or (line and not self._has_line()):
+            if not waiting:
+                self._observer.note(f"waiting for {self._request.shown_input()}")
+            waiting = True
+            self._pause()
+
+    def _has_line(self) -> bool:
+        if self._pump and self._pump.ended:
+            self._leave()
+        return self._live.arrived() or self._leaving
+
+    def _fold(self, setup: Setup) -> None:
+        """Fold what is there."""
+        folding = LogFold(setup, self._store, self._observer, self._stop)
+        try:
+            folding.run()
+        finally:
+            self.counts.go_on(folding.counts)
+
+    def _more(self, setup: Setup) -> bool:
+        """Wait until there is more to fold; False when there will be no more."""
+        live, pump = self._live, self._pump
+        quiet_from = time.monotonic()
+        while not live.arrived():
+            if pump and pump.ended and self._leaving:
+                pump.renew()
+                self._turn(setup)
+                return False
+            if pump and pump.ended:
+                self._leave()
+                continue
+            gone = live.cut() or (live.replaced() if pump else self._leaving)
+            if gone and self._turn(setup):
+                quiet_from = time.monotonic()
+                continue
+            if pump and live.behind() == 0 and live.place() > SPOOL_BYTES:
+                pump.renew()
+            elif not pump and time.monotonic() - quiet_from > QUIET_S and live.replaced():
+                self._leave()
+            self._pause()
+        return True
+
+    def _leave(self) -> None:
+        """Nothing more will come from the file at hand."""
+        self._leaving = True
+        self._live.end()
+
+    def _turn(self, setup: Setup) -> bool:
+        """Go over to the file that has the name now, if there is one."""
+        cursor = self._live.turn()
+        if cursor is None:
+            return False
+        self._leaving = False
+        if not self._pump:
+            self._observer.note(f"{self._path} was rotated: on to the new file")
+        if setup.run.cursor:
+            self._save(setup, cursor)
+        return True
+
+    def _save(self, setup: Setup, cursor: Cursor) -> None:
+        """Move the run's cursor, before anything is read from there."""
+        before = setup.run.cursor or {"workflows": 0, "steps": 0}
+        setup.run.cursor = held(cursor, before["workflows"], before["steps"])
+        self._store.save_run(setup.run)
+
+    def _pause(self) -> None:
+        self._observer.following(self.counts, self._live.behind())
+        # What a signal may break off is the wait, not what has been taken out of the pipe.
+        if self._pump and not self._pump.ended:
+            with self._stop.waiting():
+                self._pump.wait(POLL_S)
+            self._pump.pull()
+        else:
+            with self._stop.waiting():
+                time.sleep(POLL_S)
