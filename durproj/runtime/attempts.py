@@ -133,7 +133,7 @@ def place_of(error: BaseException) -> str | None:
     places = {}
     for frame, line in walk_tb(error.__traceback__):
         module, code = frame.f_globals.get("__name__") or "", frame.f_code
-        if module.startswith(("durproj.runtime.", "durproj.codec")):
+        if module.startswith(("durproj.runtime.", "durproj.testing.", "durproj.codec")):
             continue
         foreign = module.partition(".")[0] in sys.stdlib_module_names - {"__main__"} or any(
             folder in code.co_filename for folder in _LIBRARIES

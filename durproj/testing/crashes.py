@@ -1,0 +1,193 @@
+"""Crashing at every step of a fold, in processes that really die, and comparing what is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, NamedTuple
+
+from durproj import codec
+from durproj.events.formats import Mapping
+from durproj.projections.reducer import MISSING
+from durproj.render import safe
+from durproj.runtime.attempts import describe
+from durproj.runtime.project import fold
+from durproj.runtime.retry import Never
+from durproj.stores.journal import Journal
+from durproj.stores.sqlite import SqliteStore
+from durproj.testing.differences import differences, show_both, show_path
+from durproj.testing.folding import AnyReducer, prepare
+from durproj.testing.streams import exactly, flatten, make_stream
+
+_CRASHED = 3
+_FAILED = 70
+
+
+class _Left(NamedTuple):
+    """What a fold left of one workflow; `hash` is chained over all of its steps."""
+
+    key: str
+    status: str
+    steps: int
+    state: bytes | None
+    hash: bytes
+
+
+def crash_everywhere(
+    events: str | Path | Iterable[Any],
+    reducer: AnyReducer,
+    folder: str | Path,
+    *,
+    initial: Any = MISSING,
+    key: str | None = None,
+    mapping: Mapping | None = None,
+) -> dict[str, Any]:
+    """Assert that a fold which dies before any of its steps, and is run again, ends as one that does not.
+
+    events: the path of a log, all of whose streams are folded (key: that one only), or events as
+    `given` takes them. reducer, initial: as in `Scenario.using`. folder: where stores and logs are
+    put; those of what went well are removed.
+
+    For every step of every stream a process of its own dies by `os._exit` before it, with only the
+    steps before committed, and another goes on; then state, number of steps and hash of every journal
+    have to be those of a fold that was left alone. Takes some ten milliseconds for each step. The
+    processes are forks and share their hash seed: what goes by the order of a set is not found so.
+
+    Gives the states, by key. Raises AssertionError, naming the step and what differs, when they are not
+    the same or a fold fails.
+    """
+    __tracebackhide__ = True
+    within = Path(mkdtemp(prefix="crashes-", dir=folder))
+    prepared = prepare(reducer, initial)
+    if isinstance(events, str | Path):
+        log, keys, asked = Path(events), None if key is None else [key], mapping
+    else:
+        stream = make_stream(list(flatten(events)), [], key, mapping)
+        log, keys, asked = within / "events.jsonl", [stream.key], exactly(stream.mapping)
+        log.write_bytes(b"".join(event.line + b"\n" for event in stream.events))
+
+    def folding(store: Path, crash: int | None) -> Callable[[], object]:
+        return lambda: fold(
+            log, keys=keys, reducer=prepared, mapping=asked, store=store, retry=Never(), crash=crash
+        )
+
+    left_alone = within / "left-alone.db"
+    _expect_done(_in_a_child(folding(left_alone, None)), "without any crash")
+    whole = _left_in(left_alone)
+    for step in range(max((left.steps for left in whole.values()), default=0)):
+        store = within / f"crash-{step}.db"
+        _expect_done(
+            _until_done(folding(store, step), len(whole)), f"after a crash before step {step}"
+        )
+        _compare(step, whole, _left_in(store), store)
+        _remove(store)
+    _remove(left_alone)
+    return {left.key: codec.decode(left.state) for left in whole.values() if left.state}
+
+
+def _until_done(act: Callable[[], object], crashes: int) -> tuple[int, str]:
+    """How a fold ended that may crash so many times: each stream that has the step dies there once."""
+    for _ in range(crashes):
+        ended = _in_a_child(act)
+        if ended[0] != _CRASHED:
+            return ended
+    return _in_a_child(act)
+
+
+def _in_a_child(act: Callable[[], object]) -> tuple[int, str]:
+    """Do `act` in a forked process: how it ended (-n: signal n killed it), and what it failed with."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()  # else the child has it in its buffers, too
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        # Python warns of forking beside other threads, as pytest-xdist and pytest-timeout have them.
+        # These wait for input or a lock of their own; the child uses nothing of theirs, and never
+        # returns.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        _be_the_child(act, writing)
+    os.close(writing)
+    try:
+        with open(reading, "rb") as pipe:
+            said = pipe.read().decode(errors="replace")
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+
+
+def _be_the_child(act: Callable[[], object], writing: int) -> None:
+    code = _FAILED
+    try:
+        act()
+        code = 0
+    except BaseException as error:
+        os.write(writing, describe(error).encode(errors="backslashreplace")[:4096])
+    finally:
+        os._exit(code)
+
+
+def _expect_done(ended: tuple[int, str], when: str) -> None:
+    __tracebackhide__ = True
+    code, said = ended
+    if code:
+        why = said or f"its process ended with exit code {code}"
+        lines = [safe(line) for line in why.split("\n")]
+        raise AssertionError("\n  ".join([f"the fold failed {when}:", *lines]))
+
+
+def _left_in(store: Path) -> dict[str, _Left]:
+    opened = SqliteStore.open_reader(store)
+    try:
+        found = {}
+        for head in opened.heads():
+            for _ in Journal(opened, head).blocks():
+                pass  # every seal is checked on the way
+            found[head.id] = _Left(head.key, head.status, head.steps, head.state, head.hash)
+        return found
+    finally:
+        opened.close()
+
+
+def _compare(step: int, whole: dict[str, _Left], found: dict[str, _Left], store: Path) -> None:
+    __tracebackhide__ = True
+    for id, expected in whole.items():
+        left = found.get(id)
+        if left == expected:
+            continue
+        raise AssertionError(
+            f"{safe(id)} ends otherwise after a crash before step {step}\n"
+            f"{_difference(expected, left)}\n"
+            f"the store is kept: {store}\n"
+            "a reducer may go by the state and the event only: no clock, no random number, nothing that\n"
+            "it remembers"
+        )
+
+
+def _difference(expected: _Left, left: _Left | None) -> str:
+    if left is None:
+        return "  it is not there"
+    states = [codec.decode(side.state or b"null") for side in (expected, left)]
+    found = [
+        "  {}: {} without, {} with the crash".format(
+            show_path(each.path), *show_both(each.expected, each.actual)
+        )
+        for each in differences(*states)[:5]
+    ]
+    if left.status != expected.status:
+        found.append(f"  it is {expected.status} without, {left.status} with the crash")
+    if left.steps != expected.steps:
+        found.append(f"  it has {expected.steps} steps without, {left.steps} with the crash")
+    return "\n".join(found) or "  the states are the same in the end, but not on the way there"
+
+
+def _remove(store: Path) -> None:
+    for file in store.parent.glob(f"{store.name}*"):
+        file.unlink()
