@@ -31,7 +31,9 @@ _STRICT = (
 MAX_SAFE_INTEGER = 2**53 - 1
 """Integers as far as this, on either side of 0, are their own doubles, and no other number's."""
 
-_LONG = re.compile("[0-9]{16}")  # in a text without it no integer is beyond that
+_LARGE = re.compile(
+    "[0-9]{16}|[0-9][eE][+]?[0-9]{2}"
+)  # in a text without it no number is beyond that
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 # Raw in JSON, yet able to act on a terminal or to reorder a line: DEL, C1, separators, bidi controls.
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -76,15 +78,15 @@ def _with_digits(value: Any) -> Any:
 
 
 def beyond_double(text: str) -> str | None:
-    """The digits of an integer beyond ±(2^53 - 1) in the JSON `text`; None when there is none."""
+    """The digits of a number beyond ±(2^53 - 1) in the JSON `text`; None when there is none."""
     found: list[str] = []
-    if _LONG.search(text):
+    if _LARGE.search(text):
 
         def look(digits: str) -> None:
-            if len(digits) > 20 or abs(int(digits)) > MAX_SAFE_INTEGER:
+            if abs(float(digits)) > MAX_SAFE_INTEGER:
                 found.append(digits)
 
-        json.loads(text, parse_int=look)
+        json.loads(text, parse_int=look, parse_float=look)
     return found[0] if found else None
 
 

@@ -4,7 +4,8 @@ A program is given `{"state": …, "event": {"key", "type", "id", "time", "data"
 as `$state` and `$event`, and its one output is the next state.
 
 jq computes with doubles. So that no number changes unseen, integers of an event beyond ±(2^53 - 1) come
-as strings of their digits, and a state that holds such an integer, NaN or an infinity fails the step.
+as strings of their digits, and a state that holds a number beyond that, NaN or an infinity fails the
+step: it may be a sum that was rounded.
 What would make a program depend on more than its input is out of its reach: `now`, `input`, the
 environment, the time zone, other files.
 """
@@ -164,6 +165,6 @@ def _refuse_rounded(what: str, text: str) -> None:
     digits = codec.beyond_double(text)
     if digits:
         raise JqError(
-            f"{what} holds the integer {digits}, and jq computes with doubles, which are exact to"
+            f"{what} holds the number {digits}, and jq computes with doubles, which count exactly to"
             f" ±{codec.MAX_SAFE_INTEGER} only; keep it as a string, or take a reducer in Python"
         )
