@@ -82,6 +82,16 @@ def test_the_text_of_a_file_is_kept_not_its_name(durproj, folder):
     assert shown["reducer"] == f"jq:# Orders under way.\n{OPEN}"
 
 
+def test_a_program_that_looks_like_a_file_and_a_function_is_none(durproj, folder):
+    program = '.state | .like = "some/shop.py:orders"'
+    args = ("run", "shop.jsonl", "--user", "hana", "--store", "elsewhere/s.db")
+    (folder / "elsewhere").mkdir()
+    assert durproj(*args, "--jq", program, "--crash", 3).code == 3
+    assert durproj("resume", "--store", "elsewhere/s.db").code == 0
+    ((_, state),) = states(folder, "elsewhere/s.db").items()
+    assert json.loads(state) == {"like": "some/shop.py:orders"}
+
+
 def test_a_changed_program_is_refused_with_both_texts_in_short(durproj, folder):
     before = f"{OPEN} | .some_other_field_with_a_long_name = 1 | .by = 1"
     after = f"{OPEN} | .some_other_field_with_a_long_name = 1 | .by = 2"
