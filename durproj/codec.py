@@ -28,6 +28,12 @@ _STRICT = (
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_DATETIME
 )
+MAX_SAFE_INTEGER = 2**53 - 1
+"""Integers as far as this, on either side of 0, are their own doubles, and no other number's."""
+
+_LARGE = re.compile(
+    "[0-9]{16}|[0-9][eE][+]?[0-9]{2}"
+)  # in a text without it no number is beyond that
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 # Raw in JSON, yet able to act on a terminal or to reorder a line: DEL, C1, separators, bidi controls.
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
@@ -50,6 +56,38 @@ def encode(value: object) -> bytes:
         if offence is None and str(error).startswith("Dict key"):
             return orjson.dumps(value, option=_STRICT | orjson.OPT_NON_STR_KEYS)
         raise Unstorable(offence or str(error)) from None
+
+
+def encode_ijson(value: object) -> bytes:
+    """`value` as JSON bytes for readers whose numbers are doubles: an integer beyond ±(2^53 - 1), which
+    a double may not hold, becomes the string of its digits (RFC 7493, section 2.2). Raises Unstorable.
+    """
+    try:
+        return orjson.dumps(value, option=_STRICT | orjson.OPT_STRICT_INTEGER)
+    except TypeError:
+        encode(value)  # whatever else is wrong with it
+        return encode(_with_digits(value))
+
+
+def _with_digits(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _with_digits(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_with_digits(item) for item in value]
+    return str(value) if type(value) is int and abs(value) > MAX_SAFE_INTEGER else value
+
+
+def beyond_double(text: str) -> str | None:
+    """The digits of a number beyond ±(2^53 - 1) in the JSON `text`; None when there is none."""
+    found: list[str] = []
+    if _LARGE.search(text):
+
+        def look(digits: str) -> None:
+            if abs(float(digits)) > MAX_SAFE_INTEGER:
+                found.append(digits)
+
+        json.loads(text, parse_int=look, parse_float=look)
+    return found[0] if found else None
 
 
 def settle(value: object) -> tuple[bytes, Any]:

@@ -46,8 +46,17 @@ def run(
         typer.Option(
             "--reducer",
             metavar="REF",
-            help="account, counts, merge, FILE.py:FUNCTION or MODULE:FUNCTION; by default the one"
-            " that the same fold was begun with, else account.",
+            help="account, counts, merge, FILE.py:NAME or MODULE:NAME of a function or of handlers by"
+            " type; by default the one that the same fold was begun with, else account.",
+        ),
+    ] = None,
+    jq: Annotated[
+        str | None,
+        typer.Option(
+            "--jq",
+            metavar="PROGRAM",
+            help="A jq program as the reducer, or @FILE: its input {state, event}, its output the next"
+            " state.",
         ),
     ] = None,
     initial: Annotated[
@@ -172,7 +181,7 @@ def run(
         counts = fold(
             [name for name in inputs if name] or None,
             keys=user,
-            reducer=reducer,
+            reducer=_named_reducer(reducer, jq),
             initial=MISSING if initial is None else parse_initial(initial),
             name=name,
             store=store_path(store),
@@ -198,6 +207,17 @@ def run(
             reporter.note(
                 f"--crash {crash}: no stream came to event {crash}, or it crashed there before"
             )
+
+
+def _named_reducer(reducer: str | None, jq: str | None) -> str | None:
+    """The reference that either option gives."""
+    from durproj.errors import UsageError
+
+    if jq is None:
+        return reducer
+    if reducer is not None:
+        raise UsageError("--jq and --reducer both name a reducer", "give one of them")
+    return f"jq:{jq}"
 
 
 def _planned_failure(text: str | None) -> tuple[int, int] | None:

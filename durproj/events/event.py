@@ -14,6 +14,9 @@ from durproj import codec
 UNTYPED = "event"
 """The type of an event whose line has none."""
 
+UNCHANGED: Any = object()
+"""Stands for a field that is not replaced, where None would be a value of it."""
+
 IRREGULAR = (MsgspecError, ValueError, RecursionError)
 """What a decoder raises for a line that is no event, or an event only for those who look closely."""
 
@@ -44,6 +47,25 @@ class Event(Struct, gc=False, eq=False):
             self._body = codec.decode(self.line)
         body: dict[str, Any] = self._body
         return body
+
+    def replace(
+        self,
+        *,
+        type: str = UNCHANGED,
+        id: str | int | None = UNCHANGED,
+        time: Any = UNCHANGED,
+        data: Any = UNCHANGED,
+    ) -> Event:
+        """A copy with other fields, for an upcast. `key`, `line` and `body` stay as the log has them."""
+        return Event(
+            self.key,
+            self.type if type is UNCHANGED else type,
+            self.id if id is UNCHANGED else id,
+            self.time if time is UNCHANGED else time,
+            self.data if data is UNCHANGED else data,
+            self.line,
+            self._body,
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         # As what it is to its users: a decoder's own type is found nowhere by its name.

@@ -1,7 +1,8 @@
 """The fingerprint of a reducer: whether its code is still the code that made the journal.
 
 It covers the function, and the functions, classes and constants of the same module that it reaches
-by name, through any number of steps, with the statements that change them. It does not change with
+by name, through any number of steps, with the statements that change them; and its attributes `on`
+(handlers by type) and `upcast`, in the same way. It does not change with
 comments, white space, docstrings, positions or the version of Python.
 
 What it cannot see: code imported from other modules (of that only the import statement counts),
@@ -58,7 +59,23 @@ def _describe(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
     version = getattr(fn, "version", None)
     if type(version) is str or type(version) is int:
         yield from ("version", _name(fn), repr(version))
-    elif isinstance(fn, partial):
+    else:
+        yield from _code(fn, path)
+        yield from _attached(fn, path)
+
+
+def _attached(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
+    """What is called along with `fn`: its handlers and its upcast, which its own source does not name."""
+    on, upcast = getattr(fn, "on", None), getattr(fn, "upcast", None)
+    if isinstance(on, dict):
+        yield "on"
+        yield from _contents(on, path)
+    if upcast is not None:
+        yield from ("upcast", _digest(_describe(upcast, path)))
+
+
+def _code(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
+    if isinstance(fn, partial):
         yield from ("partial", _digest(_describe(fn.func, path)))
         yield from _contents({str(i): value for i, value in enumerate(fn.args)} | fn.keywords, path)
     elif isinstance(fn, MethodType):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from durproj.codec import DecodeError, decode, decode_exact, settle
 from durproj.errors import Unstorable, UsageError
+from durproj.projections.forms import from_handlers, prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,14 +23,18 @@ BUILT_IN = ("account", "counts", "merge")
 MISSING: Any = object()
 """Stands for an initial state that was not given, where None would be one."""
 
-_HOW = "write FILE.py:FUNCTION, MODULE:FUNCTION, or one of " + ", ".join(BUILT_IN)
+JQ = "jq:"
+"""What a reference to a jq program begins with; the rest is the program."""
+
+_HOW = "write FILE.py:FUNCTION, MODULE:FUNCTION, jq:PROGRAM, or one of " + ", ".join(BUILT_IN)
 
 
 @dataclass(frozen=True)
 class Reducer:
     """A reducer ready to run.
 
-    ref: how it was named. fn: `(state, event) -> state`. fingerprint: 16 hex digits that change
+    ref: how it was named. fn: `(state, event) -> state`; where it is made of handlers, its attribute
+    `types` is the frozenset of the types they are for. fingerprint: 16 hex digits that change
     with its code. initial: the state of a key before its first event, a fresh value each time.
     initial_source: what tells one initial state from another: its JSON text, or the fingerprint of
     the function that makes it. summary: a state in one line, when the reducer brings such a function.
@@ -51,23 +56,39 @@ class Reducer:
 def load(ref: str, initial: str | None, base: Path) -> Reducer:
     """The reducer that `ref` names; files and modules are looked for in the folder `base`.
 
+    ref: a built-in's name, `file.py:name` or `module:name` of a function or a dictionary of handlers,
+    `jq:PROGRAM`, or `jq:@FILE` for a program in a file: the Reducer's ref then has the program's text.
+
     initial: the initial state as JSON text; without it, the function's attribute `initial` (a value,
     or a function of the key), else `{}`. Raises UsageError, saying what to write instead.
     """
-    fn = _find(ref, os.path.abspath(base))
+    base_path = os.path.abspath(base)
+    if ref.startswith(JQ):
+        from durproj.projections.jq import Program
+
+        fn = Program.given(ref[len(JQ) :], base_path)
+        ref = JQ + fn.text
+    else:
+        fn = _find(ref, base_path)
     return _prepare(ref, fn, MISSING if initial is None else parse_initial(initial))
 
 
-def from_function(fn: Callable[[Any, Event], Any] | Reducer, initial: Any = MISSING) -> Reducer:
-    """The reducer of a function at hand; a Reducer is one already. `initial`: a value, or a function
-    of the key.
+def from_function(
+    fn: Callable[[Any, Event], Any] | dict[str, Callable[[Any, Event], Any]] | Reducer,
+    initial: Any = MISSING,
+) -> Reducer:
+    """The reducer of a function, or of handlers by type, at hand; a Reducer is one already.
+    `initial`: a value, or a function of the key.
 
     Raises UsageError when `fn` is no reducer or its initial state cannot be stored.
     """
     if isinstance(fn, Reducer):
         if initial is MISSING:
             return fn
-        return replace(_prepare(fn.ref, fn.fn, initial), program=fn.program)
+        made, source = _start(fn.ref, initial)
+        return replace(fn, initial=made, initial_source=source)
+    if isinstance(fn, dict):
+        return replace(_prepare("handlers", from_handlers(fn, None), initial), program=True)
     name = getattr(fn, "__qualname__", type(fn).__qualname__)
     module = getattr(fn, "__module__", None) or type(fn).__module__
     program = module == "__main__" or not _leads_to(fn, module, name)
@@ -88,22 +109,27 @@ def _leads_to(fn: Any, module: str, name: str) -> bool:
 def _prepare(ref: str, fn: Any, given: Any) -> Reducer:
     from durproj.projections.fingerprint import fingerprint
 
-    _check_shape(ref, fn)
-    start = getattr(fn, "initial", {}) if given is MISSING else given
-    if callable(start):
-        initial, source = _made(ref, start), fingerprint(start)
-    else:
-        blob = _stored(ref, start)
-        # Decoded anew for each key: a reducer that changes its state in place changes its own only.
-        initial, source = lambda _key: decode(blob), blob.decode()
+    ready = prepared(ref, fn)
+    initial, source = _start(ref, getattr(fn, "initial", {}) if given is MISSING else given)
     summary = getattr(fn, "summary", None)
     name = getattr(fn, "__name__", None)
     # By what it is: a function that wraps a built-in one may call itself by all of its names.
     plain = name in BUILT_IN and _find(name, "") is fn
     return Reducer(
-        *(ref, fn, fingerprint(fn), initial, source, summary if callable(summary) else None),
+        *(ref, ready, fingerprint(fn), initial, source, summary if callable(summary) else None),
         plain=plain,
     )
+
+
+def _start(ref: str, start: Any) -> tuple[Callable[[str], Any], str]:
+    """`initial` and `initial_source` of a Reducer, of a value or a function of the key."""
+    if callable(start):
+        from durproj.projections.fingerprint import fingerprint
+
+        return _made(ref, start), fingerprint(start)
+    blob = _stored(ref, start)
+    # Decoded anew for each key: a reducer that changes its state in place changes its own only.
+    return lambda _key: decode(blob), blob.decode()
 
 
 def _made(ref: str, make: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -150,14 +176,15 @@ def _find(ref: str, base: str) -> Any:
         raise UsageError(f"the reducer reference {ref!r} is incomplete", _HOW)
     is_file = place.endswith(".py") or "/" in place
     module = _load_file(place, base) if is_file else _load_module(place, base)
+    holder: Any = None
     found: Any = module
     for part in name.split("."):
-        found = getattr(found, part, MISSING)
+        holder, found = found, getattr(found, part, MISSING)
         if found is MISSING:
             raise UsageError(
                 f"{place} has no function {name!r}", _alternatives(place, name, module)
             )
-    return found
+    return from_handlers(found, holder) if isinstance(found, dict) else found
 
 
 def _load_file(place: str, base: str) -> ModuleType:
@@ -248,36 +275,13 @@ def _raised_at(trace: TracebackType | None, path: str | None) -> tuple[str, int 
     return own or deepest
 
 
-def _check_shape(ref: str, fn: Any) -> None:
-    import inspect
-
-    what = f"{ref} is not a reducer: "
-    hint = "a reducer is a plain function (state, event) that returns the new state"
-    if not callable(fn):
-        raise UsageError(f"{what}it is a {type(fn).__name__}, not a function", hint)
-    if isinstance(fn, type):
-        raise UsageError(f"{what}it is a class", hint)
-    if (
-        inspect.iscoroutinefunction(fn)
-        or inspect.isgeneratorfunction(fn)
-        or inspect.isasyncgenfunction(fn)
-    ):
-        raise UsageError(f"{what}it is a generator or coroutine, and returns no state", hint)
-    try:
-        signature = inspect.signature(fn)
-    except (TypeError, ValueError):
-        return  # written in C, and silent about its parameters
-    try:
-        signature.bind(None, None)
-    except TypeError:
-        raise UsageError(f"{what}its parameters are {signature}", hint) from None
-
-
 def _alternatives(place: str, name: str, module: ModuleType) -> str:
     functions = sorted(
         key
         for key, value in vars(module).items()
-        if callable(value) and not isinstance(value, type) and not key.startswith("_")
+        if (callable(value) or isinstance(value, dict))
+        and not isinstance(value, type)
+        and not key.startswith("_")
     )
     close = _did_you_mean(name, functions)
     if close or not functions:

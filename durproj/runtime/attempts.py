@@ -124,6 +124,10 @@ def text_of(error: BaseException) -> str:
     return str(error).encode(errors="backslashreplace").decode()
 
 
+_OWN = (
+    *("durproj.runtime.", "durproj.testing.", "durproj.codec"),
+    *("durproj.projections.jq", "durproj.projections.forms"),
+)
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
 
 
@@ -133,7 +137,7 @@ def place_of(error: BaseException) -> str | None:
     places = {}
     for frame, line in walk_tb(error.__traceback__):
         module, code = frame.f_globals.get("__name__") or "", frame.f_code
-        if module.startswith(("durproj.runtime.", "durproj.testing.", "durproj.codec")):
+        if module.startswith(_OWN):
             continue
         foreign = module.partition(".")[0] in sys.stdlib_module_names - {"__main__"} or any(
             folder in code.co_filename for folder in _LIBRARIES

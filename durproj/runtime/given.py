@@ -11,7 +11,7 @@ from typing import Any
 from durproj import codec
 from durproj.errors import Unstorable, UsageError
 from durproj.events.inputs import expand
-from durproj.projections.reducer import Reducer, from_function, load
+from durproj.projections.reducer import JQ, Reducer, from_function, load
 from durproj.runtime.request import opened_path, stored_path
 
 
@@ -64,6 +64,8 @@ def given_reducer(reducer: str | Any, initial: str | None, base: Path) -> Reduce
         if initial is None
         else from_function(reducer, codec.decode(initial.encode()))
     )
+    if loaded.ref.startswith(JQ):
+        return loaded
     file, colon, function = loaded.ref.rpartition(":")
     if not colon or not file.endswith(".py"):
         return loaded

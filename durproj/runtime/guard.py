@@ -80,6 +80,19 @@ def difference(was: bytes, now: bytes) -> tuple[str, str]:
     )
 
 
+def contrast(was: str, now: str, limit: int = 100) -> tuple[str, str]:
+    """Two texts that differ, each in one short line; long ones from shortly before the difference on."""
+    start = 0
+    if max(len(was), len(now)) > limit:
+        pairs = enumerate(zip(was, now, strict=False))
+        differs = next((at for at, (one, two) in pairs if one != two), min(len(was), len(now)))
+        start = max(0, differs - 40)
+    first, second = (
+        ("…" if start else "") + text[start:].replace("\n", "\\n") for text in (was, now)
+    )
+    return show(first.encode(), limit), show(second.encode(), limit)
+
+
 _ABSENT = object()
 
 

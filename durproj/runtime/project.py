@@ -66,8 +66,9 @@ def fold(
     """Fold the streams of a log into projections, one durable checkpoint per event.
 
     events: paths, globs or `-` (standard input); None: what the store last read, else the packaged
-    sample. keys: these streams only (None: all). reducer: a built-in's name, `file.py:function`,
-    `module:function`, or a function `(state, event) -> state`. initial: the initial state, instead of
+    sample. keys: these streams only (None: all). reducer: a built-in's name, `file.py:name`,
+    `module:name`, `jq:PROGRAM`; a function `(state, event) -> state`, or a dictionary of such by event
+    type. initial: the initial state, instead of
     the reducer's own. mapping: where a line keeps its key, type, id, time and data; what it leaves out
     is found. no_key: for lines without a key, `error`, `skip` or a key. Where reducer, mapping or
     no_key are left out, the same fold goes on with those it was begun with; a new one takes `account`

@@ -15,7 +15,7 @@ from durproj.events.inputs import expand
 from durproj.events.reader import Source
 from durproj.events.spool import drop, kept
 from durproj.ids import check_name, workflow_id
-from durproj.runtime.guard import changed_option
+from durproj.runtime.guard import changed_option, contrast
 from durproj.runtime.observer import Observer, Stop
 from durproj.runtime.request import SAMPLE, SAMPLE_KEY, WHOLE_LOG, Request, opened_path, spool_path
 from durproj.stores.base import Run, Store
@@ -186,7 +186,11 @@ def guard(id: str, recorded: dict[str, Any], present: dict[str, Any], *, accept:
         return codec.to_json(recorded[name]), codec.to_json(present[name])
 
     if recorded["fingerprint"] != present["fingerprint"] and not accept:
-        was, now = (f"{side['reducer']} ({side['fingerprint']})" for side in (recorded, present))
+        refs = contrast(recorded["reducer"], present["reducer"])
+        was, now = (
+            f"{ref} ({side['fingerprint']})"
+            for ref, side in zip(refs, (recorded, present), strict=True)
+        )
         raise changed_option(id, "reducer", was, now, "--accept-reducer")
     if recorded["initial_source"] != present["initial_source"] and not accept:
         raise changed_option(id, "initial state", *pair("initial_source"), "--accept-reducer")

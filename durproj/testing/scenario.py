@@ -10,8 +10,9 @@ from typing import Any
 from durproj.errors import NotFound, UsageError
 from durproj.events.envelope import Envelope, keyed
 from durproj.events.formats import Mapping, detect
+from durproj.events.inputs import expand
 from durproj.events.lines import bad_event
-from durproj.events.reader import Source, expand
+from durproj.events.reader import Source
 from durproj.projections.reducer import MISSING, Reducer
 from durproj.render import number, safe
 from durproj.runtime.attempts import place_of

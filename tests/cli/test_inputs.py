@@ -77,25 +77,33 @@ def test_standard_input_and_files_are_unpacked_by_content_not_by_name(durproj, f
     assert numbers(durproj, "-", *MERGE, "--name", "one", "--user", "a", input=packed) == {"a": 3}
 
 
-def test_standard_input_cannot_be_resumed_and_says_how_to_go_on(durproj, folder):
+def test_standard_input_that_stopped_at_a_bad_line_goes_on_when_it_is_given_again(durproj, folder):
     bad = text(LINES[:2]) + b"oops\n"
     assert durproj("run", "-", *MERGE, input=bad).code == 65
-    done = durproj("resume")
-    assert done.code == 2
-    assert "its input was standard input" in done.err
+    done = durproj("resume")  # reads what came, with the bad line in it
+    assert (done.code, ".input-1.part:3: byte" in done.err) == (65, True), done.err
     again = durproj("run", "-", *MERGE, "--json", input=text(LINES))
     assert (again.code, again.json[-1]["cached"], again.json[-1]["executed"]) == (0, 2, 2)
+    assert durproj("resume").out == ""
+    assert not list(folder.glob("*.input-*"))
 
 
-def test_a_stopped_run_of_standard_input_is_not_told_to_resume(durproj, folder):
+def test_a_crash_in_a_pipe_can_be_resumed_from_what_came_through_it(durproj, folder):
     done = durproj("run", "-", *MERGE, "--crash", 1, input=text(LINES))
     assert done.code == 3
-    assert done.err.endswith("durproj: go on with: the same command, given the same input\n")
-    (folder / "r.py").write_text("def f(state, event):\n    raise ValueError\n")
-    done = durproj("run", "-", "--reducer", "r.py:f", "--name", "f", input=text(LINES))
-    assert done.code == 1
-    assert "durproj resume" not in done.err
-    assert "mend the cause, then: the same command, given the same input" in done.err
+    assert "go on with: durproj resume  (with what has come so far)\n" in done.err
+    assert done.err.endswith("  or the same command, given the same input\n")
+    assert len(list(folder.glob("durproj.db.input-*"))) == 1
+    done = durproj("resume", "--json")
+    assert (done.code, done.json[-1]["cached"], done.json[-1]["executed"]) == (0, 1, 3)
+    assert not list(folder.glob("*.input-*"))
+
+
+def test_input_that_is_refused_does_not_cost_the_copy_that_a_crash_left(durproj, folder):
+    assert durproj("run", "-", *MERGE, "--crash", 1, input=text(LINES)).code == 3
+    assert durproj("run", "-", *MERGE, input=text(LINES[::-1][:2])).code == 4
+    done = durproj("resume", "--json")
+    assert (done.code, done.json[-1]["events"]) == (0, 4)
 
 
 def test_without_events_the_variable_then_the_last_read_then_the_sample(durproj, folder):

@@ -11,7 +11,7 @@ from conftest import environment
 HEAVY = {
     *("rich", "sqlite_utils", "pydantic", "click", "pluggy", "dateutil", "hypothesis", "pytest"),
     *("asyncio", "multiprocessing", "http", "urllib.request", "ssl", "email", "pdb"),
-    *("importlib.resources", "zipfile", "socket", "hashlib"),
+    *("importlib.resources", "zipfile", "socket", "hashlib", "jq"),
 }
 
 
