@@ -11,6 +11,7 @@ import typer
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
+    OnErrorOption,
     QuietOption,
     StableOption,
     StoreOption,
@@ -130,6 +131,17 @@ def run(
         bool,
         typer.Option("--restart", help="Drop what was recorded and fold again from the start."),
     ] = False,
+    on_error: OnErrorOption = "stop",
+    max_errors: Annotated[
+        int | None,
+        typer.Option(
+            "--max-errors", metavar="N", min=0, help="Stop when more are parked or skipped."
+        ),
+    ] = None,
+    strict_types: Annotated[
+        bool,
+        typer.Option("--strict-types", help="Let events of types unknown to the reducer fail."),
+    ] = False,
     wait: WaitOption = 0.0,
     json: JsonOption = False,
     stable: StableOption = False,
@@ -168,6 +180,9 @@ def run(
             fail=_planned_failure(fail),
             accept_reducer=accept_reducer,
             restart=restart,
+            on_error=on_error,
+            max_errors=max_errors,
+            strict_types=strict_types,
             wait_s=wait,
             observer=reporter,
             stop=stop,

@@ -35,7 +35,8 @@ class Reducer:
     the function that makes it. summary: a state in one line, when the reducer brings such a function.
     program: `ref` does not lead back to it, as with a lambda; only the program that has it can run it.
     plain: its states are known to be what decoding them would give: JSON's own types, no NaN, and made
-    anew rather than changed in place. That is known of built-in reducers, and tested.
+    anew rather than changed in place. That is known of built-in reducers, and tested. types: the event
+    types that it knows; None: all.
     """
 
     ref: str
@@ -46,6 +47,7 @@ class Reducer:
     summary: Callable[[Any], str] | None
     program: bool = False
     plain: bool = False
+    types: frozenset[str] | None = None
 
 
 def load(ref: str, initial: str | None, base: Path) -> Reducer:
@@ -100,9 +102,27 @@ def _prepare(ref: str, fn: Any, given: Any) -> Reducer:
     name = getattr(fn, "__name__", None)
     # By what it is: a function that wraps a built-in one may call itself by all of its names.
     plain = name in BUILT_IN and _find(name, "") is fn
+    types = _known_types(ref, fn)
+    digits = fingerprint(fn, types)
     return Reducer(
-        *(ref, fn, fingerprint(fn), initial, source, summary if callable(summary) else None),
+        *(ref, fn, digits, initial, source, summary if callable(summary) else None),
         plain=plain,
+        types=types,
+    )
+
+
+def _known_types(ref: str, fn: Any) -> frozenset[str] | None:
+    """The event types that a reducer says it knows, by its attribute `types`."""
+    types = getattr(fn, "types", None)
+    if types is None:
+        return None
+    if isinstance(types, set | frozenset | list | tuple) and all(
+        isinstance(each, str) for each in types
+    ):
+        return frozenset(types)
+    raise UsageError(
+        f"the attribute `types` of {ref} is {types!r:.80}",
+        'it names the event types that the reducer knows: {"OrderPlaced", "OrderShipped"}',
     )
 
 
