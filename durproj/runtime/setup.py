@@ -46,6 +46,9 @@ class Setup:
         paths = expand([opened_path(path, base) for path in request.inputs])
         self.source = Source(paths, request.max_line, waiting=stop.waiting)
         self._sample = self.source.sample(SMALL + 1)
+        if request.strict_types and request.reducer.types is None:
+            what = "does not say which event types it knows, so none is unknown to it"
+            observer.note(f"{request.reducer.ref} {what}: an attribute `types` of it would say")
         self.small = len(self._sample) <= SMALL
         self._before = before = store.find_run(request.name, request.identity())
         self._recorded = self._first_recorded(before.no) if before and before.no else None

@@ -228,6 +228,18 @@ def test_one_stream_of_a_log_without_keys_is_parked_and_left_alone(log, durabili
     assert (counts.cached, counts.executed, counts.parked) == (1, 0, 1)
 
 
+@BOTH
+def test_a_stream_stays_parked_when_the_log_breaks_off_after_it(log, durability):
+    with log.open("a") as file:
+        file.write("no event\n")
+    for _ in range(2):
+        with pytest.raises(durproj.BadEvent):
+            fold(log, durability=durability, keys=["u1"])
+        assert states() == {ID: ("parked", {"n": 1, "sum": 1})}
+    write(log, EVENTS)
+    assert fold(log, durability=durability, keys=["u1"]).parked == 1
+
+
 def test_a_stream_parked_at_its_first_event_is_counted_once(log):
     write(log, [("u1", BAD), ("u2", 1)])
     fold(log)
