@@ -36,31 +36,36 @@ if TYPE_CHECKING:
         StoreDamaged,
         StoreDenied,
         StoreError,
+        TooManyErrors,
         Unstorable,
         UsageError,
     )
     from durproj.events.event import Event
     from durproj.events.formats import Mapping
+    from durproj.history.parked import inspect_parked
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
     from durproj.runtime.engine import run
     from durproj.runtime.observer import Counts, Observer, Silent, Stop
     from durproj.runtime.project import fold, resume
+    from durproj.runtime.release import drop_parked, retry_parked
     from durproj.runtime.retry import Constant, Exponential, Linear, Never, RetryPolicy
     from durproj.runtime.workflow import Context, Step, process_events
 
 _HOME = {
     "durproj.errors": (
         "BadEvent DurprojError Interrupted NotFound OutputFailed PastChanged Retry StepFailed StoreBusy"
-        " StoreDamaged StoreDenied StoreError Unstorable UsageError"
+        " StoreDamaged StoreDenied StoreError TooManyErrors Unstorable UsageError"
     ),
     "durproj.events.event": "Event",
     "durproj.events.formats": "Mapping",
+    "durproj.history.parked": "inspect_parked",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",
     "durproj.runtime.engine": "run",
     "durproj.runtime.observer": "Counts Observer Silent Stop",
     "durproj.runtime.project": "fold resume",
+    "durproj.runtime.release": "drop_parked retry_parked",
     "durproj.runtime.retry": "Constant Exponential Linear Never RetryPolicy",
     "durproj.runtime.workflow": "Context Step process_events",
 }
@@ -93,13 +98,17 @@ __all__ = [
     "StoreDamaged",
     "StoreDenied",
     "StoreError",
+    "TooManyErrors",
     "Unstorable",
     "UsageError",
+    "drop_parked",
     "fold",
     "from_function",
     "inspect",
+    "inspect_parked",
     "process_events",
     "resume",
+    "retry_parked",
     "rewind",
     "run",
 ]

@@ -3,6 +3,7 @@
     DurprojError
     ├─ UsageError       2    flags, references or configuration that cannot be used
     ├─ StepFailed       1    a step raised and its attempts are spent
+    ├─ TooManyErrors    1    more events were parked or skipped than a run was to bear
     ├─ PastChanged      4    the input, the reducer or the workflow is not what the journal holds
     ├─ BadEvent         65   a line of the input is not an event
     ├─ NotFound         66   no such file, key, workflow or step
@@ -67,6 +68,12 @@ class StepFailed(DurprojError):
         self.kind = kind
         self.reason = message
         self.event = event
+
+
+class TooManyErrors(DurprojError):
+    """More events were parked or skipped in one run than it was to bear; what was finished is kept."""
+
+    exit_code = 1
 
 
 class PastChanged(DurprojError):

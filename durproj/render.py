@@ -62,7 +62,8 @@ def _harmless(texts: list[str]) -> list[str]:
     return parts
 
 
-def _shortened(text: str, limit: int) -> str:
+def shortened(text: str, limit: int) -> str:
+    """`text`, cut after `limit` characters."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
@@ -241,12 +242,15 @@ def step_line(
     type: str,
     *,
     cached: bool,
+    skipped: bool,
     attempts: int,
     state: Any,
     summary: Callable[[Any], str] | None,
 ) -> tuple[Span, ...]:
     """A step that is done, as the original prints it."""
     mark = "  (cached)" if cached else f" (retry {attempts})" if attempts > 1 else ""
+    if skipped:
+        mark = "  (skipped, cached)" if cached else "  (skipped)"
     return (
         (f"  [event {step:02d}]  ", "dim" if cached else "bold"),
         (type, "dim" if cached else "cyan"),
@@ -265,7 +269,7 @@ def in_short(state: Any, summary: Callable[[Any], str] | None) -> str:
     """A state in one line: as its reducer puts it, or as JSON."""
     if summary is not None:
         try:
-            return _shortened(str(summary(state)), 200)
+            return shortened(str(summary(state)), 200)
         except Exception:  # noqa: S110  a summary is a nicety; a state of another shape has none
             pass
-    return _shortened(safe_json(codec.to_json(state)), 100)
+    return shortened(safe_json(codec.to_json(state)), 100)

@@ -57,7 +57,7 @@ def inspect(
 
 
 def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
-    from durproj.cli.reporter import resume_command, status_color
+    from durproj.cli.reporter import command_for, described, resume_command, status_color
 
     color = status_color(record["status"])
     shown.line((record["id"], "bold"))
@@ -73,10 +73,12 @@ def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
     if error := record.get("error"):
         shown.line(
             ("  error       ", "dim"),
-            (f"step {error['step']}: {error['kind']}: {error['message']}", "red"),
+            (f"step {error['step']}: {described(error)}", "red"),
         )
     if record["status"] != "resolved":
-        next_step = f"step {record['steps']:,}: {resume_command(store)}"
+        parked = record["status"] == "parked"
+        command = command_for(store, "parked", "retry", record["id"])
+        next_step = f"step {record['steps']:,}: {command if parked else resume_command(store)}"
         shown.line(("  goes on at  ", "dim"), (next_step, ""))
     if record["state"] is not None:
         shown.document(record["state"])
@@ -89,6 +91,10 @@ def _show_step(shown: Screen, record: dict[str, Any]) -> None:
         shown.line((f"  took {attempts} attempts", "yellow"))
     shown.line(("event", "dim"))
     shown.document(record["event"])
+    if skipped := record.get("skipped"):
+        from durproj.cli.reporter import described
+
+        shown.line((f"skipped: {described(skipped)}", "red"))
     failed = "error" in record
     shown.line(("failed with" if failed else f"state after step {record['step']}", "dim"))
     shown.document(record["error"] if failed else record["state"])

@@ -6,18 +6,22 @@ import os
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
 from durproj.cli.progress import Bar, Status
 from durproj.events.event import Event
 from durproj.history.standing import projection_record
-from durproj.render import Screen, Span, failed_line, in_short, number, step_line
+from durproj.render import Screen, Span, failed_line, in_short, number, shortened, step_line
 from durproj.runtime.observer import Counts
 from durproj.stores.base import Head
 
 SHOWN = 20
 """At most so many projections are listed one by one to a person."""
+
+SHOWN_TYPES = 10
+"""At most so many unknown types, the most frequent ones."""
 
 WIDEST_ID = 40
 """Longer ids stand out of their column."""
@@ -65,7 +69,13 @@ class Reporter:
         status_stream = self._screen.progress_stream() if shows else None
         self._status = Status(self._screen, status_stream) if status_stream else None
 
-    def step(
+    def step(self, *told: Any) -> None:
+        self._step(*told, skipped=False)
+
+    def skipped(self, *told: Any) -> None:
+        self._step(*told, skipped=True)
+
+    def _step(
         self,
         id: str,
         step: int,
@@ -73,6 +83,8 @@ class Reporter:
         source: Literal["cached", "executed"],
         attempts: int,
         state: Any,
+        *,
+        skipped: bool,
     ) -> None:
         if self._style.json:
             shown = {"id": event.id, "type": event.type}
@@ -84,12 +96,18 @@ class Reporter:
                     "event": shown,
                     "source": source,
                     "attempts": attempts,
+                    **({"skipped": True} if skipped else {}),
                 }
             )
             return
         cached = source == "cached"
         spans = step_line(
-            step, event.type, cached=cached, attempts=attempts, state=state, summary=self._summary
+            *(step, event.type),
+            cached=cached,
+            skipped=skipped,
+            attempts=attempts,
+            state=state,
+            summary=self._summary,
         )
         self._held.append((id, spans))
         # Of a run that is refused before it does anything, the refusal is all there is to say.
@@ -191,12 +209,18 @@ class Reporter:
             self._line()
         if len(heads) == 1 and counts.projections == 1:
             self._one(*heads[0])
-            return
-        self._list(heads[:SHOWN])
-        if counts.projections > SHOWN and heads:
-            command = command_for(self.store, "list")
-            self._line((f"  … of {counts.projections:,}; all of them: {command}", "dim"))
-        self._totals(counts)
+        else:
+            self._list(heads[:SHOWN])
+            if counts.projections > SHOWN and heads:
+                command = command_for(self.store, "list")
+                self._line((f"  … of {counts.projections:,}; all of them: {command}", "dim"))
+        if len(heads) != 1 or counts.projections != 1 or not counts.clean:
+            self._totals(counts)
+        if counts.unknown:
+            self._line((f"unknown types: {_most_common(counts.unknown)}", "yellow"))
+        if counts.parked:
+            command = command_for(self.store, "parked", "list")
+            self.note(f"{number(counts.parked, 'stream')} parked; which, and why: {command}")
 
     def close(self, exit_code: int) -> None:
         """The last line of `--json`."""
@@ -213,6 +237,7 @@ class Reporter:
                     "failed": counts.failed,
                     "parked": counts.parked,
                     "skipped": counts.skipped,
+                    **({"unknown": dict(counts.unknown.most_common())} if counts.unknown else {}),
                     "exit": exit_code,
                     "timing": {"seconds": round(time.monotonic() - self._began, 3)},
                 }
@@ -224,6 +249,8 @@ class Reporter:
         self._line(
             (head.id, "bold"), ("  ", ""), (head.status, tint), (_done(head, cached, executed), "")
         )
+        if head.status == "parked":
+            self._line((f"  {_why(head)}", "red"))
         if head.state is not None:
             self._screen.document(projection_record(head, cached, executed)["state"])
 
@@ -234,11 +261,12 @@ class Reporter:
         wide = max(map(len, done), default=0)
         for (head, _, _), text in zip(heads, done, strict=True):
             state = projection_record(head, 0, 0)["state"]
+            short = "" if head.state is None else in_short(state, self._summary)
             self._line(
                 (f"  {head.id:<{width}}", "bold"),
                 (f"  {head.status:<8}", status_color(head.status)),
                 (f"{text:<{wide}}  ", ""),
-                ("" if head.state is None else in_short(state, self._summary), "dim"),
+                (_why(head), "red") if head.status == "parked" else (short, "dim"),
             )
 
     def _totals(self, counts: Counts) -> None:
@@ -246,7 +274,9 @@ class Reporter:
         seconds = time.monotonic() - self._began
         self._line(
             (f"{what}{counts.executed:,} executed, {counts.cached:,} cached", "bold"),
-            (f", {counts.failed} failed" if counts.failed else "", "red"),
+            (f", {counts.failed:,} failed" if counts.failed else "", "red"),
+            (f", {counts.parked:,} parked" if counts.parked else "", "red"),
+            (f", {counts.skipped:,} skipped" if counts.skipped else "", "red"),
             ("" if self._style.stable else f" in {seconds:.1f} s", "dim"),
         )
 
@@ -271,6 +301,23 @@ def _done(head: Head, cached: int, executed: int) -> str:
     idle = not executed and head.status == "resolved"
     what = "nothing to do" if idle else f"{executed:,} executed"
     return f"  {number(head.steps, 'step')} ({what}, {cached:,} cached)"
+
+
+def _why(head: Head) -> str:
+    """Where a parked workflow waits, and for what error."""
+    error = projection_record(head, 0, 0)["error"]
+    return f"at step {error['step']:,}: {shortened(described(error), 100)}"
+
+
+def described(error: dict[str, str]) -> str:
+    """`Kind: message`, or the kind alone."""
+    return f"{error['kind']}: {error['message']}" if error["message"] else error["kind"]
+
+
+def _most_common(unknown: Counter[str]) -> str:
+    shown = [f"{name} {count:,}" for name, count in unknown.most_common(SHOWN_TYPES)]
+    rest = len(unknown) - len(shown)
+    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
 
 
 def status_color(status: str) -> str:

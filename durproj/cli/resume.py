@@ -10,6 +10,7 @@ from durproj.cli.completion import complete_id
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
+    OnErrorOption,
     QuietOption,
     StableOption,
     StoreOption,
@@ -40,6 +41,7 @@ def resume(
         bool,
         typer.Option("--restart", help="Drop what was recorded and fold again from the start."),
     ] = False,
+    on_error: OnErrorOption | None = None,
     wait: WaitOption = 0.0,
     json: JsonOption = False,
     stable: StableOption = False,
@@ -64,6 +66,7 @@ def resume(
             durability=durability,
             accept_reducer=accept_reducer,
             restart=restart,
+            on_error=on_error,
             wait_s=wait,
             observer=reporter,
             stop=stop,

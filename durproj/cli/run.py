@@ -11,6 +11,7 @@ import typer
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
+    OnErrorOption,
     QuietOption,
     StableOption,
     StoreOption,
@@ -154,6 +155,17 @@ def run(
             help="With --follow: another file took the input's place meanwhile, and all of it was read.",
         ),
     ] = False,
+    on_error: OnErrorOption = "stop",
+    max_errors: Annotated[
+        int | None,
+        typer.Option(
+            "--max-errors", metavar="N", min=0, help="Stop when more are parked or skipped."
+        ),
+    ] = None,
+    strict_types: Annotated[
+        bool,
+        typer.Option("--strict-types", help="Let events of types unknown to the reducer fail."),
+    ] = False,
     wait: WaitOption = 0.0,
     json: JsonOption = False,
     stable: StableOption = False,
@@ -197,6 +209,9 @@ def run(
             restart=restart,
             follow=follow,
             rotated=rotated,
+            on_error=on_error,
+            max_errors=max_errors,
+            strict_types=strict_types,
             wait_s=wait,
             observer=reporter,
             stop=stop,

@@ -49,7 +49,7 @@ def projection_record(head: Head, cached: int, executed: int) -> dict[str, Any]:
         "state": None if head.state is None else codec.decode(head.state),
     }
     if head.error is not None:
-        record["error"] = codec.decode(head.error)
+        record["error"] = _error(head.error)
     return record
 
 
@@ -91,12 +91,17 @@ def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
         "cached": journal.steps,
         "executed": 0,
         "state": None if state is None else codec.decode(state),
-        **({"error": codec.decode(head.error)} if head.error is not None else {}),
+        **({"error": _error(head.error)} if head.error is not None else {}),
         "reducer": options.get("reducer") or options.get("workflow"),
         "durability": options.get("durability"),
         "input": " ".join(options["inputs"]) if is_fold else options.get("args"),
-        "events_seen": journal.steps + (head.status == "rejected" and is_fold),
+        "events_seen": journal.steps + (head.status in ("rejected", "parked") and is_fold),
     }
+
+
+def _error(stored: bytes) -> dict[str, Any]:
+    """Why a workflow stopped; the event's line, kept for `parked show`, is left out."""
+    return {name: value for name, value in codec.decode(stored).items() if name != "line"}
 
 
 def _step(store: Store, journal: Journal, step: int) -> dict[str, Any]:
@@ -112,8 +117,9 @@ def _step(store: Store, journal: Journal, step: int) -> dict[str, Any]:
         "step": step,
         "event": codec.decode(record.input),
         "source": "journal",
-        "attempts": failures if meta.get("failed") else failures + 1,
+        "attempts": failures if "failed" in meta or "skipped" in meta else failures + 1,
         **({"error": output} if meta.get("failed") else {"state": output}),
+        **({"skipped": meta["skipped"]} if "skipped" in meta else {}),
         "function": meta["fn"],
     }
 

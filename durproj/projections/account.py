@@ -103,4 +103,10 @@ def _without(state: State, order: Any) -> list[Any]:
 
 account.initial = _initial  # type: ignore[attr-defined]
 account.summary = _summary  # type: ignore[attr-defined]
+account.types = frozenset(  # type: ignore[attr-defined]
+    {
+        *("UserRegistered", "ProfileUpdated", "SubscriptionActivated", "SubscriptionRenewed"),
+        *("OrderPlaced", "OrderShipped", "OrderCancelled"),
+    }
+)
 account.version = "1"  # type: ignore[attr-defined]

@@ -1,8 +1,9 @@
 """The fingerprint of a reducer: whether its code is still the code that made the journal.
 
 It covers the function, and the functions, classes and constants of the same module that it reaches
-by name, through any number of steps, with the statements that change them; and its attributes `on`
-(handlers by type) and `upcast`, in the same way. It does not change with
+by name, through any number of steps, with the statements that change them; the event types that the
+reducer says it knows; and its attributes `on` (handlers by type) and `upcast`, in the same way. It does
+not change with
 comments, white space, docstrings, positions or the version of Python.
 
 What it cannot see: code imported from other modules (of that only the import statement counts),
@@ -19,6 +20,7 @@ import inspect
 import sys
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from types import CodeType, FunctionType, MemberDescriptorType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +38,18 @@ if TYPE_CHECKING:
 _modules: dict[str, tuple[str, Module | None]] = {}
 
 
-def fingerprint(fn: Any) -> str:
-    """16 hex digits for the callable `fn`; see the head of this module for what changes them."""
-    return _digest(_describe(fn, ()))
+def fingerprint(fn: Any, types: frozenset[str] | None = None) -> str:
+    """16 hex digits for the callable `fn`, which knows the event types `types` (None: all); see the
+    head of this module for what changes them."""
+    parts = _describe(fn, ())
+    if types is not None and _version(fn) is None:
+        parts = chain(parts, ["types"], sorted(types))
+    return _digest(parts)
+
+
+def _version(fn: Any) -> str | int | None:
+    version = getattr(fn, "version", None)
+    return version if type(version) is str or type(version) is int else None
 
 
 def _digest(parts: Iterator[str]) -> str:
@@ -56,8 +67,8 @@ def _describe(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
         yield f"cycle {len(path) - path.index(id(fn))}"
         return
     path = (*path, id(fn))
-    version = getattr(fn, "version", None)
-    if type(version) is str or type(version) is int:
+    version = _version(fn)
+    if version is not None:
         yield from ("version", _name(fn), repr(version))
     else:
         yield from _code(fn, path)

@@ -36,23 +36,55 @@ def from_handlers(on: dict[str, Apply], holder: Any) -> Any:
 
 
 def prepared(ref: str, fn: Any) -> Apply:
-    """The function to call for `fn`, called `ref` in messages: `fn` itself unless it has the attribute
-    `on` (a dictionary of handlers by type; `fn` takes the other types) or `upcast` (applied to an event
-    before anything else sees it).
-
-    With `on`, it has the attribute `types`, the frozenset of the types in it; with `upcast`, these are
-    types of upcast events. Raises UsageError for what is no reducer.
-    """
+    """The function that takes a state over an event of the present form, for `fn`, called `ref` in
+    messages: `fn` itself unless it has the attribute `on`, a dictionary of handlers by type; `fn` takes
+    the other types. Raises UsageError for what is no reducer."""
     _check(f"{ref} is not a reducer: ", fn, 2, _REDUCER)
-    apply: Apply = fn
-    on, upcast = getattr(fn, "on", None), getattr(fn, "upcast", None)
-    if on is not None:
-        _check_handlers(ref, on)
-        apply = _dispatching(dict(on), fn)
-    if upcast is not None:
-        _check(f"{ref} has an upcast that cannot be used: ", upcast, 1, _UPCAST)
-        apply = _upcasting(upcast, apply)
-    return apply
+    on = getattr(fn, "on", None)
+    if on is None:
+        apply: Apply = fn
+        return apply
+    _check_handlers(ref, on)
+    return _dispatching(dict(on), fn)
+
+
+def upcast_of(ref: str, fn: Any) -> Callable[[Event], Event] | None:
+    """What brings events to their present form before `fn` sees them, by the attribute `upcast`: a
+    function of an event. It raises TypeError when it returns none. Raises UsageError for what is no
+    upcast."""
+    upcast = getattr(fn, "upcast", None)
+    if upcast is None:
+        return None
+    _check(f"{ref} has an upcast that cannot be used: ", upcast, 1, _UPCAST)
+
+    def present(event: Event) -> Event:
+        now = upcast(event)
+        if not isinstance(now, Event):
+            raise TypeError(
+                f"upcast returned a {type(now).__name__} for an event of type {event.type}, where an"
+                " event was expected: return event, or event.replace(…)"
+            )
+        return now
+
+    return present
+
+
+def known_types(ref: str, fn: Any) -> frozenset[str] | None:
+    """The event types that a reducer knows: those of its attribute `types` and of its handlers. None:
+    all, where it has neither, or takes further types itself without saying which. Raises UsageError
+    when `types` is no set of texts."""
+    types, on = getattr(fn, "types", None), getattr(fn, "on", None)
+    handled = frozenset(on) if isinstance(on, dict) else frozenset[str]()
+    if types is None:
+        return handled if isinstance(fn, partial) and fn.func is _unchanged else None
+    if isinstance(types, set | frozenset | list | tuple) and all(
+        isinstance(each, str) for each in types
+    ):
+        return handled | frozenset(types)
+    raise UsageError(
+        f"the attribute `types` of {ref} is {types!r:.80}",
+        'it names the event types that the reducer knows: {"OrderPlaced", "OrderShipped"}',
+    )
 
 
 def _unchanged(state: Any, _event: Event) -> Any:
@@ -69,22 +101,6 @@ def _dispatching(on: dict[str, Apply], other: Apply) -> Apply:
     def apply(state: Any, event: Event) -> Any:
         return find(event.type, other)(state, event)
 
-    apply.types = frozenset(on)  # type: ignore[attr-defined]
-    return apply
-
-
-def _upcasting(upcast: Callable[[Event], Event], reduce: Apply) -> Apply:
-    def apply(state: Any, event: Event) -> Any:
-        now = upcast(event)
-        if not isinstance(now, Event):
-            raise TypeError(
-                f"upcast returned a {type(now).__name__} for an event of type {event.type}, where an"
-                " event was expected: return event, or event.replace(…)"
-            )
-        return reduce(state, now)
-
-    if hasattr(reduce, "types"):
-        apply.types = reduce.types  # type: ignore[attr-defined]
     return apply
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from durproj.codec import DecodeError, decode, decode_exact, settle
 from durproj.errors import Unstorable, UsageError
-from durproj.projections.forms import from_handlers, prepared
+from durproj.projections.forms import from_handlers, known_types, prepared, upcast_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,14 +33,15 @@ _HOW = "write FILE.py:FUNCTION, MODULE:FUNCTION, jq:PROGRAM, or one of " + ", ".
 class Reducer:
     """A reducer ready to run.
 
-    ref: how it was named. fn: `(state, event) -> state`; where it is made of handlers, its attribute
-    `types` is the frozenset of the types they are for. fingerprint: 16 hex digits that change
-    with its code. initial: the state of a key before its first event, a fresh value each time.
+    ref: how it was named. fn: `(state, event) -> state`, of events in their present form, which
+    `upcast` brings them to (None: they are in it). fingerprint: 16 hex digits that change with the code
+    of both. initial: the state of a key before its first event, a fresh value each time.
     initial_source: what tells one initial state from another: its JSON text, or the fingerprint of
     the function that makes it. summary: a state in one line, when the reducer brings such a function.
     program: `ref` does not lead back to it, as with a lambda; only the program that has it can run it.
     plain: its states are known to be what decoding them would give: JSON's own types, no NaN, and made
-    anew rather than changed in place. That is known of built-in reducers, and tested.
+    anew rather than changed in place. That is known of built-in reducers, and tested. types: the event
+    types that it knows; None: all.
     """
 
     ref: str
@@ -51,6 +52,8 @@ class Reducer:
     summary: Callable[[Any], str] | None
     program: bool = False
     plain: bool = False
+    types: frozenset[str] | None = None
+    upcast: Callable[[Event], Event] | None = None
 
 
 def load(ref: str, initial: str | None, base: Path) -> Reducer:
@@ -115,9 +118,13 @@ def _prepare(ref: str, fn: Any, given: Any) -> Reducer:
     name = getattr(fn, "__name__", None)
     # By what it is: a function that wraps a built-in one may call itself by all of its names.
     plain = name in BUILT_IN and _find(name, "") is fn
+    types = known_types(ref, fn)
+    digits = fingerprint(fn, types)
     return Reducer(
-        *(ref, ready, fingerprint(fn), initial, source, summary if callable(summary) else None),
+        *(ref, ready, digits, initial, source, summary if callable(summary) else None),
         plain=plain,
+        types=types,
+        upcast=upcast_of(ref, fn),
     )
 
 

@@ -8,7 +8,6 @@ what follows is read; otherwise every event is compared with what the journal ho
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from durproj import codec
 from durproj.errors import BadEvent, NotFound, PastChanged
@@ -20,6 +19,7 @@ from durproj.runtime.commits import Commits
 from durproj.runtime.guard import other_input, past_the_end
 from durproj.runtime.observer import Counts, Observer, Stop
 from durproj.runtime.ownership import Fold
+from durproj.runtime.proven import counted, held_cursor
 from durproj.runtime.setup import ACCEPTING, RESTARTING, Setup, finish, guard
 from durproj.runtime.stream import StreamFold
 from durproj.stores.base import Head, Run, Store
@@ -44,13 +44,12 @@ class LogFold:
         # Whether the store has no workflow of this name yet.
         self._new = not self._cursor and next(store.heads(name=setup.request.name), None) is None
         self._unclaimed: list[str] = []
-        self._adopted: set[str] = set()
 
     def run(self) -> None:
         """Fold every selected stream as far as the log goes.
 
-        Raises PastChanged, StepFailed, BadEvent, NotFound (no such key), Interrupted, StoreError;
-        whatever was finished by then is committed.
+        Raises PastChanged, StepFailed, TooManyErrors, BadEvent, NotFound (no such key), Interrupted,
+        StoreError; whatever was finished by then is committed.
         """
         try:
             try:
@@ -66,6 +65,7 @@ class LogFold:
                 self._setup.revert()
             raise
         finally:
+            self.counts.unknown += self._fold.unknown
             self._fold.commits.flush()
         self._count_untouched()
 
@@ -94,14 +94,16 @@ class LogFold:
                     # The next line of a pipe may be long in coming.
                     self._fold.commits.flush()
                 moved += len(chunk.raw) if stream.executed else 0
-                if self._alone() and moved and (error or moved >= CURSOR_LINES):
+                due = moved and not stream.parked and (error or moved >= CURSOR_LINES)
+                if due and self._alone():
                     moved = 0
                     self._move_cursor(stream, self._source.cursor(taken))
                 if error:
                     raise error
             if stream is None:
                 stream = self._open(key)
-            if self._fold.envelope.mapping.key and not stream.position and not stream.cached:
+            found = stream.position or stream.cached or stream.parked
+            if self._fold.envelope.mapping.key and not found:
                 raise self._no_such_key([key], sorted(single.others))
             if stream.exists:
                 self._finish(stream)
@@ -112,8 +114,7 @@ class LogFold:
         finally:
             if stream is not None:
                 self._count(stream)
-        if self._alone():
-            self._complete(self._source.cursor())
+        self._end(self._source.cursor())
 
     def _fold_many(self, asked: frozenset[str] | None) -> None:
         """Many streams: one pass files the lines by key, then one stream after another is folded."""
@@ -149,11 +150,10 @@ class LogFold:
                 if not self._new:
                     self._refuse_vanished(index, asked)
                 missing = [key for key in asked or () if key not in index.keys]
-                if missing and request.only is None:
+                if missing and (request.only is None or request.release):
                     raise self._no_such_key(missing, [*index.keys, *index.others])
-        if self._alone():
-            # Lines were read again since the cursor's hash was taken: of a file that changed, others.
-            self._complete(index.cursor if self._source.unchanged() else None)
+        # Lines were read again since the cursor's hash was taken: of a file that changed, others.
+        self._end(index.cursor if self._source.unchanged() else None)
 
     def _open(self, key: str) -> StreamFold:
         """The stream's fold, standing where the proven prefix ends."""
@@ -176,12 +176,17 @@ class LogFold:
         if head.run != fold.run.no:
             # What comes through a pipe comes after all of what others recorded.
             proven = journal.steps if self._request.continues else 0
-            self._adopted.add(id)
         elif self._cursor is None:
             proven = 0
         else:
             proven = head.prefix_steps if head.prefix_bytes == prefix_bytes else journal.steps
-        return StreamFold(fold, key, journal, proven, prefix_bytes)
+        stream = StreamFold(fold, key, journal, proven, prefix_bytes)
+        if self._cursor is not None and head.run == fold.run.no:
+            # A stream whose prefix ends where the cursor stands has moved since.
+            waits = head.status == "parked" and head.prefix_bytes != prefix_bytes
+            if proven or waits:
+                stream.before = Counts(1, proven, parked=int(waits))
+        return stream
 
     def _former_run(self, head: Head) -> Run:
         """The run that began a workflow which this one goes on with."""
@@ -203,13 +208,14 @@ class LogFold:
             self._touched.add(stream.id)
         if not stream.exists:
             return
-        if stream.proven and stream.id not in self._adopted:
-            self._untouched.projections -= 1
-            self._untouched.cached -= stream.proven
-        self.counts.projections += 1
-        self.counts.cached += stream.cached
-        self.counts.executed += stream.executed
-        self.counts.failed += stream.failed
+        self._untouched -= stream.before or Counts()
+        counts = self.counts
+        counts.projections += 1
+        counts.cached += stream.cached
+        counts.executed += stream.executed
+        counts.failed += stream.failed
+        counts.parked += stream.parked
+        counts.skipped += stream.skipped
 
     def _alone(self) -> bool:
         """Whether this fold covers all that its run stands for, so that the run's cursor may move."""
@@ -227,30 +233,57 @@ class LogFold:
     def _expect_untouched(self) -> None:
         """So far no stream was touched: all that the cursor says is cached."""
         held = self._fold.run.cursor
-        self._untouched = Counts(held["workflows"], held["steps"]) if held else Counts()
+        self._untouched = counted(held) if held else Counts()
 
     def _move_cursor(self, stream: StreamFold, cursor: Cursor) -> None:
         self._fold.commits.flush()
         with self._store.transaction():
             stream.mark(cursor.bytes)
-            self._fold.run.cursor = held(cursor, 1, stream.position)
+            self._fold.run.cursor = held_cursor(cursor, Counts(1, stream.position))
             self._store.save_run(self._fold.run)
+
+    def _end(self, cursor: Cursor | None) -> None:
+        """The log was folded as far as `cursor`, if that can be told."""
+        if self._alone():
+            self._complete(cursor)
+        elif self._request.release:
+            self._restore_cursor(cursor)
+
+    def _restore_cursor(self, cursor: Cursor | None) -> None:
+        """After some streams were released: the run's cursor, void meanwhile, stands again if they came
+        just as far as the others had. Else the next run compares, and finds out."""
+        held, run = self._setup.held, self._fold.run
+        if held is None or Cursor.from_dict(held) != cursor:
+            return
+        now = counted(held)
+        now.cached += self.counts.executed
+        now.parked -= self.counts.projections - self.counts.parked
+        run.cursor = held_cursor(cursor, now)
+        if not now.parked:
+            finish(run)
+        self._fold.commits.flush()
+        self._store.save_run(run)
 
     def _complete(self, cursor: Cursor | None) -> None:
         """All that the run stands for is done, as far as `cursor` if that can be told."""
         self._fold.commits.flush()
         run, counts, untouched = self._fold.run, self.counts, self._untouched
-        workflows = counts.projections + untouched.projections
-        steps = counts.cached + counts.executed + untouched.cached
+        now = Counts(
+            counts.projections + untouched.projections,
+            counts.cached + counts.executed + untouched.cached,
+            parked=counts.parked + untouched.parked,
+        )
         # Without any workflow nothing has shown what the log is like.
-        known = workflows or self._request.continues
-        run.cursor = held(cursor, workflows, steps) if cursor and known else None
+        known = now.projections or self._request.continues
+        run.cursor = held_cursor(cursor, now) if cursor and known else None
         with self._store.transaction():
             for id in self._unclaimed:
                 head = self._store.head(id)
                 assert head is not None
                 self._fold.claim(head, (0, 0))
             finish(run)
+            # What is parked is left to do.
+            run.complete = not now.parked
             self._store.save_run(run)
 
     def _refuse_vanished(self, index: Index, asked: frozenset[str] | None) -> None:
@@ -292,9 +325,3 @@ class LogFold:
         missing = ", ".join(map(codec.to_json, keys))
         message = f"{self._request.shown_input()}: no event has the key {missing}"
         return NotFound(message, f"keys that are there: {shown}")
-
-
-def held(cursor: Cursor, workflows: int, steps: int) -> dict[str, Any]:
-    """`cursor` as a run keeps it, with how much is checkpointed as far as that. Heads are not counted
-    for it each time: there may be many, and what they say is under a seal of its own only."""
-    return {**cursor.to_dict(), "workflows": workflows, "steps": steps}

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from durproj.errors import UsageError
 from durproj.events.cursor import Cursor
 from durproj.events.inputs import is_regular
 from durproj.events.live import LiveSource, Pump, begins_with, renamed
-from durproj.runtime.fold import LogFold, held
+from durproj.runtime.fold import LogFold
 from durproj.runtime.guard import other_input
 from durproj.runtime.observer import Counts, Observer, Stop
+from durproj.runtime.proven import counted, held_cursor
 from durproj.runtime.request import Request, opened_path, stored_path
 from durproj.runtime.setup import Setup
 from durproj.stores.base import Store
@@ -47,7 +49,7 @@ class Follower:
     """Follows the one input of `request`; `pipe` is to be spooled to it. `rotated`: another file has
     taken the input's place since it was read last, and that is right. `begun` is told of the setup.
 
-    counts: what it has come to so far.
+    counts: what it has come to so far. Raises UsageError for a fold that would park streams.
     """
 
     def __init__(
@@ -62,6 +64,11 @@ class Follower:
         pipe: str | None,
         rotated: bool,
     ) -> None:
+        if request.on_error == "park":
+            raise UsageError(
+                "--follow cannot park streams: their events may be gone when they are retried",
+                "skip such events, each a recorded step: --on-error skip",
+            )
         self.counts = Counts()
         self._request, self._store, self._base = request, store, base
         self._observer, self._stop, self._begun = observer, stop, begun
@@ -84,6 +91,7 @@ class Follower:
                 source=self._live,
             )
             self._begun(setup)
+            self._refuse_parked(setup)
             if origin:
                 self._save(setup, self._live.begin(origin))
             while True:
@@ -128,6 +136,15 @@ class Follower:
         if cursor.origin:
             raise other_input(request.name, cursor.bytes - cursor.origin)
         return 0
+
+    def _refuse_parked(self, setup: Setup) -> None:
+        """Streams that wait would miss what comes and goes meanwhile."""
+        held = setup.run.cursor
+        if held and (waiting := counted(held).parked):
+            raise UsageError(
+                f"{waiting:,} streams are parked, and a followed input does not wait for them",
+                "retry or drop them first: durproj parked list",
+            )
 
     def _holds(self, cursor: Cursor) -> bool:
         return os.path.exists(self._path) and begins_with(self._path, cursor)
@@ -196,8 +213,8 @@ class Follower:
 
     def _save(self, setup: Setup, cursor: Cursor) -> None:
         """Move the run's cursor, before anything is read from there."""
-        before = setup.run.cursor or {"workflows": 0, "steps": 0}
-        setup.run.cursor = held(cursor, before["workflows"], before["steps"])
+        now = counted(setup.run.cursor) if setup.run.cursor else Counts()
+        setup.run.cursor = held_cursor(cursor, now)
         self._store.save_run(setup.run)
 
     def _pause(self) -> None:

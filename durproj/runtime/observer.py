@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self
 
 from durproj.errors import Interrupted
@@ -15,7 +16,10 @@ from durproj.stores.base import Head
 
 @dataclass
 class Counts:
-    """What a fold came to: workflows, and their events (cached + executed + failed)."""
+    """What a fold came to: workflows, how many of them wait, parked, and their events.
+
+    executed: skipped ones included. unknown: executed events of types that the reducer does not know,
+    by type."""
 
     projections: int = 0
     cached: int = 0
@@ -23,11 +27,17 @@ class Counts:
     failed: int = 0
     parked: int = 0
     skipped: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
 
     @property
     def events(self) -> int:
-        """All events that were dealt with."""
-        return self.cached + self.executed + self.failed
+        """All events that were dealt with; of a parked stream, also the one that it waits at."""
+        return self.cached + self.executed + self.failed + self.parked
+
+    @property
+    def clean(self) -> bool:
+        """Whether no event was skipped and no stream is parked."""
+        return not (self.parked or self.skipped)
 
     def go_on(self, more: Counts) -> None:
         """Take in a further fold of the same input: what that has found cached may have been executed
@@ -41,6 +51,11 @@ class Counts:
     def __iadd__(self, other: Counts) -> Self:
         for name in self.__dataclass_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+    def __isub__(self, other: Counts) -> Self:
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(self, name) - getattr(other, name))
         return self
 
 
@@ -70,6 +85,17 @@ class Observer(Protocol):
         state: Any,
     ) -> None:
         """A step is done (committed, unless commits are shared)."""
+
+    def skipped(
+        self,
+        id: str,
+        step: int,
+        event: Event,
+        source: Literal["cached", "executed"],
+        attempts: int,
+        state: Any,
+    ) -> None:
+        """The same of a step that is the skip of its event; `state` is that before it."""
 
     def failed(
         self,
@@ -112,6 +138,15 @@ class Silent:
         self, record: dict[str, Any], summary: Callable[[Any], str] | None, *, small: bool
     ) -> None: ...
     def step(
+        self,
+        id: str,
+        step: int,
+        event: Event,
+        source: Literal["cached", "executed"],
+        attempts: int,
+        state: Any,
+    ) -> None: ...
+    def skipped(
         self,
         id: str,
         step: int,

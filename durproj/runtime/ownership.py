@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from durproj.errors import TooManyErrors
 from durproj.events.envelope import Envelope
+from durproj.events.event import Event
 from durproj.runtime.commits import Commits
+from durproj.runtime.known import applied, count_unknown
 from durproj.runtime.observer import Observer, Stop
 from durproj.runtime.recording import step_meta
 from durproj.runtime.request import Request
@@ -15,7 +21,11 @@ from durproj.stores.base import Head, Run, Store
 
 @dataclass
 class Fold:
-    """What the streams of one fold share."""
+    """What the streams of one fold share.
+
+    reduce: what takes a state over an event; types: those that it knows, where the others are to be
+    counted; unknown: these, by type; errors: how many events were parked or skipped.
+    """
 
     request: Request
     store: Store
@@ -25,9 +35,37 @@ class Fold:
     stop: Stop
     commits: Commits
     meta: bytes = field(init=False)
+    reduce: Callable[[Any, Event], Any] = field(init=False)
+    types: frozenset[str] | None = field(init=False)
+    unknown: Counter[str] = field(default_factory=Counter)
+    errors: int = 0
 
     def __post_init__(self) -> None:
+        strict = self.request.strict_types
+        self.reduce = applied(self.request.reducer, strict=strict)
+        self.types = None if strict else self.request.reducer.types
         self.meta = step_meta("apply_event", self.request.reducer.fingerprint)
+
+    def skip_meta(self, kind: str, message: str) -> bytes:
+        """The meta of a step that is the skip of its event, for this error."""
+        by, skipped = self.request.reducer.fingerprint, {"kind": kind, "message": message}
+        return step_meta("apply_event", by, skipped=skipped)
+
+    def count_unknown(self, events: Sequence[Event]) -> None:
+        """Count those of `events`, just executed, that the reducer does not know."""
+        if self.types is not None:
+            count_unknown(self.unknown, self.request.reducer, events)
+
+    def count_error(self) -> None:
+        """Another event was parked or skipped. Raises TooManyErrors when that is one too many."""
+        self.errors += 1
+        most = self.request.max_errors
+        if most is not None and self.errors > most:
+            what = "1 event" if self.errors == 1 else f"{self.errors:,} events"
+            raise TooManyErrors(
+                f"{what} failed for good, and --max-errors is {most:,}",
+                "what was finished is kept",
+            )
 
     def owns(self, head: Head, prefix: tuple[int, int]) -> bool:
         """Whether `head` says already what `claim` would write down."""

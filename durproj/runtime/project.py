@@ -14,6 +14,7 @@ from durproj.errors import (
     NotFound,
     PastChanged,
     StepFailed,
+    TooManyErrors,
     UsageError,
 )
 from durproj.events.formats import Mapping
@@ -24,7 +25,14 @@ from durproj.projections.reducer import MISSING, load
 from durproj.runtime.fold import LogFold
 from durproj.runtime.given import given_initial, given_inputs, given_names, given_reducer
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
-from durproj.runtime.request import SAMPLE, Request, identity, spool_path
+from durproj.runtime.request import (
+    SAMPLE,
+    OnError,
+    Request,
+    check_on_error,
+    identity,
+    spool_path,
+)
 from durproj.runtime.retry import DEFAULT, BuiltIn, to_options
 from durproj.runtime.setup import Setup
 from durproj.stores.base import Durability, Run
@@ -35,7 +43,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = "durproj.db"
 
-OWN_FAILURES = (PastChanged, NotFound, BadEvent, StepFailed, UsageError)
+OWN_FAILURES = (PastChanged, NotFound, BadEvent, StepFailed, TooManyErrors, UsageError)
 """What ends one run and says nothing about the next."""
 
 
@@ -59,6 +67,9 @@ def fold(
     restart: bool = False,
     follow: bool = False,
     rotated: bool = False,
+    on_error: OnError = "stop",
+    max_errors: int | None = None,
+    strict_types: bool = False,
     wait_s: float = 0.0,
     observer: Observer | None = None,
     stop: Stop | None = None,
@@ -78,10 +89,14 @@ def fold(
     die at this step, once. fail: (step, times): let its attempts fail. accept_reducer: let the reducer
     have changed. restart: drop what was recorded and fold again. follow: go on with what comes to the
     one input, until `stop` says so or a pipe ends; rotated: another file has taken its place since, and
-    that is right. wait_s: how long to wait for another runner.
+    that is right. on_error: what becomes of a stream whose step fails for good: `stop` ends the run,
+    `park` lets that stream wait and the others go on, `skip` records a step that leaves the state as it
+    was. max_errors: end the run when more events than that were parked or skipped. strict_types: an
+    event of a type that the reducer does not know (see its attribute `types`) fails; else it leaves the
+    state as it is. wait_s: how long to wait for another runner.
 
-    Returns what it came to. Raises PastChanged, StepFailed, BadEvent, NotFound, StoreError and its
-    kin, UsageError, Interrupted; whatever was finished by then is committed.
+    Returns what it came to. Raises PastChanged, StepFailed, TooManyErrors, BadEvent, NotFound,
+    StoreError and its kin, UsageError, Interrupted; whatever was finished by then is committed.
     """
     path = Path(store)
     base = path.resolve().parent
@@ -89,10 +104,11 @@ def fold(
     text = None if initial is MISSING else given_initial(initial)
     selected = given_names("keys", keys)
     to_options(retry)
+    check_on_error(on_error, max_errors)
     inputs = given_inputs(events, base, follow=follow)
     named = None if reducer is None else given_reducer(reducer, text, base)
     stop = stop or Stop()
-    with _writer(path, durability, wait_s, stop) as opened:
+    with writer(path, durability, wait_s, stop) as opened:
         if inputs is None:
             inputs, selected = _last_read(opened, name, selected)
         pipe = None
@@ -126,11 +142,14 @@ def fold(
             fail=fail,
             accept_reducer=accept_reducer,
             restart=restart,
+            on_error=on_error,
+            max_errors=max_errors,
+            strict_types=strict_types,
             continues=pipe is not None,
         )
         hears = observer or Silent()
         if not follow:
-            return _run(request, opened, base, hears, stop, Counts())
+            return run_one(request, opened, base, hears, stop, Counts())
         follower = Follower(
             *(request, opened, base, hears, stop),
             begun=lambda setup: _announce(setup, opened, hears, follow=True),
@@ -148,6 +167,7 @@ def resume(
     durability: Durability | None = None,
     accept_reducer: bool = False,
     restart: bool = False,
+    on_error: OnError | None = None,
     wait_s: float = 0.0,
     observer: Observer | None = None,
     stop: Stop | None = None,
@@ -156,7 +176,7 @@ def resume(
     was started with. Crash points never fire again.
 
     ids, keys: these workflows only; accept_reducer and restart then only when they are all of their
-    run. durability: another one than they were started with. The rest is as in `fold`. What one run
+    run. durability, on_error: others than they were started with. Parked streams stay parked. The rest is as in `fold`. What one run
     fails with keeps no other from going on; the first such error is raised at the end.
 
     Raises NotFound for an id or key that the store does not have, or no store.
@@ -165,9 +185,11 @@ def resume(
     if not path.exists():
         raise NotFound(f"{path}: no such store, so nothing to resume", "durproj run makes one")
     base = path.resolve().parent
+    if on_error is not None:
+        check_on_error(on_error, None)
     observer, stop, counts = observer or Silent(), stop or Stop(), Counts()
-    durability_now = durability or _asked_durability(path)
-    with _writer(path, durability_now, wait_s, stop) as opened:
+    durability_now = durability or asked_durability(path)
+    with writer(path, durability_now, wait_s, stop) as opened:
         wanted = _wanted(opened, given_names("ids", ids), given_names("keys", keys))
         if wanted and (accept_reducer or restart):
             _refuse_parts(opened, wanted)
@@ -186,7 +208,8 @@ def resume(
                 request = _again(run, opened.location, base, only)
                 request.accept_reducer, request.restart = accept_reducer, restart
                 request.durability = durability or request.durability
-                _run(request, opened, base, observer, stop, counts)
+                request.on_error = on_error or request.on_error
+                run_one(request, opened, base, observer, stop, counts)
             except OWN_FAILURES as error:
                 if failures or no != pending[-1]:  # else it is raised at once
                     observer.note(f"{run.name}: {error.message}")
@@ -205,7 +228,8 @@ def _again(run: Run, location: str, base: Path, only: frozenset[str] | None) -> 
 
 
 @contextmanager
-def _writer(path: Path, durability: Durability, wait_s: float, stop: Stop) -> Iterator[SqliteStore]:
+def writer(path: Path, durability: Durability, wait_s: float, stop: Stop) -> Iterator[SqliteStore]:
+    """The store at `path`, open for writing. Waits `wait_s` seconds for another writer."""
     with stop.waiting():
         store = SqliteStore.open_writer(path, durability, wait_s)
     try:
@@ -214,7 +238,7 @@ def _writer(path: Path, durability: Durability, wait_s: float, stop: Stop) -> It
         store.close()
 
 
-def _run(
+def run_one(
     request: Request, store: SqliteStore, base: Path, observer: Observer, stop: Stop, counts: Counts
 ) -> Counts:
     """One fold, added to `counts`."""
@@ -272,7 +296,7 @@ def _last_read(
     return list(last["inputs"]), last["keys"] if keys is None else keys
 
 
-def _asked_durability(path: Path) -> Durability:
+def asked_durability(path: Path) -> Durability:
     """The strictest durability that an unfinished run of the store was started with."""
     store = SqliteStore.open_reader(path)
     try:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from blake3 import blake3
 
@@ -17,6 +17,10 @@ from durproj.events.reader import MAX_LINE
 from durproj.projections.reducer import Reducer, load
 from durproj.runtime.retry import DEFAULT, RetryPolicy, from_options, to_options
 from durproj.stores.base import Durability, Run
+
+OnError = Literal["stop", "park", "skip"]
+"""What becomes of a stream whose step failed for good: it ends the run; it waits, parked; it goes on
+without that event."""
 
 SAMPLE = "durproj:sample"
 """Stands for the packaged 8-event log."""
@@ -31,7 +35,9 @@ class Request:
     """One fold. Times are in seconds, `max_line` in bytes.
 
     keys None: every stream. mapping: given paths only, the rest is found. no_key: `error`, `skip`, or
-    a key for lines without one. crash: the step at which the process dies, by `crash_with`. fail: a
+    a key for lines without one. max_errors: how many events may be parked or skipped. strict_types: an
+    event of a type that the reducer does not know fails. release: the streams of `only` are parked, and
+    go on from the parked event (retry) or after it (drop), whoever's the other streams are. crash: the step at which the process dies, by `crash_with`. fail: a
     step and how often its attempt fails. resumed: it was asked for before; only: of these keys alone,
     in a resumed run of more. continues: the inputs are what came through a pipe, after whatever is
     recorded.
@@ -52,6 +58,10 @@ class Request:
     fail: tuple[int, int] | None = None
     accept_reducer: bool = False
     restart: bool = False
+    on_error: OnError = "stop"
+    max_errors: int | None = None
+    strict_types: bool = False
+    release: Literal["retry", "drop"] | None = None
     resumed: bool = False
     only: frozenset[str] | None = None
     continues: bool = False
@@ -80,17 +90,27 @@ class Request:
             "durability": self.durability,
             "retry": to_options(self.retry),
             "max_line": self.max_line,
+            "on_error": self.on_error,
+            "max_errors": self.max_errors,
+            "strict_types": self.strict_types,
             **({"program": True} if self.reducer.program else {}),
             **({"continues": True} if self.continues else {}),
         }
 
     @classmethod
-    def from_run(cls, run: Run, base: Path, only: frozenset[str] | None = None) -> Request:
-        """The fold that `run` stands for. `base` is the store's folder, from which paths count."""
+    def from_run(
+        cls,
+        run: Run,
+        base: Path,
+        only: frozenset[str] | None = None,
+        reducer: Reducer | None = None,
+    ) -> Request:
+        """The fold that `run` stands for. `base` is the store's folder, from which paths count;
+        `reducer`: not the run's own."""
         options = run.options
         return cls(
             inputs=options["inputs"],
-            reducer=load(options["reducer"], options["initial"], base),
+            reducer=reducer or load(options["reducer"], options["initial"], base),
             keys=options["keys"],
             initial=options["initial"],
             name=run.name,
@@ -99,6 +119,10 @@ class Request:
             durability=options["durability"],
             retry=from_options(options["retry"]),
             max_line=options["max_line"],
+            # Stores of the first version do not say.
+            on_error=options.get("on_error", "stop"),
+            max_errors=options.get("max_errors"),
+            strict_types=options.get("strict_types", False),
             resumed=True,
             only=only,
             continues=options.get("continues", False),
@@ -108,6 +132,14 @@ class Request:
 def identity(inputs: list[str], keys: list[str] | None) -> str:
     """What tells folds of one name apart: what they read, and which streams of it."""
     return codec.encode({"inputs": inputs, "keys": sorted(keys) if keys else None}).decode()
+
+
+def check_on_error(on_error: str, max_errors: int | None) -> None:
+    """Raise UsageError for what is no way to go on after an error, or no number of them."""
+    if on_error not in get_args(OnError):
+        raise UsageError(f"on_error is {on_error!r}", "take one of " + ", ".join(get_args(OnError)))
+    if max_errors is not None and max_errors < 0:
+        raise UsageError(f"max_errors is {max_errors}", "take 0 or more")
 
 
 def stored_path(path: str, base: Path) -> str:

@@ -32,8 +32,9 @@ class Setup:
     """`request`, ready to be folded. `base`: the folder from which stored paths count; `stop`: ends
     a wait for input.
 
-    source: its input, opened (or as given); envelope: how lines are read; label: the key of the whole log when no
-    line has one; small: it has few events; run: its row in the store, marked as under way.
+    source: its input, opened (or as given); envelope: how lines are read; label: the key of the whole log
+    when no line has one; small: it has few events; run: its row in the store, marked as under way; held:
+    the cursor that the row had.
 
     Raises UsageError, NotFound, PastChanged; the store is then as it was.
     """
@@ -53,8 +54,12 @@ class Setup:
         self._before = before = store.find_run(request.name, request.identity())
         self.source = source or self._opened(base, stop)
         self._sample = self.source.sample(SMALL + 1)
+        if request.strict_types and request.reducer.types is None:
+            what = "does not say which event types it knows, so none is unknown to it"
+            observer.note(f"{request.reducer.ref} {what}: an attribute `types` of it would say")
         self.small = len(self._sample) <= SMALL
         self._recorded = self._first_recorded(before.no) if before and before.no else None
+        self.held = before.cursor if before else None
         mapping = self._mapping()
         self.envelope = Envelope(mapping)
         self.label = self._label(mapping)
@@ -141,12 +146,30 @@ class Setup:
                     before.complete = False
                 elif self._recorded:
                     guard(self._recorded, before.options, options, accept=request.accept_reducer)
-            options |= self._permits(options)
-            if not self.source.restartable:
+            if request.release:
+                options = self._released(options)
+            else:
+                options |= self._permits(options)
+            if request.release or not self.source.restartable:
                 run.cursor = None
             run.options, run.complete = options, False
             store.save_run(run)
         return run
+
+    def _released(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The run's options as they were: what a changed reducer does to streams that were parked says
+        nothing of the others."""
+        assert self._before is not None
+        was = self._before.options
+        if was["fingerprint"] != options["fingerprint"]:
+            change = (
+                f"{was['reducer']} has changed ({was['fingerprint']} → {options['fingerprint']})"
+            )
+            what = (
+                "it makes the new steps of these streams; for others run asks for --accept-reducer"
+            )
+            self._observer.note(f"{change}: {what}")
+        return was
 
     def _permits(self, options: dict[str, Any]) -> dict[str, bool]:
         """What this run may do to the workflows of others: what is asked of it or, when it is resumed,

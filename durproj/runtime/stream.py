@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from durproj import codec
-from durproj.errors import StepFailed
+from durproj.errors import StepFailed, TooManyErrors
 from durproj.events.event import Event
 from durproj.ids import workflow_id
 from durproj.runtime.attempts import FAILURES, Attempts
 from durproj.runtime.commits import BATCH_SECONDS
 from durproj.runtime.guard import compare_inputs, past_the_end
+from durproj.runtime.observer import Counts
 from durproj.runtime.ownership import Fold
 from durproj.runtime.planned import crash_as_planned, fail_as_planned, planned_steps
-from durproj.runtime.recording import refuse_none
+from durproj.runtime.recording import parked_error, refuse_none, rejected_error
+from durproj.runtime.showing import Showing
 from durproj.stores.journal import Journal
 from durproj.stores.packing import BLOCK_STEPS, Record, Records
 
 
 class StreamFold:
     """Folds the stream `key` into `journal`, of whose steps the first `proven` need no comparing:
-    they come from the first `prefix_bytes` bytes of the input."""
+    they come from the first `prefix_bytes` bytes of the input. A parked stream is compared as far as
+    its journal goes, and left alone, unless it is the one to be released. before: what of it the run's
+    cursor counts in."""
 
     def __init__(
         self, fold: Fold, key: str, journal: Journal, proven: int, prefix_bytes: int
@@ -40,14 +44,20 @@ class StreamFold:
         self._state: Any = codec.decode(self._blob)
         self._settle = codec.settle_plain if fold.request.reducer.plain else codec.settle
         self._known = journal.steps
-        self._recorded = self._inputs(proven)
+        self._recorded = journal.inputs(proven)
         self._fresh = True
         self.prefix = (prefix_bytes, proven if prefix_bytes else 0)
         self.proven = self.position = proven
         self.executed = 0
-        self.failed = 0
+        self.failed = self.skipped = 0
+        self.before: Counts | None = None
+        waits = journal.head.status == "parked"
+        self.parked = waits and not fold.request.release
+        drops = waits and fold.request.release == "drop"
+        self._dropped = codec.decode(journal.head.error or b"") if drops else None
+        self._showing = Showing(fold, self.id, key, journal)
         if fold.observer.wants_steps:
-            self._show_cached(0, proven)
+            self._showing.cached(0, proven)
 
     @property
     def claimed(self) -> bool:
@@ -66,36 +76,41 @@ class StreamFold:
 
     def feed(self, lines: Sequence[bytes], events: Sequence[Event]) -> None:
         """The next events of the stream, with the lines they stand on. Compares those the journal
-        holds, applies the rest. Raises PastChanged, StepFailed, Interrupted."""
+        holds, applies the rest. Raises PastChanged, StepFailed, TooManyErrors, Interrupted."""
         self._fold.stop.check()
         held = max(0, min(self._known - self.position, len(lines)))
         if held:
             recorded = [next(self._recorded) for _ in range(held)]
             compare_inputs(self.id, self.position, recorded, list(lines[:held]))
             if self._fold.observer.wants_steps:
-                self._show_cached(self.position, self.position + held)
+                self._showing.cached(self.position, self.position + held)
             self.position += held
             self._fold.observer.progress(held)
         try:
-            if held < len(lines):
+            if held < len(lines) and not self.parked:
                 self._apply(lines[held:], events[held:])
         except StepFailed as failed:
             self._reject(failed)
+            raise
+        except TooManyErrors:
+            self.suspend()
             raise
 
     def finish(self) -> None:
         """The stream has no more events. Raises PastChanged when the journal has more steps."""
         if self.position < self._known:
             raise past_the_end(self.id, self.position, next(self._recorded))
-        head = self._journal.head
-        if head.no is None or head.status != "resolved" or self.executed:
-            self._fold.commits.close(self._journal, "resolved", self.report)
-        else:
+        if self._dropped:
+            raise past_the_end(self.id, self.position, self._dropped["line"].encode())
+        if self.parked or (self._journal.head.status == "resolved" and not self.executed):
             self.report()
+        else:
+            self._fold.commits.close(self._journal, "resolved", self.report)
 
     def suspend(self) -> None:
-        """The log breaks off at a bad line: what was executed before it is pending."""
-        if self.executed or (self.exists and self._journal.head.status == "pending"):
+        """The fold breaks off: what was executed is pending."""
+        begun = self.executed or (self.exists and self._journal.head.status == "pending")
+        if begun and not self.parked:
             self._fold.commits.close(self._journal, "pending", self.report)
         elif self.exists:
             self.report()
@@ -120,7 +135,10 @@ class StreamFold:
             else self._take_each
         )
         at, first = 0, self.position
-        while at < len(events):
+        if self._dropped:
+            self._drop(lines[0], self._dropped)
+            at = 1
+        while at < len(events) and not self.parked:
             fold.stop.check()
             n = self.position
             if n in planned:
@@ -131,15 +149,32 @@ class StreamFold:
                 error = take(lines[at:until], events[at:until])
             at = self.position - first
             if error or n in planned:
-                self._hand_over(lines[at:], [self._execute(self.position, lines[at], error)])
+                self._take_one(lines[at], error)
                 at += 1
+            if fold.types is not None:
+                fold.count_unknown(events[n - first : self.position - first])
             fold.observer.progress(self.position - n)
+
+    def _take_one(self, line: bytes, error: BaseException | None) -> None:
+        """One step with retries. Of one that fails for good the stream is parked or goes on without
+        it, if that was asked for. `error`: the first attempt has failed, with this."""
+        try:
+            self._hand_over([line], [self._execute(self.position, line, error)])
+        except StepFailed as failed:
+            if self._fold.request.on_error == "stop":
+                raise
+            if self._fold.request.on_error == "park":
+                self._park(failed, line)
+            else:
+                self._skip(line, failed.kind, failed.reason)
+                self.skipped += 1
+            self._fold.count_error()
 
     def _take_each(self, lines: Sequence[bytes], events: Sequence[Event]) -> BaseException | None:
         """Take the state over events for a while, every step committed before the next one begins; the
         error of an attempt that failed."""
         reduce, settle, add, meta = (
-            *(self._fold.request.reducer.fn, self._settle),
+            *(self._fold.reduce, self._settle),
             *(self._journal.add, self._fold.meta),
         )
         stop, clock = self._fold.stop, time.monotonic
@@ -190,7 +225,7 @@ class StreamFold:
         self, events: Sequence[Event], outputs: list[bytes], due: float
     ) -> BaseException | None:
         """Take the state over `events` until it is time `due`; the error of an attempt that failed."""
-        reduce, settle = self._fold.request.reducer.fn, self._settle
+        reduce, settle = self._fold.reduce, self._settle
         stop, clock = self._fold.stop, time.monotonic
         state = self._state
         try:
@@ -207,21 +242,21 @@ class StreamFold:
         self._state = state
         return None
 
-    def _hand_over(self, lines: Sequence[bytes], outputs: list[bytes]) -> None:
-        """Record the steps that gave `outputs`, of the first of `lines`."""
+    def _hand_over(
+        self, lines: Sequence[bytes], outputs: list[bytes], meta: bytes | None = None
+    ) -> None:
+        """Record the steps that gave `outputs`, of the first of `lines`; `meta`: not the usual one."""
         if not outputs:
             return
         fold, count, first = self._fold, len(outputs), self.position
         self._blob = outputs[-1]
         self.position += count
         self.executed += count
-        records = Records([fold.meta] * count, list(lines[:count]), outputs)
+        records = Records([meta or fold.meta] * count, list(lines[:count]), outputs)
         fold.commits.add(self._journal, first, records)
         if fold.observer.wants_steps:
-            attempts = self._attempts(first)
-            # Read anew: what the reducer did to its event is not what happened.
-            event = fold.envelope.event(codec.decode(lines[0]), lines[0], self._key)
-            fold.observer.step(self.id, first, event, "executed", attempts, self._state)
+            shown = Record(meta or fold.meta, lines[0], outputs[0])
+            self._showing.step(first, shown, "executed")
 
     def _begin(self) -> None:
         """Before the first new step: wait out a back-off that a crash cut short."""
@@ -233,7 +268,7 @@ class StreamFold:
     def _execute(self, n: int, line: bytes, error: BaseException | None) -> bytes:
         """Step `n` with retries, each attempt on a state and an event that no other has touched.
         `error`: the first attempt has failed, with this."""
-        make, reduce = self._fold.envelope.event, self._fold.request.reducer.fn
+        make, reduce = self._fold.envelope.event, self._fold.reduce
         tries = self._tries(n)
 
         def attempt() -> bytes:
@@ -261,32 +296,24 @@ class StreamFold:
         fold, no = self._fold, self._number()
         return Attempts(fold.store, self.id, no, n, fold.request.retry, fold.observer, fold.stop)
 
-    def _attempts(self, n: int) -> int:
-        """How many attempts step `n` took."""
-        no = self._journal.head.no
-        return 1 if no is None else 1 + len(self._fold.store.attempts(no, n))
-
     def _reject(self, failed: StepFailed) -> None:
         self.failed = 1
         self._fold.commits.flush()
-        error = {"step": failed.step, "kind": failed.kind, "message": failed.reason}
-        error |= {"event": failed.event} if failed.event else {}
-        self._journal.save("rejected", error=codec.encode(error))
+        self._journal.save("rejected", error=codec.encode(rejected_error(failed)))
         self.report()
 
-    def _inputs(self, first: int) -> Iterator[bytes]:
-        """The recorded inputs from step `first` on."""
-        for start, records in self._journal.blocks(first) if first < self._known else ():
-            yield from records.inputs[max(0, first - start) : self._known - start]
+    def _park(self, failed: StepFailed, line: bytes) -> None:
+        self.parked = True
+        self._fold.commits.flush()
+        self._journal.save("parked", error=parked_error(failed, line))
 
-    def _show_cached(self, first: int, stop: int) -> None:
-        for start, records in self._journal.blocks(first) if first < stop else ():
-            for step in range(max(first, start), min(stop, start + len(records))):
-                _, line, output = records[step - start]
-                event = self._fold.envelope.event(codec.decode(line), line, self._key)
-                state = codec.decode(output)
-                self._fold.observer.step(
-                    self.id, step, event, "cached", self._attempts(step), state
-                )
-            if start + len(records) >= stop:
-                return
+    def _drop(self, line: bytes, parked: dict[str, Any]) -> None:
+        """Skip the event at which the stream waits; it must be the one that was looked at."""
+        compare_inputs(self.id, self.position, [parked["line"].encode()], [line])
+        self._skip(line, parked["kind"], parked["message"])
+        self._dropped = None
+
+    def _skip(self, line: bytes, kind: str, message: str) -> None:
+        """Record a step that leaves the state as it was before the attempts that failed."""
+        self._state = codec.decode(self._blob)
+        self._hand_over([line], [self._blob], self._fold.skip_meta(kind, message))

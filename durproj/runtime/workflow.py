@@ -19,6 +19,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from durproj.events.event import Event
 from durproj.ids import split_id
 from durproj.projections.reducer import Reducer
+from durproj.runtime.known import applied
 from durproj.runtime.recording import refuse_none
 from durproj.runtime.retry import RetryPolicy
 
@@ -83,7 +84,7 @@ class ApplyEvent:
     __name__ = "apply_event"
 
     def __init__(self, reducer: Reducer) -> None:
-        self._reduce = reducer.fn
+        self._reduce = applied(reducer)
         self.fingerprint = reducer.fingerprint
 
     def __call__(self, i: int, event: Event, projection: Any) -> Any:  # noqa: ARG002  i names the step

@@ -179,6 +179,12 @@ class Journal:
         if block:
             yield block.start, block.records
 
+    def inputs(self, first: int = 0) -> Iterator[bytes]:
+        """The inputs of the steps that there are now, from `first` on."""
+        stop = self.steps
+        for start, records in self.blocks(first) if first < stop else ():
+            yield from records.inputs[max(0, first - start) : stop - start]
+
     def last_output(self) -> bytes | None:
         """What the last step returned; None when there is no step."""
         return self.read(self.steps - 1).output if self.steps else None

@@ -12,6 +12,7 @@ from durproj.events.event import Event
 from durproj.projections.reducer import Reducer, from_function, load
 from durproj.render import safe
 from durproj.runtime.attempts import FAILURES, describe, kind_of
+from durproj.runtime.known import applied
 from durproj.runtime.recording import refuse_none
 from durproj.testing.differences import ABSENT, Place, differences, dig, show_both, show_path
 from durproj.testing.streams import Stream
@@ -89,7 +90,7 @@ def _execute(reducer: Reducer, stream: Stream, n: int, before: bytes) -> bytes |
     """The state after event `n`, encoded, or what it failed with."""
     state = codec.decode(before)
     try:
-        value = reducer.fn(state, stream.event(n))
+        value = applied(reducer)(state, stream.event(n))
         if value is None:
             refuse_none(state)
         return codec.settle(value)[0]

@@ -14,6 +14,7 @@ from durproj.events.envelope import Envelope
 from durproj.events.event import Event
 from durproj.events.formats import Mapping
 from durproj.projections.reducer import from_function, load
+from durproj.runtime.known import applied
 
 COUNTER = itertools.count()
 
@@ -124,7 +125,7 @@ def test_handlers_bring_what_stands_beside_them(shop):
     handlers = shop()("on")
     assert handlers.initial("k") == {"open": 0, "revenue": 0}
     assert handlers.summary({"open": 3}) == "open=3"
-    assert handlers.fn.types == {"OrderPlaced", "OrderPaid", "OrderShipped", "OrderCancelled"}
+    assert handlers.types == {"OrderPlaced", "OrderPaid", "OrderShipped", "OrderCancelled"}
     assert shop()("Old.on").initial("u7") == {"open": 0, "revenue": 0, "key": "u7"}
 
 
@@ -133,18 +134,18 @@ def test_a_function_takes_the_types_it_has_no_handler_for(shop):
     assert strict.fn(strict.initial("k"), event("OrderPlaced")) == {"open": 6}
     with pytest.raises(ValueError, match="no handler for OrderPaid"):
         strict.fn({}, event("OrderPaid"))
-    assert strict.fn.types == {"OrderPlaced"}
+    assert strict.types is None  # it takes all others itself
 
 
 def test_old_events_are_brought_to_their_present_form_first(shop):
     load = shop()
-    state = load("late").fn({"revenue": 1}, event("PaidCents", {"cents": 250}))
+    state = applied(load("late"))({"revenue": 1}, event("PaidCents", {"cents": 250}))
     assert state == {"revenue": 3.5}
     old = load("Old.on")
-    assert old.fn({"open": 0}, event("Bought")) == {"open": 1}
-    assert old.fn({"open": 0}, event("OrderPlaced")) == {"open": 1}
-    assert "Bought" not in old.fn.types
-    assert not hasattr(load("late").fn, "types")
+    assert applied(old)({"open": 0}, event("Bought")) == {"open": 1}
+    assert applied(old)({"open": 0}, event("OrderPlaced")) == {"open": 1}
+    assert "Bought" not in old.types
+    assert load("late").types is None
 
 
 def test_a_plain_function_is_called_as_it_is():
@@ -158,7 +159,7 @@ def test_a_plain_function_is_called_as_it_is():
 def test_an_upcast_that_gives_no_event_fails_the_step(shop, given):
     load = shop(("    return event\n", f"    return {given}\n"))
     with pytest.raises(TypeError, match=r"upcast returned a \w+ for an event of type Other"):
-        load("late").fn({"revenue": 1}, event("Other"))
+        applied(load("late"))({"revenue": 1}, event("Other"))
 
 
 def test_a_replaced_event_keeps_its_key_and_its_line():

@@ -1,0 +1,67 @@
+"""The parked streams of a store: where each waits, at which event, and for what error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from durproj import codec
+from durproj.errors import NotFound
+from durproj.ids import split_id
+from durproj.stores.base import Head, Store
+from durproj.stores.journal import Journal
+from durproj.stores.sqlite import SqliteStore
+
+
+def parked(store: Store) -> Iterator[dict[str, Any]]:
+    """One record per parked stream, in the order they began: what `durproj parked list` prints."""
+    for head in store.heads():
+        if head.status == "parked":
+            yield _record(head)
+
+
+def inspect_parked(id: str, *, store: str | Path | Store = "durproj.db") -> dict[str, Any]:
+    """What `durproj parked show` prints, as one JSON object: the whole event at which the stream `id`
+    waits, the error, how many attempts failed, and the state before it (None: the initial one).
+
+    Raises NotFound when it is not parked, StoreError, and StoreDamaged when what is stored is not
+    what was written.
+    """
+    split_id(id)
+    opened = SqliteStore.open_reader(Path(store)) if isinstance(store, str | Path) else store
+    try:
+        journal = Journal.open(opened, id)
+        if journal is None or journal.head.status != "parked":
+            what = "is no workflow" if journal is None else f"is {journal.head.status}, not parked"
+            hint = "durproj parked list shows those that are"
+            raise NotFound(f"{id} {what} in {opened.location}", hint)
+        head = journal.head
+        assert head.no is not None
+        state = journal.last_output()
+        record = _record(head)
+        failures = len(opened.attempts(head.no, record["step"]))
+        return record | {
+            "event": codec.decode(_stored(head)["line"]),
+            "attempts": failures,
+            "state": None if state is None else codec.decode(state),
+        }
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def _record(head: Head) -> dict[str, Any]:
+    error = _stored(head)
+    return {
+        "type": "parked",
+        "id": head.id,
+        "step": error["step"],
+        "event": error["event"],
+        "error": {"kind": error["kind"], "message": error["message"]},
+    }
+
+
+def _stored(head: Head) -> dict[str, Any]:
+    error: dict[str, Any] = codec.decode(head.error or b"{}")
+    return error

@@ -1,0 +1,21 @@
+"""A run's cursor as the store keeps it: how far its input is dealt with, and what came of that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from durproj.events.cursor import Cursor
+from durproj.runtime.observer import Counts
+
+
+def held_cursor(cursor: Cursor, counts: Counts) -> dict[str, Any]:
+    """`cursor` with how many workflows and steps there are as far as that, and how many of the
+    workflows are parked. Heads are not counted for it each time: there may be many, and what they say
+    is under a seal of its own only."""
+    held = {"workflows": counts.projections, "steps": counts.cached, "parked": counts.parked}
+    return {**cursor.to_dict(), **held}
+
+
+def counted(held: dict[str, Any]) -> Counts:
+    """The counts in `held_cursor`; stores of the first version know of no parked streams."""
+    return Counts(held["workflows"], held["steps"], parked=held.get("parked", 0))

@@ -1,0 +1,42 @@
+"""Telling an observer of a stream's steps, of those that are cached and of those just executed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from durproj import codec
+from durproj.runtime.ownership import Fold
+from durproj.stores.journal import Journal
+from durproj.stores.packing import Record
+
+
+class Showing:
+    """Tells the observer of `fold` of steps of the stream `key`, which is the workflow `id`."""
+
+    def __init__(self, fold: Fold, id: str, key: str, journal: Journal) -> None:
+        self._fold, self._id, self._key, self._journal = fold, id, key, journal
+
+    def cached(self, first: int, stop: int) -> None:
+        """Tell of the steps from `first` up to `stop`, which the journal holds."""
+        for start, records in self._journal.blocks(first) if first < stop else ():
+            for step in range(max(first, start), min(stop, start + len(records))):
+                self.step(step, records[step - start], "cached")
+            if start + len(records) >= stop:
+                return
+
+    def step(self, step: int, record: Record, source: Literal["cached", "executed"]) -> None:
+        """Tell of `step`, of which `record` is the checkpoint."""
+        meta, line, output = record
+        observer, failures = self._fold.observer, self._failures(step)
+        # Read anew: what the reducer did to its event is not what happened.
+        event = self._fold.envelope.event(codec.decode(line), line, self._key)
+        state = codec.decode(output)
+        if "skipped" in codec.decode(meta):
+            observer.skipped(self._id, step, event, source, failures, state)
+        else:
+            observer.step(self._id, step, event, source, failures + 1, state)
+
+    def _failures(self, step: int) -> int:
+        """How many attempts at `step` failed."""
+        no = self._journal.head.no
+        return 0 if no is None else len(self._fold.store.attempts(no, step))

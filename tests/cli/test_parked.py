@@ -1,0 +1,225 @@
+"""Poison events at the command line: --on-error, parked list, show, retry and drop, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from durproj.stores.lock import Lock
+
+REDUCER = """
+def orders(state, event):
+    if event.data["v"] < 0:
+        raise ValueError("negative \\x1b[31m")
+    return {"sum": state["sum"] + event.data["v"]}
+
+orders.initial = {"sum": 0}
+orders.types = {"T", "Bad\\x1b"}
+"""
+EVENTS = [("a", "T", 1), ("b", "Bad\x1b", -1), ("a", "T", 2), ("b", "T", 3), ("a", "Odd\x1b", 4)]
+
+
+@pytest.fixture
+def shop(durproj):
+    (durproj.folder / "shop.py").write_text(REDUCER)
+    lines = [
+        json.dumps({"key": key, "type": type, "id": f"e{i}", "data": {"v": v}})
+        for i, (key, type, v) in enumerate(EVENTS)
+    ]
+    (durproj.folder / "log.jsonl").write_text("\n".join(lines) + "\n")
+    return durproj
+
+
+def run(shop, *args):
+    return shop("run", "log.jsonl", "--reducer", "shop.py:orders", *args)
+
+
+def mend(shop):
+    (shop.folder / "shop.py").write_text(REDUCER.replace("< 0", "< -9"))
+
+
+def test_a_run_that_parks_says_which_stream_why_and_what_to_do(shop):
+    done = run(shop, "--on-error", "park")
+    assert done.code == 1
+    assert "projection/b  parked    0 steps (0 executed, 0 cached)  at step 0: ValueError: neg" in (
+        done.out
+    )
+    assert "2 projections, 4 events: 3 executed, 0 cached, 1 parked in " in done.out
+    assert done.out.endswith("unknown types: Odd\\x1b 1\n")
+    assert "1 stream parked; which, and why: durproj parked list\n" in done.err
+    assert "\x1b" not in done.out + done.err
+    again = shop("resume")
+    assert (again.code, "1 parked" in again.out) == (1, True)
+    assert shop("resume", "projection/a").code == 0
+    assert shop("resume", "projection/b").code == 1
+    assert [line["id"] for line in shop("list", "--status", "parked", "--json").json] == [
+        "projection/b"
+    ]
+
+
+def test_the_summary_counts_what_was_parked_skipped_and_unknown(shop):
+    done = run(shop, "--on-error", "park", "--json", "--stable")
+    assert (done.code, done.json[-1]) == (
+        1,
+        {
+            "type": "summary",
+            "projections": 2,
+            "events": 4,
+            "cached": 0,
+            "executed": 3,
+            "failed": 0,
+            "parked": 1,
+            "skipped": 0,
+            "unknown": {"Odd\x1b": 1},
+            "exit": 1,
+        },
+    )
+    done = run(shop, "--on-error", "skip", "--name", "s", "--json", "--stable", "-v")
+    assert (done.code, done.json[-1]["skipped"], done.json[-1]["executed"]) == (1, 1, 5)
+    (skipped,) = [line for line in done.json if line.get("skipped") is True]
+    assert skipped == {
+        "type": "step",
+        "id": "s/b",
+        "step": 0,
+        "event": {"id": "e1", "type": "Bad\x1b"},
+        "source": "executed",
+        "attempts": 1,
+        "skipped": True,
+    }
+    again = run(shop, "--on-error", "skip", "--name", "s", "--json", "-v")
+    assert (again.code, "unknown" in again.json[-1]) == (0, False)
+    assert [line["source"] for line in again.json if line.get("skipped") is True] == ["cached"]
+
+
+def test_a_skip_is_shown_as_one(shop):
+    done = run(shop, "--on-error", "skip", "--user", "b")
+    assert "[event 00]  Bad\\x1b  (skipped)  →  " in done.out
+    assert "1 projection, 2 events: 2 executed, 0 cached, 1 skipped" in done.out
+    shown = shop("inspect", "projection/b#0")
+    assert "skipped: ValueError: negative \\x1b[31m\n" in shown.out
+    (record,) = shop("inspect", "projection/b#0", "--json").json
+    assert record["skipped"] == {"kind": "ValueError", "message": "negative \x1b[31m"}
+    assert record["state"] == {"sum": 0}
+
+
+def test_parked_list_and_show_tell_all_there_is_to_judge_by(shop):
+    run(shop, "--on-error", "park")
+    listed = shop("parked", "list")
+    assert (listed.code, listed.out) == (
+        0,
+        "projection/b#0  Bad\\x1b e1  ValueError: negative \\x1b[31m\n",
+    )
+    (record,) = shop("parked", "list", "--json").json
+    what = {"type": "parked", "id": "projection/b", "step": 0}
+    error = {"kind": "ValueError", "message": "negative \x1b[31m"}
+    assert record == {**what, "event": {"id": "e1", "type": "Bad\x1b"}, "error": error}
+    (record,) = shop("parked", "show", "projection/b", "--json").json
+    event = {"key": "b", "type": "Bad\x1b", "id": "e1", "data": {"v": -1}}
+    assert record == {**what, "event": event, "error": error, "attempts": 1, "state": None}
+    shown = shop("parked", "show", "projection/b")
+    assert '  "id": "e1",' in shown.out
+    assert "durproj parked drop projection/b" in shown.err
+    assert "goes on at  step 0: durproj parked retry projection/b" in (
+        shop("inspect", "projection/b").out
+    )
+    (whole,) = shop("inspect", "projection/b", "--json").json
+    assert list(whole["error"]) == ["step", "kind", "message", "event"]
+    assert whole["events_seen"] == 1
+
+
+def test_retry_ends_with_1_until_the_cause_is_mended(shop):
+    run(shop, "--on-error", "park")
+    assert shop("parked", "retry", "--all").code == 1
+    mend(shop)
+    done = shop("parked", "retry", "--user", "b")
+    assert done.code == 0
+    assert "shop.py:orders has changed (" in done.err
+    assert '"sum": 2' in done.out
+    nothing = shop("parked", "retry", "--all")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "nothing to do" in nothing.err
+    assert (shop("parked", "list").out, shop("resume").code) == ("", 0)
+    assert run(shop).code == 4
+    assert run(shop, "--accept-reducer").code == 0
+
+
+def test_drop_goes_on_without_the_event_and_rewind_brings_it_back(shop):
+    run(shop, "--on-error", "park")
+    done = shop("parked", "drop", "projection/b", "--json")
+    assert (done.code, done.json[-2]["status"], done.json[-2]["state"]) == (
+        *(0, "resolved"),
+        {"sum": 3},
+    )
+    assert shop("rewind", "projection/b", "--to", "-1").code == 0
+    assert shop("list", "--status", "pending", "--json").json[0]["id"] == "projection/b"
+    assert shop("resume").code == 1
+    assert len(shop("parked", "list", "--json").json) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["retry"], 2),
+        (["retry", "projection/b", "--all"], 2),
+        (["drop"], 2),
+        (["retry", "projection/a"], 66),
+        (["drop", "projection/nobody"], 66),
+        (["show", "projection/a"], 66),
+        (["retry", "--user", "a"], 66),
+        (["retry", "b"], 2),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_says_so(shop, args, code):
+    run(shop, "--on-error", "park")
+    done = shop("parked", *args)
+    assert done.code == code
+    assert done.err.startswith("durproj: ")
+    assert "Traceback" not in done.err
+
+
+def test_without_a_store_nothing_is_parked_and_none_is_made(shop):
+    for args in (["list"], ["show", "p/b"], ["retry", "--all"], ["drop", "p/b"]):
+        assert shop("parked", *args, "--store", "none.db").code == 66
+    assert not (shop.folder / "none.db").exists()
+
+
+def test_a_store_in_use_is_said_to_be(shop):
+    run(shop, "--on-error", "park")
+    lock = Lock(shop.folder / "durproj.db")
+    lock.acquire(0)
+    try:
+        assert shop("parked", "retry", "--all").code == 75
+        assert shop("parked", "list").code == 0
+    finally:
+        lock.release()
+
+
+def test_max_errors_stops_the_run_and_says_how_to_go_on(shop):
+    done = run(shop, "--on-error", "skip", "--max-errors", "0", "--json")
+    assert (done.code, done.json[-1]["exit"], done.json[-1]["skipped"]) == (1, 1, 1)
+    assert "1 event failed for good, and --max-errors is 0\n" in done.err
+    assert "to go on: durproj resume\n" in done.err
+    assert run(shop, "--on-error", "skip", "--max-errors", "1").code == 0
+    assert run(shop, "--max-errors", "-1").code == 2
+    assert run(shop, "--on-error", "ignore").code == 2
+
+
+def test_strict_types_stop_at_a_type_that_the_reducer_does_not_know(shop):
+    done = run(shop, "--user", "a", "--strict-types")
+    assert done.code == 1
+    assert "projection/a#2: UnknownType: shop.py:orders does not know events of type" in done.err
+    assert run(shop, "--user", "a").code == 0
+    all_known = shop("run", "log.jsonl", "--reducer", "counts", "--strict-types", "--name", "c")
+    assert all_known.code == 0
+    assert "counts does not say which event types it knows" in all_known.err
+
+
+def test_a_planned_crash_and_a_planned_failure_meet_a_parked_stream(shop):
+    done = run(shop, "--on-error", "park", "--crash", "2", "--crash-with", "KILL")
+    assert done.code == -9
+    done = shop("resume", "--json")
+    assert (done.code, done.json[-1]["parked"], done.json[-1]["executed"]) == (1, 1, 1)
+    fail = ("--fail", "1x2", "--retry-delay", "0", "--name", "n", "--on-error", "park")
+    assert run(shop, *fail, "--json").json[-1]["parked"] == 1

@@ -1,0 +1,329 @@
+"""Parked streams that go on: retried or without the event, and what of the store may move for it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from dying import Died, dying, folded, inputs, journals, line, stream, tables, trail, write
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import durproj
+from durproj import NotFound, PastChanged
+from durproj.codec import decode
+
+BAD = 13
+EVENTS = [("u1", 1), ("u2", 2), ("u1", BAD), ("u3", BAD), ("u2", 3), ("u1", 4), ("u3", 5)]
+MORE = [("u1", 6), ("u2", 7), ("u3", 8)]
+LAST = [("u3", 9), ("u1", 10), ("u4", 11), ("u2", 12)]
+BOTH = pytest.mark.parametrize("durability", ["step", "batch"])
+
+PICKY = """
+def picky(state, event):
+    value = event.body["v"]
+    if value == 13:
+        raise ValueError("unlucky")
+    return {"n": state["n"] + 1, "trail": (state["trail"] * 31 + value) % 1_000_003, "v": value}
+
+picky.initial = {"n": 0, "trail": 7}
+"""
+MENDED = PICKY.replace("value == 13", "value == 14")
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "log", EVENTS)
+    (tmp_path / "picky.py").write_text(PICKY)
+    return tmp_path / "log"
+
+
+def fold(log, **options):
+    options = {"reducer": "picky.py:picky", "store": "s.db", "on_error": "park", **options}
+    return durproj.fold(log, **options)
+
+
+def mend():
+    Path("picky.py").write_text(MENDED)
+
+
+def of_workflow(no, store="s.db"):
+    """All that the store holds of one workflow, byte for byte."""
+    found = tables(Path(store))
+    rows = {name: [row for row in found[name] if row[0] == no] for name in found if name != "run"}
+    assert rows["workflow"]
+    return rows
+
+
+@BOTH
+def test_a_mended_reducer_takes_over_at_the_parked_event_and_only_there(log, durability):
+    fold(log, durability=durability)
+    write(log, [*EVENTS, *MORE])
+    fold(log, durability=durability)
+    before = of_workflow(2)
+    mend()
+    counts = durproj.retry_parked(store="s.db")
+    assert (counts.projections, counts.cached, counts.executed, counts.parked) == (2, 1, 6, 0)
+    assert of_workflow(2) == before
+    # For the streams that were not parked the past is still guarded.
+    with pytest.raises(PastChanged, match="reducer"):
+        durproj.fold(log, store="s.db")
+    write(log, [*EVENTS, *MORE, *LAST])
+    counts = fold(log, durability=durability, accept_reducer=True)
+    assert (counts.projections, counts.cached, counts.executed) == (4, 10, 4)
+    found = journals(Path("s.db"))
+    for key in ("u1", "u2", "u3", "u4"):
+        lines = stream([*EVENTS, *MORE, *LAST], key)
+        assert inputs(found[f"projection/{key}"]) == lines
+        assert decode(found[f"projection/{key}"]["state"]) == folded(lines)
+
+
+@pytest.mark.parametrize("grown", [False, True])
+@BOTH
+def test_a_crash_at_any_write_of_a_retry_loses_nothing(tmp_path, monkeypatch, durability, grown):
+    monkeypatch.chdir(tmp_path)
+    whole = [*EVENTS, *(MORE if grown else ())]
+    for at in range(200):
+        Path("picky.py").write_text(PICKY)
+        write(tmp_path / "log", EVENTS)
+        store = f"{at}.db"
+        fold("log", store=store, durability=durability)
+        write(tmp_path / "log", whole)
+        untouched = of_workflow(2, store)
+        mend()
+        with dying(at) as store_type:
+            try:
+                durproj.retry_parked(store=store)
+                over = at >= store_type.points
+            except Died:
+                over = False
+        assert of_workflow(2, store) == untouched
+        durproj.retry_parked(store=store)
+        write(tmp_path / "log", [*whole, *LAST])
+        counts = fold("log", store=store, durability=durability, accept_reducer=True)
+        assert (counts.projections, counts.parked) == (4, 0)
+        assert counts.cached + counts.executed == len(whole) + len(LAST)
+        found = journals(Path(store))
+        for key in ("u1", "u2", "u3", "u4"):
+            lines = stream([*whole, *LAST], key)
+            assert inputs(found[f"projection/{key}"]) == lines
+            assert decode(found[f"projection/{key}"]["state"]) == folded(lines)
+        if over:
+            return
+    pytest.fail("it dies at every point")
+
+
+def test_what_fails_again_is_parked_again(log):
+    fold(log)
+    before = journals(Path("s.db"))
+    counts = durproj.retry_parked(["projection/u1"], store="s.db")
+    assert (counts.projections, counts.executed, counts.parked) == (1, 0, 1)
+    assert journals(Path("s.db")) == before
+    assert durproj.inspect_parked("projection/u1", store="s.db")["attempts"] == 2
+    assert durproj.inspect_parked("projection/u3", store="s.db")["attempts"] == 1
+    assert fold(log).cached == 3
+
+
+def test_retrying_one_stream_leaves_the_other_parked(log):
+    fold(log)
+    mend()
+    counts = durproj.retry_parked(keys=["u3"], store="s.db")
+    assert (counts.projections, counts.parked) == (1, 0)
+    assert [status["status"] for status in journals(Path("s.db")).values()] == [
+        *("parked", "resolved", "resolved")
+    ]
+    counts = fold(log, accept_reducer=True)
+    assert (counts.cached, counts.parked) == (5, 1)
+    assert durproj.retry_parked(store="s.db").executed == 2
+    assert durproj.resume(store="s.db").projections == 0
+
+
+def test_a_dropped_event_is_a_recorded_step_that_rewind_undoes(log):
+    fold(log)
+    counts = durproj.drop_parked(["projection/u1"], store="s.db")
+    assert (counts.executed, counts.parked, counts.skipped) == (2, 0, 0)
+    shown = durproj.inspect("projection/u1", 1, store="s.db")
+    assert shown["skipped"] == {"kind": "ValueError", "message": "unlucky"}
+    assert shown["state"]["n"] == 1
+    assert durproj.inspect("projection/u1", store="s.db")["state"]["n"] == 2
+    durproj.rewind("projection/u1", 0, store="s.db")
+    mend()
+    fold(log, accept_reducer=True)
+    assert durproj.inspect("projection/u1", store="s.db")["state"]["n"] == 3
+
+
+def test_another_event_than_the_one_looked_at_is_not_dropped(log):
+    fold(log)
+    before = journals(Path("s.db"))
+    for changed in (("u1", 99), ("u4", 1)):
+        write(log, [*EVENTS[:2], changed, *EVENTS[3:5]])
+        with pytest.raises(PastChanged, match="projection/u1#1"):
+            durproj.drop_parked(keys=["u1"], store="s.db")
+        assert journals(Path("s.db")) == before
+
+
+def test_an_event_that_was_mended_in_the_log_is_taken_as_it_is_now(log):
+    fold(log)
+    mended = [("u1", 77) if event == ("u1", BAD) else event for event in EVENTS]
+    write(log, mended)
+    assert durproj.retry_parked(keys=["u1"], store="s.db").executed == 2
+    assert inputs(journals(Path("s.db"))["projection/u1"]) == stream(mended, "u1")
+
+
+def test_what_is_not_parked_is_not_found(log):
+    with pytest.raises(NotFound):
+        durproj.retry_parked(store="s.db")
+    fold(log)
+    for ids, keys in ((["projection/u2"], None), (["projection/u9"], None), (None, ["u2"])):
+        for release in (durproj.retry_parked, durproj.drop_parked):
+            with pytest.raises(NotFound):
+                release(ids, keys=keys, store="s.db")
+    with pytest.raises(NotFound, match="is resolved"):
+        durproj.inspect_parked("projection/u2", store="s.db")
+    with pytest.raises(durproj.UsageError):
+        durproj.drop_parked(store="s.db")
+
+
+def test_a_program_brings_its_reducer_to_a_retry(log):
+    def unlucky(state, event):
+        if event.body["v"] == BAD:
+            raise ValueError
+        return trail(state, event)
+
+    unlucky.initial = trail.initial
+    fold(log, reducer=unlucky)
+    with pytest.raises(durproj.UsageError, match="program"):
+        durproj.retry_parked(store="s.db")
+    assert durproj.retry_parked(store="s.db", reducer=trail).parked == 0
+    assert durproj.inspect("projection/u1", store="s.db")["state"] == folded(stream(EVENTS, "u1"))
+
+
+def test_the_stream_of_a_log_without_keys_goes_on(log):
+    log.write_text("".join(f'{{"type":"T","v":{v}}}\n' for v in (1, BAD, 2)))
+    fold(log)
+    mend()
+    counts = durproj.retry_parked(["projection/all"], store="s.db")
+    assert (counts.cached, counts.executed, counts.parked) == (1, 2, 0)
+    assert durproj.resume(store="s.db").projections == 0
+
+
+def test_a_stream_that_another_run_took_over_goes_on_in_that_run(log):
+    fold(log)
+    fold(log, keys=["u1"])
+    mend()
+    assert durproj.retry_parked(store="s.db").executed == 4
+    assert fold(log, keys=["u1"], accept_reducer=True).cached == 3
+    assert fold(log, accept_reducer=True).cached == len(EVENTS)
+
+
+# -- however runs, crashes and retries follow one another
+
+
+BROKEN = {BAD}
+
+
+def moody(state, event):
+    if event.body["v"] in BROKEN:
+        raise ValueError("unlucky")
+    return trail(state, event)
+
+
+moody.initial = trail.initial
+moody.version = 1  # mended or not, it counts as the same
+USERS = ("u1", "u2", "u3")
+SOME = st.lists(
+    st.tuples(st.sampled_from(USERS), st.sampled_from([1, 2, BAD])), min_size=1, max_size=5
+)
+POINTS = st.one_of(st.none(), st.integers(0, 40))
+
+
+class Parking(RuleBasedStateMachine):
+    """A log with poison events, a store, and everything that can happen to them."""
+
+    def __init__(self):
+        super().__init__()
+        self.place = tempfile.TemporaryDirectory()
+        self.log, self.store = Path(self.place.name, "log.jsonl"), Path(self.place.name, "s.db")
+
+    def teardown(self):
+        BROKEN.add(BAD)
+        self.place.cleanup()
+
+    @initialize(events=SOME)
+    def begin(self, events):
+        self.events = events
+        write(self.log, events)
+
+    @rule(events=SOME)
+    def append(self, events):
+        self.events += events
+        write(self.log, self.events)
+
+    @rule(at=POINTS, durability=st.sampled_from(["step", "batch"]), broken=st.booleans())
+    def run(self, at, durability, broken):
+        self.set(broken)
+        counts = self.unless_it_dies(
+            at, lambda: durproj.fold(
+                self.log, reducer=moody, store=self.store, durability=durability, on_error="park"
+            ),
+        )  # fmt: skip
+        if counts is None:
+            return
+        found = journals(self.store)
+        assert counts.projections == len(found) == len({key for key, _ in self.events})
+        assert counts.cached + counts.executed == sum(each["steps"] for each in found.values())
+        assert counts.parked == sum(each["status"] == "parked" for each in found.values())
+        for id, each in found.items():
+            lines = stream(self.events, id.partition("/")[2])
+            assert each["status"] in ("resolved", "parked")
+            assert each["status"] == "parked" or inputs(each) == lines
+
+    @precondition(lambda self: self.store.exists())
+    @rule(at=POINTS, broken=st.booleans(), keys=st.sets(st.sampled_from(USERS), max_size=2))
+    def retry(self, at, broken, keys):
+        self.set(broken)
+        parked = {
+            id.partition("/")[2]
+            for id, each in journals(self.store).items()
+            if each["status"] == "parked"
+        }
+        chosen = sorted(keys & parked) or None
+        counts = self.unless_it_dies(
+            at, lambda: durproj.retry_parked(keys=chosen, reducer=moody, store=self.store)
+        )
+        if counts is not None:
+            assert counts.projections == len(chosen or parked)
+            if not broken:
+                assert counts.parked == 0
+
+    @invariant()
+    def every_journal_is_the_beginning_of_its_stream(self):
+        if not self.store.exists():
+            return
+        for id, each in journals(self.store).items():
+            lines = stream(self.events, id.partition("/")[2])
+            held = inputs(each)
+            assert lines[: len(held)] == held
+            if held and each["state"] is not None and each["status"] != "pending":
+                assert decode(each["state"]) == folded(held)
+            if each["status"] == "parked":
+                error = decode(each["error"])
+                assert (error["step"], error["line"]) == (len(held), line(id[-2:], BAD))
+
+    def set(self, broken):
+        BROKEN.clear()
+        BROKEN.update({BAD} if broken else ())
+
+    def unless_it_dies(self, at, act):
+        with dying(at):
+            try:
+                return act()
+            except Died:
+                return None
+
+
+TestParking = Parking.TestCase
+TestParking.settings = settings(max_examples=60, stateful_step_count=12)
