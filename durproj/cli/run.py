@@ -11,7 +11,6 @@ import typer
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
-    OnErrorOption,
     QuietOption,
     StableOption,
     StoreOption,
@@ -131,7 +130,13 @@ def run(
         bool,
         typer.Option("--restart", help="Drop what was recorded and fold again from the start."),
     ] = False,
-    on_error: OnErrorOption = "stop",
+    on_error: Annotated[
+        Literal["stop", "park", "skip"],
+        typer.Option(
+            "--on-error",
+            help="When an event fails for good: stop, park its stream and go on, or skip the event.",
+        ),
+    ] = "stop",
     max_errors: Annotated[
         int | None,
         typer.Option(
