@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     )
     from durproj.events.event import Event
     from durproj.events.formats import Mapping
-    from durproj.history.parked import inspect_parked
+    from durproj.history.parked import inspect_parked, parked
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
     from durproj.runtime.engine import run
@@ -59,7 +59,7 @@ _HOME = {
     ),
     "durproj.events.event": "Event",
     "durproj.events.formats": "Mapping",
-    "durproj.history.parked": "inspect_parked",
+    "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",
     "durproj.runtime.engine": "run",
@@ -106,6 +106,7 @@ __all__ = [
     "from_function",
     "inspect",
     "inspect_parked",
+    "parked",
     "process_events",
     "resume",
     "retry_parked",

@@ -36,13 +36,6 @@ IdArgument = Annotated[
         metavar="ID", help="A workflow, such as projection/u1.", autocompletion=complete_id
     ),
 ]
-OnErrorOption = Annotated[
-    Literal["stop", "park", "skip"],
-    typer.Option(
-        "--on-error",
-        help="When an event fails for good: stop, park its stream and go on, or skip the event.",
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 StableOption = Annotated[
     bool, typer.Option("--stable", help="Leave out what differs from run to run.")

@@ -47,25 +47,19 @@ def list_parked(
     """List parked streams: where each waits, at which event, and for what error."""
     from durproj.cli.reporter import command_for, described
     from durproj.history.parked import parked
-    from durproj.stores.sqlite import SqliteStore
 
     path = store_path(store)
     shown = screen(json=json, stable=stable, color=color)
-    opened = SqliteStore.open_reader(path)
-    found = 0
-    try:
-        for record in parked(opened):
-            found += 1
-            if json:
-                shown.record(record)
-                continue
-            shown.line(
-                (f"{record['id']}#{record['step']}", "bold"),
-                (f"  {_event(record['event'])}", "cyan"),
-                (f"  {described(record['error'])}", "red"),
-            )
-    finally:
-        opened.close()
+    found = parked(store=path)
+    for record in found:
+        if json:
+            shown.record(record)
+            continue
+        shown.line(
+            (f"{record['id']}#{record['step']}", "bold"),
+            (f"  {_event(record['event'])}", "cyan"),
+            (f"  {described(record['error'])}", "red"),
+        )
     if found and not json:
         shown.note(f"look at one: {command_for(store, 'parked', 'show')} ID")
         shown.note(f"go on with all: {command_for(store, 'parked', 'retry', '--all')}")

@@ -10,7 +10,6 @@ from durproj.cli.completion import complete_id
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
-    OnErrorOption,
     QuietOption,
     StableOption,
     StoreOption,
@@ -41,7 +40,10 @@ def resume(
         bool,
         typer.Option("--restart", help="Drop what was recorded and fold again from the start."),
     ] = False,
-    on_error: OnErrorOption | None = None,
+    on_error: Annotated[
+        Literal["stop", "park", "skip"] | None,
+        typer.Option("--on-error", help="Another choice than the run was started with."),
+    ] = None,
     wait: WaitOption = 0.0,
     json: JsonOption = False,
     stable: StableOption = False,

@@ -11,7 +11,6 @@ import typer
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
-    OnErrorOption,
     QuietOption,
     StableOption,
     StoreOption,
@@ -155,7 +154,13 @@ def run(
             help="With --follow: another file took the input's place meanwhile, and all of it was read.",
         ),
     ] = False,
-    on_error: OnErrorOption = "stop",
+    on_error: Annotated[
+        Literal["stop", "park", "skip"],
+        typer.Option(
+            "--on-error",
+            help="When an event fails for good: stop, park its stream and go on, or skip the event.",
+        ),
+    ] = "stop",
     max_errors: Annotated[
         int | None,
         typer.Option(

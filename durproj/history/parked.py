@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
 
-def parked(store: Store) -> Iterator[dict[str, Any]]:
-    """One record per parked stream, in the order they began: what `durproj parked list` prints."""
-    for head in store.heads():
-        if head.status == "parked":
-            yield _record(head)
+def parked(*, store: str | Path | Store = "durproj.db") -> list[dict[str, Any]]:
+    """One record per parked stream, in the order they began: what `durproj parked list` prints.
+
+    Raises NotFound when there is no store, StoreError.
+    """
+    with _reader(store) as opened:
+        return [_record(head) for head in opened.heads() if head.status == "parked"]
 
 
 def inspect_parked(id: str, *, store: str | Path | Store = "durproj.db") -> dict[str, Any]:
@@ -29,8 +32,7 @@ def inspect_parked(id: str, *, store: str | Path | Store = "durproj.db") -> dict
     what was written.
     """
     split_id(id)
-    opened = SqliteStore.open_reader(Path(store)) if isinstance(store, str | Path) else store
-    try:
+    with _reader(store) as opened:
         journal = Journal.open(opened, id)
         if journal is None or journal.head.status != "parked":
             what = "is no workflow" if journal is None else f"is {journal.head.status}, not parked"
@@ -46,6 +48,14 @@ def inspect_parked(id: str, *, store: str | Path | Store = "durproj.db") -> dict
             "attempts": failures,
             "state": None if state is None else codec.decode(state),
         }
+
+
+@contextmanager
+def _reader(store: str | Path | Store) -> Iterator[Store]:
+    """`store`, opened if it is a path."""
+    opened = SqliteStore.open_reader(Path(store)) if isinstance(store, str | Path) else store
+    try:
+        yield opened
     finally:
         if opened is not store:
             opened.close()

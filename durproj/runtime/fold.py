@@ -19,7 +19,7 @@ from durproj.runtime.commits import Commits
 from durproj.runtime.guard import other_input, past_the_end
 from durproj.runtime.observer import Counts, Observer, Stop
 from durproj.runtime.ownership import Fold
-from durproj.runtime.proven import counted, held_cursor
+from durproj.runtime.proven import counted, held_cursor, restored_cursor
 from durproj.runtime.setup import ACCEPTING, RESTARTING, Setup, finish, guard
 from durproj.runtime.stream import StreamFold
 from durproj.stores.base import Head, Run, Store
@@ -208,7 +208,8 @@ class LogFold:
             self._touched.add(stream.id)
         if not stream.exists:
             return
-        self._untouched -= stream.before or Counts()
+        if stream.before:
+            self._untouched -= stream.before
         counts = self.counts
         counts.projections += 1
         counts.cached += stream.cached
@@ -252,14 +253,9 @@ class LogFold:
     def _restore_cursor(self, cursor: Cursor | None) -> None:
         """After some streams were released: the run's cursor, void meanwhile, stands again if they came
         just as far as the others had. Else the next run compares, and finds out."""
-        held, run = self._setup.held, self._fold.run
-        if held is None or Cursor.from_dict(held) != cursor:
-            return
-        now = counted(held)
-        now.cached += self.counts.executed
-        now.parked -= self.counts.projections - self.counts.parked
-        run.cursor = held_cursor(cursor, now)
-        if not now.parked:
+        run = self._fold.run
+        run.cursor = restored_cursor(self._setup.held, cursor, self.counts)
+        if run.cursor and not run.cursor["parked"]:
             finish(run)
         self._fold.commits.flush()
         self._store.save_run(run)

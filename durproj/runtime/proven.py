@@ -19,3 +19,16 @@ def held_cursor(cursor: Cursor, counts: Counts) -> dict[str, Any]:
 def counted(held: dict[str, Any]) -> Counts:
     """The counts in `held_cursor`; stores of the first version know of no parked streams."""
     return Counts(held["workflows"], held["steps"], parked=held.get("parked", 0))
+
+
+def restored_cursor(
+    held: dict[str, Any] | None, cursor: Cursor | None, released: Counts
+) -> dict[str, Any] | None:
+    """The cursor `held`, after streams that were parked before it were folded as far as `cursor`, with
+    the counts `released`; None when they came further than the others did, or it cannot be told."""
+    if held is None or cursor is None or Cursor.from_dict(held) != cursor:
+        return None
+    counts = counted(held)
+    counts.cached += released.executed
+    counts.parked -= released.projections - released.parked
+    return None if counts.parked < 0 else held_cursor(cursor, counts)

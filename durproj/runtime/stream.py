@@ -151,8 +151,7 @@ class StreamFold:
             if error or n in planned:
                 self._take_one(lines[at], error)
                 at += 1
-            if fold.types is not None:
-                fold.count_unknown(events[n - first : self.position - first])
+            fold.count_unknown(events[n - first : self.position - first])
             fold.observer.progress(self.position - n)
 
     def _take_one(self, line: bytes, error: BaseException | None) -> None:

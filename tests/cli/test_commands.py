@@ -15,17 +15,25 @@ OPTIONS = {
     "run": (
         "--user --reducer --initial --name --store --durability --crash --crash-with --fail --key"
         " --type --id --time --data --no-key --retries --retry-delay --retry-any --max-line"
-        " --accept-reducer --restart --wait --json --stable --quiet -q --verbose -v --color"
+        " --accept-reducer --restart --on-error --max-errors --strict-types --wait --json --stable"
+        " --quiet -q --verbose -v --color"
     ),
     "resume": (
-        "--user --store --durability --accept-reducer --restart --wait --json --stable --quiet -q"
-        " --verbose -v --color"
+        "--user --store --durability --accept-reducer --restart --on-error --wait --json --stable"
+        " --quiet -q --verbose -v --color"
     ),
     "inspect": "--step --store --json --stable --color",
     "list": "--name --status --limit --store --json --stable --color",
     "rewind": "--to --store --wait --json --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",
+    "parked": "--help",
+}
+PARKED = {
+    "parked list": "--store --json --stable --color",
+    "parked show": "--store --json --stable --color",
+    "parked retry": ("--all --user --store --wait --json --stable --quiet -q --verbose -v --color"),
+    "parked drop": "--user --store --wait --json --stable --quiet -q --verbose -v --color",
 }
 
 
@@ -238,14 +246,14 @@ def test_verbose_shows_every_step_of_a_long_log(durproj, folder):
     assert "  [event 299]  T  →  events=300 types=1\n" in shown
 
 
-@pytest.mark.parametrize("command", OPTIONS)
+@pytest.mark.parametrize("command", [*OPTIONS, *PARKED])
 def test_help_lists_every_option_with_a_word_about_it(durproj, command):
-    told = durproj(command, "--help", env={"COLUMNS": "100"})
+    told = durproj(*command.split(), "--help", env={"COLUMNS": "100"})
     assert (told.code, told.err) == (0, "")
     assert told.out.startswith(f"Usage: durproj {command} ")
     shown = told.out.partition("Options:")[2]
     found = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", shown))
-    assert set(OPTIONS[command].split()) <= found
+    assert set((OPTIONS | PARKED)[command].split()) <= found
     for line in re.split(r"\n  (?=-)", shown)[1:]:
         assert re.search(r"  +\S", line), f"{line!r} says nothing"
 

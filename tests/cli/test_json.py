@@ -216,7 +216,7 @@ ENDINGS = {
     "no such reducer": (2, ["run", "log.jsonl", "--reducer", "nope"]),
     "no such event number": (2, ["run", "--fail", "x"]),
     "a store of no known kind": (2, ["run", "--store", "postgresql://x"]),
-    "a bad line": (65, ["run", "broken.jsonl"]),
+    "a bad line": (65, ["run", "broken.jsonl", "--reducer", "counts"]),
     "no such file": (66, ["run", "absent.jsonl"]),
     "no such key": (66, ["run", "log.jsonl", "--user", "zz"]),
     "no such store": (66, ["resume", "--store", "absent.db"]),

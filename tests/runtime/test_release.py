@@ -124,6 +124,9 @@ def test_what_fails_again_is_parked_again(log):
     assert journals(Path("s.db")) == before
     assert durproj.inspect_parked("projection/u1", store="s.db")["attempts"] == 2
     assert durproj.inspect_parked("projection/u3", store="s.db")["attempts"] == 1
+    assert [record["id"] for record in durproj.parked(store="s.db")] == [
+        *("projection/u1", "projection/u3")
+    ]
     assert fold(log).cached == 3
 
 
