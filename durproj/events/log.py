@@ -11,7 +11,7 @@ from itertools import accumulate, chain, compress
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from durproj.errors import BadEvent, StoreError
-from durproj.events.envelope import keyed, look_closely
+from durproj.events.envelope import keyed, look_closely, one_each
 from durproj.events.event import IRREGULAR
 from durproj.events.inputs import named
 from durproj.events.lines import bad_event
@@ -162,12 +162,14 @@ class Index:
             with _spooling():
                 self._spool.write(b"".join(lines))
             self._spooled = starts.pop()
+        if envelope.many:
+            names, starts, lines = one_each(names, starts, lines)
         self._file_under(names, starts, lines)
         return stopped
 
     def _names(
         self, chunk: Chunk, envelope: Envelope, on_missing_key: str
-    ) -> tuple[list[str | None], int | None]:
+    ) -> tuple[list[Any], int | None]:
         """The keys of the lines of `chunk`, None for a line to leave out, up to the first bad one; and
         that one's number, if there is one."""
         decode = look_closely if chunk.odd else envelope.decode_key
@@ -190,10 +192,12 @@ class Index:
                 return names, number
         return names, None
 
-    def _if_asked(self, name: str | None, keys: frozenset[str]) -> str | None:
-        """`name`, if it is one of `keys`."""
+    def _if_asked(self, name: Any, keys: frozenset[str]) -> Any:
+        """`name`, if it is one of `keys`; of several names those that are."""
         if name is None or name in keys:
             return name
+        if type(name) is tuple:
+            return tuple(each for each in name if self._if_asked(each, keys) is not None) or None
         if len(self.others) < MOST_OTHERS and name not in self.others:
             self.others.append(name)
         return None
