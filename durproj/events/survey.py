@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from durproj.errors import BadEvent
 from durproj.events.lines import bad_event
+from durproj.events.times import comparable
 
 if TYPE_CHECKING:
     from durproj.events.envelope import Envelope
@@ -115,7 +116,7 @@ class _Clock:
     def take(self, time: object) -> None:
         if time is None:
             return
-        kind, value = _comparable(time)
+        kind, value = comparable(time)
         times = self._found.times
         if kind not in times:
             shown = None if value is None else time
@@ -133,21 +134,6 @@ class _Clock:
             high, span.latest = value, time
         self._found.back_in_time += value < last
         self._bounds[kind] = (low, high, value)
-
-
-def _comparable(time: object) -> tuple[str, Any]:
-    """The kind of a time, and a value that orders it among its kind; None when nothing does."""
-    if type(time) is int or type(time) is float:
-        return "number", time
-    if type(time) is str:
-        from datetime import datetime
-
-        try:
-            moment = datetime.fromisoformat(time)
-        except ValueError:
-            return "other", None
-        return ("zoned" if moment.tzinfo else "local"), moment
-    return "other", None
 
 
 def _most_first(counts: dict[str, int]) -> dict[str, int]:

@@ -1,0 +1,106 @@
+"""Gaps in a sequence of numbers, and numbers that come again or fall."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from durproj.events.order import whole_number
+
+
+@dataclass
+class Gaps:
+    """What is irregular in the sequences of some streams. missing: numbers between others that are not
+    there; first: of the first stream with a gap, `id` and the number `after` which one is missing;
+    repeated: numbers that were there before; back: numbers below one that was there before them."""
+
+    missing: int = 0
+    repeated: int = 0
+    back: int = 0
+    first: dict[str, Any] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.repeated or self.back)
+
+    def __add__(self, other: Gaps) -> Gaps:
+        return Gaps(
+            self.missing + other.missing,
+            self.repeated + other.repeated,
+            self.back + other.back,
+            self.first or other.first,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it by name, as JSON can carry it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The Gaps that `to_dict` described."""
+        return cls(**values)
+
+    def describe(self) -> str:
+        """One line for people: `4 missing, first after 17 in projection/u1; 3 repeated, 1 back`."""
+        parts = []
+        if self.missing:
+            where = (
+                f", first after {self.first['after']} in {self.first['id']}" if self.first else ""
+            )
+            parts.append(f"{self.missing:,} missing{where}")
+        again = [
+            f"{count:,} {what}"
+            for count, what in ((self.repeated, "repeated"), (self.back, "back"))
+            if count
+        ]
+        if again:
+            parts.append(", ".join(again))
+        return "; ".join(parts)
+
+
+class Sequence:
+    """The numbers of one stream, in the order in which its events are taken. Its first number is where
+    the counting begins; what is no whole number does not count."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._begin = 0
+        self._repeated = self._back = 0
+        # What is missing, in ascending order: the first and the last number of every gap.
+        self._from: list[int] = []
+        self._to: list[int] = []
+
+    def take(self, value: object) -> None:
+        """The next event's number."""
+        number = whole_number(value)
+        if number is None:
+            return
+        last = self._last
+        if last is None:
+            self._begin = self._last = number
+        elif number > last:
+            if number > last + 1:
+                self._from.append(last + 1)
+                self._to.append(number - 1)
+            self._last = number
+        elif number < self._begin or self._fill(number):
+            self._back += 1
+        else:
+            self._repeated += 1
+
+    def gaps(self, id: str) -> Gaps:
+        """What is irregular so far, in the stream that is to be called `id`."""
+        missing = sum(self._to) - sum(self._from) + len(self._from)
+        first = {"id": id, "after": self._from[0] - 1} if self._from else None
+        return Gaps(missing, self._repeated, self._back, first)
+
+    def _fill(self, number: int) -> bool:
+        """Whether `number` was missing; it is not any more."""
+        at = bisect_right(self._from, number) - 1
+        if at < 0 or number > self._to[at]:
+            return False
+        begin, end = self._from[at], self._to[at]
+        rest = [span for span in ((begin, number - 1), (number + 1, end)) if span[0] <= span[1]]
+        self._from[at : at + 1] = [span[0] for span in rest]
+        self._to[at : at + 1] = [span[1] for span in rest]
+        return True
