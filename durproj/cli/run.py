@@ -94,6 +94,10 @@ def run(
         str | None,
         typer.Option("--data", metavar="PATH", help="Where a line has the event's payload."),
     ] = None,
+    seq: Annotated[
+        str | None,
+        typer.Option("--seq", metavar="PATH", help="Where a line has the event's sequence number."),
+    ] = None,
     no_key: Annotated[
         str | None,
         typer.Option(
@@ -101,6 +105,22 @@ def run(
             metavar="error|skip|KEY",
             help="What to do with a line that has no key; by default what the same fold was begun with,"
             " else error.",
+        ),
+    ] = None,
+    order: Annotated[
+        Literal["file", "time", "seq"] | None,
+        typer.Option(
+            "--order",
+            help="Take the events of a stream as they stand, or by their time or sequence number; by default"
+            " as the same fold was begun, else file.",
+        ),
+    ] = None,
+    dedupe: Annotated[
+        Literal["none", "id"] | None,
+        typer.Option(
+            "--dedupe",
+            help="id: drop an event that comes again in its stream, refuse another one with its id; by"
+            " default as the same fold was begun, else none.",
         ),
     ] = None,
     retries: Annotated[
@@ -158,8 +178,10 @@ def run(
             initial=MISSING if initial is None else parse_initial(initial),
             name=name,
             store=store_path(store),
-            mapping=Mapping(key, type, id, time, data),
+            mapping=Mapping(key, type, id, time, data, seq),
             no_key=no_key,
+            order=order,
+            dedupe=dedupe,
             durability=durability,
             retry=retry,
             max_line=max_line,

@@ -7,7 +7,7 @@ from typing import Any
 
 from durproj import codec
 from durproj.events.event import IRREGULAR, UNTYPED, Event, decoder
-from durproj.events.formats import Mapping, dig, plain, split_path
+from durproj.events.formats import FIVE, Mapping, dig, plain, split_path
 from durproj.events.lines import KeyMissing, is_blank, parse
 
 Body = dict[str, Any]
@@ -24,12 +24,13 @@ class Envelope:
     `event(body, line, key)` gives the Event, and raises ValueError for a type or id of another kind.
     """
 
-    __slots__ = ("decode", "decode_key", "event", "key_of", "mapping")
+    __slots__ = ("decode", "decode_key", "event", "key_of", "mapping", "seq_of")
 
     decode: Callable[[bytes], Event]
     decode_key: Callable[[bytes], Any]
     event: Callable[[Body, bytes, Any], Event]
     key_of: Callable[[Body], str | None]
+    seq_of: Callable[[Body], Any]
 
     def __init__(self, mapping: Mapping) -> None:
         """Compile `mapping`. Raises UsageError for a path that cannot be read."""
@@ -43,10 +44,11 @@ class Envelope:
             if _flat(paths, "type", "id", "time", "data")
             else _deep_reader(paths)
         )
-        names = {name: paths[name][0] if name in paths else None for name in Mapping.__slots__}
+        self.seq_of = lambda body: dig(body, paths.get("seq"))
+        names = {name: paths[name][0] if name in paths else None for name in FIVE}
         few = ("key", "type", "id")
         self.decode_key = (decoder(names, few) if _flat(paths, *few) else None) or self._decode
-        whole = _flat(paths, *names) and mapping.data is not None
+        whole = _flat(paths, *FIVE) and mapping.data is not None
         self.decode = (decoder(names, names) if whole else None) or self._decode
 
     def examine(self, line: bytes, exact: bool) -> Event | None:
@@ -72,6 +74,14 @@ class Envelope:
             event.line = line
             found.append(event)
         return found
+
+    def sequence(self, line: bytes) -> Any:
+        """The sequence number on a line that is known to be sound, as it is; None when it has none."""
+        return self.seq_of(codec.decode(line))
+
+    def event_id(self, event: Event) -> Any:
+        """What no other event of its stream has: the id; None when it has none."""
+        return event.id
 
     def _decode(self, line: bytes) -> Event:
         body = codec.decode(line)

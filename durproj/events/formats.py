@@ -28,9 +28,13 @@ KEYS = (
 DATA = ("payload", "data", "properties", "detail")
 
 
+FIVE = ("key", "type", "id", "time", "data")
+
+
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Five paths, each None when absent; without `data`, the whole line is the data.
+    """Paths, each None when absent; without `data`, the whole line is the data. `seq`: of the sequence
+    number.
 
     As overrides for `detect`, None means "not given" and "" means "none, on purpose".
     """
@@ -40,10 +44,14 @@ class Mapping:
     id: str | None = None
     time: str | None = None
     data: str | None = None
+    seq: str | None = None
 
     def to_dict(self) -> dict[str, str | None]:
-        """The five paths by name, as JSON can carry them."""
-        return asdict(self)
+        """The paths by name, as JSON can carry them; without `seq` where it is absent, as stores have it
+        that were made before there was any."""
+        return {
+            name: path for name, path in asdict(self).items() if name in FIVE or path is not None
+        }
 
     @classmethod
     def from_dict(cls, paths: dict[str, str | None]) -> Mapping:
@@ -78,6 +86,7 @@ def detect(bodies: Sequence[Body], given: Mapping | None = None) -> Mapping:
         id=_chosen(given.id, lambda: _first(bodies, IDS, _is_name)),
         time=_chosen(given.time, lambda: _first(bodies, TIMES, _is_time)),
         data=_chosen(given.data, lambda: _first(bodies, DATA, _is_there) or _mostly_object(bodies)),
+        seq=given.seq or None,
     )
 
 

@@ -58,7 +58,7 @@ class Gaps:
         return "; ".join(parts)
 
 
-class Sequence:
+class SequenceNumbers:
     """The numbers of one stream, in the order in which its events are taken. Its first number is where
     the counting begins; what is no whole number does not count."""
 
