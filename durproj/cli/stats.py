@@ -41,6 +41,10 @@ def stats(
     data: Annotated[
         str | None, typer.Option("--data", metavar="PATH", help="Where a line has the payload.")
     ] = None,
+    seq: Annotated[
+        str | None,
+        typer.Option("--seq", metavar="PATH", help="Where a line has the sequence number."),
+    ] = None,
     max_line: Annotated[
         int, typer.Option("--max-line", metavar="BYTES", min=1, help="The longest line to accept.")
     ] = 16 << 20,
@@ -67,8 +71,8 @@ def stats(
         or [SAMPLE]
     )
     source = Source(expand([opened_path(name, Path()) for name in named]), max_line)
-    mapping = detect(source.sample(), Mapping(key, type, id, time, data))
-    found = survey(source, Envelope(mapping))
+    mapping = detect(source.sample(), Mapping(key, type, id, time, data, seq))
+    found = survey(source, Envelope(mapping), gaps=bool(seq))
     if json:
         shown.record(_record(named, mapping, found))
     else:
@@ -96,6 +100,7 @@ def _record(named: list[str], mapping: Mapping, found: LogStats) -> dict[str, An
         "back_in_time": found.back_in_time,
         "repeated": found.repeated,
         "conflicting": found.conflicting,
+        **({"gaps": found.gaps.to_dict()} if found.gaps is not None else {}),
         "complete": found.bad is None,
     }
 
@@ -127,6 +132,8 @@ def _show(shown: Screen, named: list[str], mapping: Mapping, found: LogStats) ->
             "duplicates",
             f"{found.repeated:,} repeated; {found.conflicting:,} with another's id",
         )
+    if found.gaps is not None:
+        row("sequence", found.gaps.describe() or "no gaps")
     _table(shown, "types", found.types, TOP_TYPES)
     if mapping.key is not None:
         _table(shown, "most events", found.top_keys(TOP_KEYS), TOP_KEYS)

@@ -31,7 +31,7 @@ class Duplicates:
         self._places = array("q")
         self.dropped = 0
 
-    def add(self, id: Any, line: bytes, place: int, index: int = 0) -> bool:
+    def add(self, id: Any, line: bytes, place: int = 0, index: int = 0) -> bool:
         """Whether the event `id` on `line` is new. An id of None is always new. Raises Conflict, for
         `index`, when the id was there with another line."""
         if id is None:

@@ -44,10 +44,10 @@ class Gaps:
         """One line for people: `4 missing, first after 17 in projection/u1; 3 repeated, 1 back`."""
         parts = []
         if self.missing:
-            where = (
-                f", first after {self.first['after']} in {self.first['id']}" if self.first else ""
-            )
-            parts.append(f"{self.missing:,} missing{where}")
+            parts.append(f"{self.missing:,} missing")
+        if self.first:
+            where = "" if self.first["id"] is None else f" in {self.first['id']}"
+            parts[0] += f", first after {self.first['after']}{where}"
         again = [
             f"{count:,} {what}"
             for count, what in ((self.repeated, "repeated"), (self.back, "back"))
@@ -59,12 +59,12 @@ class Gaps:
 
 
 class SequenceNumbers:
-    """The numbers of one stream, in the order in which its events are taken. Its first number is where
-    the counting begins; what is no whole number does not count."""
+    """The numbers of one stream, in the order in which its events are taken; what is no whole number does
+    not count. after: the last number of those that came before, of which no more is known."""
 
-    def __init__(self) -> None:
-        self._last: int | None = None
-        self._begin = 0
+    def __init__(self, after: object = None) -> None:
+        self._first = self._last = whole_number(after)
+        self._known = self._first is None
         self._repeated = self._back = 0
         # What is missing, in ascending order: the first and the last number of every gap.
         self._from: list[int] = []
@@ -75,24 +75,33 @@ class SequenceNumbers:
         number = whole_number(value)
         if number is None:
             return
-        last = self._last
-        if last is None:
-            self._begin = self._last = number
+        first, last = self._first, self._last
+        if first is None or last is None:
+            self._first = self._last = number
         elif number > last:
-            if number > last + 1:
-                self._from.append(last + 1)
-                self._to.append(number - 1)
+            self._miss(last + 1, number - 1, len(self._from))
             self._last = number
-        elif number < self._begin or self._fill(number):
+        elif number < first:
+            self._back += 1
+            if self._known:
+                self._miss(number + 1, first - 1, 0)
+                self._first = number
+        elif self._fill(number):
             self._back += 1
         else:
             self._repeated += 1
 
-    def gaps(self, id: str) -> Gaps:
-        """What is irregular so far, in the stream that is to be called `id`."""
+    def gaps(self, id: str | None) -> Gaps:
+        """What is irregular so far, in the stream that is to be called `id`, if it has a name."""
         missing = sum(self._to) - sum(self._from) + len(self._from)
         first = {"id": id, "after": self._from[0] - 1} if self._from else None
         return Gaps(missing, self._repeated, self._back, first)
+
+    def _miss(self, begin: int, end: int, at: int) -> None:
+        """The numbers from `begin` to `end` are missing, if there are any."""
+        if begin <= end:
+            self._from.insert(at, begin)
+            self._to.insert(at, end)
 
     def _fill(self, number: int) -> bool:
         """Whether `number` was missing; it is not any more."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from durproj.errors import BadEvent
+from durproj.events.duplicates import Conflict, Duplicates
+from durproj.events.gaps import Gaps, SequenceNumbers
 from durproj.events.lines import bad_event
 from durproj.events.times import comparable
 
@@ -34,7 +36,8 @@ class LogStats:
     "number", "zoned" (ISO 8601 with a zone), "local" (without one); any other time counts as
     "other" and has no order, so its range is None to None. back_in_time: events whose time is
     before that of the last event of the same kind. repeated: events whose id and bytes were there
-    before; conflicting: whose id was there before with other bytes. bad: the line that ended the
+    before; conflicting: whose id was there before with other bytes. gaps: what is irregular in the
+    sequences of all keys, None unless asked for; its `first` has the key as its `id`. bad: the line that ended the
     pass, or None.
     """
 
@@ -47,6 +50,7 @@ class LogStats:
     back_in_time: int = 0
     repeated: int = 0
     conflicting: int = 0
+    gaps: Gaps | None = None
     bad: BadEvent | None = None
 
     def top_keys(self, most: int = 10) -> dict[str, int]:
@@ -54,14 +58,16 @@ class LogStats:
         return dict(list(self.keys.items())[:most])
 
 
-def stats(source: Source, envelope: Envelope) -> LogStats:
+def stats(source: Source, envelope: Envelope, *, gaps: bool = False) -> LogStats:
     """Read `source` once and describe it. Memory grows with keys and, by 16-byte hashes, with ids.
+    gaps: look for some in the sequences.
 
     A bad line ends the pass and is kept in `bad`. Raises what `Source.chunks` raises otherwise.
     """
     found = LogStats()
     clock = _Clock(found)
-    seen: dict[int, int] = {}
+    seen = Duplicates()
+    sequences: dict[str | None, SequenceNumbers] = {}
     try:
         for chunk in source.chunks():
             for number, line in enumerate(chunk.lines):
@@ -73,10 +79,15 @@ def stats(source: Source, envelope: Envelope) -> LogStats:
                     found.blank += 1
                     continue
                 _count(found, event)
-                _compare_id(found, seen, event)
+                _compare_id(found, seen, envelope.event_id(event), line)
                 clock.take(event.time)
+                if gaps:
+                    numbers = sequences.setdefault(event.key, SequenceNumbers())
+                    numbers.take(envelope.sequence(line))
     except BadEvent as error:
         found.bad = error
+    if gaps:
+        found.gaps = sum((numbers.gaps(key) for key, numbers in sequences.items()), Gaps())
     found.keys = _most_first(found.keys)
     found.types = _most_first(found.types)
     return found
@@ -92,17 +103,10 @@ def _count(found: LogStats, event: Event) -> None:
         found.keys[key] = found.keys.get(key, 0) + 1
 
 
-def _compare_id(found: LogStats, seen: dict[int, int], event: Event) -> None:
-    if event.id is None:
-        return
-    # As text with a mark, for the number 1 and the string "1" are two ids.
-    name = hash(event.id if type(event.id) is str else ("number", str(event.id)))
-    content = hash(event.line)
-    if name not in seen:
-        seen[name] = content
-    elif seen[name] == content:
-        found.repeated += 1
-    else:
+def _compare_id(found: LogStats, seen: Duplicates, id: Any, line: bytes) -> None:
+    try:
+        found.repeated += not seen.add(id, line)
+    except Conflict:
         found.conflicting += 1
 
 

@@ -36,7 +36,6 @@ def late_event(changed: PastChanged, order: str) -> PastChanged:
     recorded, present = (side.partition("\n")[0] for side in (changed.recorded, changed.present))
     present += f"\n            it came late: by --order {order} it is before the recorded event"
     ways = way_on(changed.step).split("\n")[1:]
-    ways[0] = ways[0][:1].upper() + ways[0][1:]
     return PastChanged(changed.id, changed.step, recorded, present, "\n".join(ways))
 
 

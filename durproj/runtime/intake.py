@@ -131,7 +131,8 @@ class Intake:
             return
         # What is proven is not read again: the journal has it.
         if self._watch:
-            self._numbers.take(self._envelope.sequence(next(stream.inputs(stream.proven - 1))))
+            last = next(stream.inputs(stream.proven - 1))
+            self._numbers = SequenceNumbers(after=self._envelope.sequence(last))
         if self._dedupe:
             recorded = enumerate(islice(stream.inputs(0), stream.proven))
             for step, line in recorded:
@@ -155,18 +156,19 @@ class Intake:
 
     def _arranged(self, index: Index, key: str) -> Iterable[list[bytes]]:
         """The lines of the stream without duplicates, in its order."""
-        order = TimeOrder() if self._order == "time" else SequenceOrder()
+        by_time = self._order == "time"
+        order = TimeOrder() if by_time else SequenceOrder()
         numbers = array("Q")
         for lines, events, places in self._distinct(index, key):
             for line, event, number in zip(lines, events, places, strict=True):
+                value = event.time if by_time else self._envelope.sequence(line)
                 try:
-                    order.add(
-                        event.time if self._order == "time" else self._envelope.sequence(line)
-                    )
+                    order.add(value)
                 except ValueError as error:
-                    what = "--time" if self._order == "time" else "--seq"
-                    hint = f"say where it is: {what} PATH; mend the line; or fold without --order {self._order}"
-                    raise index.bad_line(number, str(error), hint) from None
+                    way = (
+                        f"mend the line, say where to look with --{self._order} PATH, or fold with"
+                    )
+                    raise index.bad_line(number, str(error), f"{way} --order file") from None
             numbers.extend(places)
         indexes, late = order.arrange()
         self._reordered += late
@@ -203,7 +205,7 @@ class Intake:
         id = show(codec.encode(self._envelope.event_id(event)), 60)
         return (
             f"the id {id} was there before with other bytes: {where}",
-            "an event that comes again must be the same: mend one of the two, or fold without --dedupe",
+            "an event that comes again must be the same: mend one of the two, or fold with --dedupe none",
         )
 
     def _chunk_place(self, place: int) -> str:

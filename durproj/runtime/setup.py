@@ -98,9 +98,10 @@ class Setup:
         for name in (self.request.order, self.request.dedupe):
             if self._sample and name in by and getattr(mapping, name) is None:
                 flag, what = by[name]
+                without = "--dedupe none" if name == "id" else "--order file"
                 raise UsageError(
                     f"{flag}: it is not known where a line has its {what}",
-                    f"say where: --{name} PATH",
+                    f"say where: --{name} PATH; or fold with {without}",
                 )
 
     def _label(self, mapping: Mapping) -> str:
