@@ -164,6 +164,8 @@ class Reporter:
                 self._held = []
                 return
         self._show_steps()
+        if sys.exc_info()[0] is None:
+            self._note_found(counts)
         if self._style.json or not (heads or counts.events):
             return
         if self._last_id:
@@ -192,16 +194,27 @@ class Reporter:
                     "failed": counts.failed,
                     "parked": counts.parked,
                     "skipped": counts.skipped,
+                    **counts.found(),
                     "exit": exit_code,
                     "timing": {"seconds": round(time.monotonic() - self._began, 3)},
                 }
             )
 
+    def _note_found(self, counts: Counts) -> None:
+        if counts.reordered:
+            self._screen.note(f"out of order in the log: {number(counts.reordered, 'event')}")
+        if counts.gaps:
+            self._screen.note(f"gaps in the sequence: {counts.gaps.describe()}")
+
     def _one(self, head: Head, cached: int, executed: int) -> None:
         """The one projection there was, whole."""
         tint = status_color(head.status)
         self._line(
-            (head.id, "bold"), ("  ", ""), (head.status, tint), (_done(head, cached, executed), "")
+            (head.id, "bold"),
+            ("  ", ""),
+            (head.status, tint),
+            (_done(head, cached, executed), ""),
+            (_dropped(self.counts), ""),
         )
         if head.state is not None:
             self._screen.document(projection_record(head, cached, executed)["state"])
@@ -226,6 +239,7 @@ class Reporter:
         self._line(
             (f"{what}{counts.executed:,} executed, {counts.cached:,} cached", "bold"),
             (f", {counts.failed} failed" if counts.failed else "", "red"),
+            (_dropped(counts), ""),
             ("" if self._style.stable else f" in {seconds:.1f} s", "dim"),
         )
 
@@ -275,6 +289,11 @@ def _done(head: Head, cached: int, executed: int) -> str:
     idle = not executed and head.status == "resolved"
     what = "nothing to do" if idle else f"{executed:,} executed"
     return f"  {number(head.steps, 'step')} ({what}, {cached:,} cached)"
+
+
+def _dropped(counts: Counts) -> str:
+    """How many duplicates were dropped, if any."""
+    return f", {number(counts.duplicates, 'duplicate')} dropped" if counts.duplicates else ""
 
 
 def status_color(status: str) -> str:

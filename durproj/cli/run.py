@@ -114,6 +114,22 @@ def run(
             " else error.",
         ),
     ] = None,
+    order: Annotated[
+        Literal["file", "time", "seq"] | None,
+        typer.Option(
+            "--order",
+            help="Take the events of a stream as they stand, or by their time or sequence number; by default"
+            " as the same fold was begun, else file.",
+        ),
+    ] = None,
+    dedupe: Annotated[
+        Literal["none", "id"] | None,
+        typer.Option(
+            "--dedupe",
+            help="id: drop an event that comes again in its stream, refuse another one with its id; by"
+            " default as the same fold was begun, else none.",
+        ),
+    ] = None,
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="How often to try again.")
     ] = 4,
@@ -171,6 +187,8 @@ def run(
             store=store_path(store),
             mapping=Mapping(key, type, id, time, data, seq, asked_format(format, array)),
             no_key=no_key,
+            order=order,
+            dedupe=dedupe,
             durability=durability,
             retry=retry,
             max_line=max_line,

@@ -83,7 +83,7 @@ def stats(
     paths = expand([opened_path(name, Path()) for name in named])
     source = Source(paths, max_line, container=Layers.parse(given.format).container)
     mapping = detect(source.sample(), given)
-    found = survey(source, Envelope(mapping))
+    found = survey(source, Envelope(mapping), gaps=bool(seq))
     if json:
         shown.record(_record(named, mapping, found))
     else:
@@ -111,6 +111,7 @@ def _record(named: list[str], mapping: Mapping, found: LogStats) -> dict[str, An
         "back_in_time": found.back_in_time,
         "repeated": found.repeated,
         "conflicting": found.conflicting,
+        **({"gaps": found.gaps.to_dict()} if found.gaps is not None else {}),
         "complete": found.bad is None,
     }
 
@@ -142,6 +143,8 @@ def _show(shown: Screen, named: list[str], mapping: Mapping, found: LogStats) ->
             "duplicates",
             f"{found.repeated:,} repeated; {found.conflicting:,} with another's id",
         )
+    if found.gaps is not None:
+        row("sequence", found.gaps.describe() or "no gaps")
     _table(shown, "types", found.types, TOP_TYPES)
     if mapping.key is not None:
         _table(shown, "most events", found.top_keys(TOP_KEYS), TOP_KEYS)

@@ -21,7 +21,6 @@ KEYS = (
     *("aggregateId", "aggregate_id", "accountId", "account_id", "customerId", "customer_id"),
 )
 DATA = ("payload", "data", "properties", "detail")
-SEQUENCES = ("sequence", "version", "position", "revision", "offset")
 
 
 def named_fields(bodies: Sequence[Body], keyed: bool) -> Mapping:
@@ -37,7 +36,6 @@ def named_fields(bodies: Sequence[Body], keyed: bool) -> Mapping:
         id=_first(bodies, IDS, _is_name),
         time=_first(bodies, TIMES, _is_time),
         data=_first(bodies, DATA, _is_there) or _mostly_object(bodies),
-        seq=_first(bodies, SEQUENCES, _is_number),
     )
 
 
@@ -81,10 +79,6 @@ def _is_name(value: Any) -> bool:
 
 def _is_time(value: Any) -> bool:
     return type(value) is str or type(value) is int or type(value) is float
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) is int
 
 
 def _is_there(value: Any) -> bool:

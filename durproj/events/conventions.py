@@ -15,7 +15,7 @@ from durproj.codec import to_json
 from durproj.events import shapes
 from durproj.events.kafka import kafka_shape
 from durproj.events.lines import an_object
-from durproj.events.mapping import DEBEZIUM, FLATTENED_XES, PLAIN, Layers, Mapping
+from durproj.events.mapping import CLOUDEVENTS, DEBEZIUM, FLATTENED_XES, PLAIN, Layers, Mapping
 from durproj.events.paths import reader
 
 Body = dict[str, Any]
@@ -92,7 +92,7 @@ def _short(value: Any) -> str:
 _ALL = (
     Convention(
         # https://github.com/cloudevents/spec/blob/main/cloudevents/formats/json-format.md
-        "cloudevents",
+        CLOUDEVENTS,
         Mapping("subject|partitionkey", "type", "id", "time", "data", "sequence"),
         {"specversion": ()},
         refine=shapes.cloudevent,
@@ -132,14 +132,14 @@ _ALL = (
     Convention(
         # https://martendb.io/events/storage.html: the table mt_events
         "marten",
-        Mapping("stream_id", "type", "id", "timestamp", "data", "seq_id"),
+        Mapping("stream_id", "type", "id", "timestamp", "data", "version"),
         {"seq_id": (), "stream_id": (), "type": ()},
         refine=shapes.parsed_data,
     ),
     Convention(
         # http://docs.eventide-project.org/user-guide/message-db/server-functions.html
         "message-db",
-        Mapping("stream_id", "type", "id", "time", "data", "global_position"),
+        Mapping("stream_id", "type", "id", "time", "data", "position"),
         {"stream_name": (), "global_position": (), "type": ()},
         refine=shapes.message_db,
     ),
@@ -152,7 +152,7 @@ _ALL = (
             "message_id|metadata.messageId",
             "created",
             "message_data|data",
-            "global_position|metadata.globalPosition",
+            "stream_position|metadata.streamPosition",
         ),
         {
             "message_type|type": (),

@@ -9,7 +9,7 @@ from durproj import codec
 from durproj.errors import UsageError
 from durproj.events.event import IRREGULAR, UNTYPED, Event, decoder
 from durproj.events.lines import KeyMissing, is_blank, parse, parse_value
-from durproj.events.mapping import FIVE, Layers, Mapping
+from durproj.events.mapping import CLOUDEVENTS, FIVE, PLAIN, Layers, Mapping
 from durproj.events.paths import Parts, alternatives, elements, is_many, plain, reader
 
 Body = dict[str, Any]
@@ -33,13 +33,15 @@ class Envelope:
     key alone, having looked at type and id too. What is irregular, `examine` judges.
     `key_of(body)` gives the key of a shaped body in its canonical text (a string as it is, an integer
     in digits), None when there is none, and raises ValueError for any other kind of value.
-    `seq_of(body)` gives the sequence number, as it is, of a shaped body.
+    `seq_of(body)` gives the sequence number, as it is, of a shaped body; `sequence_is_text`: it is
+    compared character by character.
     `event(value, line, key)` gives the Event of a line's value, and raises ValueError for a type or id
     of another kind.
     """
 
     __slots__ = (
         "_read",
+        "_source_of",
         "decode",
         "decode_key",
         "event",
@@ -47,6 +49,7 @@ class Envelope:
         "many",
         "mapping",
         "seq_of",
+        "sequence_is_text",
         "shape",
     )
 
@@ -56,6 +59,7 @@ class Envelope:
     key_of: Callable[[Body], Keys]
     seq_of: Callable[[Body], Any]
     _read: Callable[[Body, bytes, Any], Event]
+    _source_of: Callable[[Body], Any] | None
 
     def __init__(self, mapping: Mapping) -> None:
         """Compile `mapping`. Raises UsageError for a path that cannot be read, or a key's `[]` elsewhere,
@@ -63,7 +67,10 @@ class Envelope:
         self.mapping = mapping
         paths = {name: alternatives(path) for name, path in mapping.paths().items()}
         _refuse_many(mapping)
-        self.shape = _shape(mapping.format)
+        layers = Layers.parse(mapping.format).resolved()
+        self.shape = _shape(layers)
+        self.sequence_is_text = layers.convention == CLOUDEVENTS
+        self._source_of = reader(layers.source) if layers.source else None
         self.many = mapping.key is not None and is_many(mapping.key)
         self.key_of = _keys_reader(mapping.key or "") if self.many else _key_reader(mapping.key)
         self.seq_of = reader(mapping.seq)
@@ -109,6 +116,22 @@ class Envelope:
             found.append(event)
         return found
 
+    def sequence(self, line: bytes) -> Any:
+        """The sequence number on a line that is known to be sound, as it is; None when it has none."""
+        return self.seq_of(self._body(line))
+
+    def event_id(self, event: Event) -> Any:
+        """What no other event of its stream has: the id, with the source of a CloudEvent; None when it has
+        none."""
+        if event.id is None or self._source_of is None:
+            return event.id
+        return [self._source_of(self._body(event.line)), event.id]
+
+    def _body(self, line: bytes) -> Any:
+        """The shaped body of a line that is known to be sound."""
+        value = codec.decode(line)
+        return value if self.shape is None else self.shape(value)
+
     def _decode(self, line: bytes) -> Event:
         value = codec.decode(line)
         if self.shape is not None:
@@ -144,16 +167,14 @@ def keyed(key: Any, no_key: str) -> Any:
     return None if no_key == "skip" else no_key
 
 
-def one_each(
-    names: list[Any], starts: list[int], lines: list[bytes]
-) -> tuple[list[str], list[int], list[bytes]]:
-    """Lines, where they start and whose they are, with a line of several keys once for each of them."""
+def one_each(names: list[Any]) -> tuple[list[str], list[int]]:
+    """The keys of some lines, with a line of several keys once for each; and the index of each one's line."""
     every = [
-        (name, start, line)
-        for many, start, line in zip(names, starts, lines, strict=True)
+        (name, index)
+        for index, many in enumerate(names)
         for name in (many if type(many) is tuple else (many,))
     ]
-    return [name for name, _, _ in every], [at for _, at, _ in every], [line for *_, line in every]
+    return [name for name, _ in every], [index for _, index in every]
 
 
 def look_closely(_line: bytes) -> Any:
@@ -166,12 +187,12 @@ def _flat(paths: dict[str, tuple[Parts, ...]], *names: str) -> bool:
     return all(len(paths[name]) == len(paths[name][0]) == 1 for name in names if name in paths)
 
 
-def _shape(format: str | None) -> Shape | None:
-    if format is None:
+def _shape(layers: Layers) -> Shape | None:
+    if layers.convention == PLAIN and not layers.kafka:
         return None
     from durproj.events.conventions import shape_of
 
-    return shape_of(Layers.parse(format).resolved())
+    return shape_of(layers)
 
 
 def _refuse_many(mapping: Mapping) -> None:

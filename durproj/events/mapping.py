@@ -9,12 +9,12 @@ from durproj.errors import UsageError
 from durproj.events.paths import plain
 
 FIVE = ("key", "type", "id", "time", "data")
-PLAIN, DEBEZIUM, FLATTENED_XES = "plain", "debezium", "pm4py"
+PLAIN, CLOUDEVENTS, DEBEZIUM, FLATTENED_XES = "plain", "cloudevents", "debezium", "pm4py"
 CONTAINERS = ("array", "csv", "xes")
 KAFKA = "kcat"
 CONVENTION_NAMES = (
     *(
-        "cloudevents",
+        CLOUDEVENTS,
         DEBEZIUM,
         "stripe",
         "eventbridge",
@@ -66,6 +66,13 @@ class Layers:
         inner = None if self.convention == PLAIN or self.container == "xes" else self.convention
         parts = (self.container, KAFKA if self.kafka else None, inner)
         return "+".join(part for part in parts if part) or None
+
+    @property
+    def source(self) -> str | None:
+        """The path of what makes an id unique together with it (CloudEvents, spec.md: id); or None."""
+        if self.convention != CLOUDEVENTS:
+            return None
+        return "payload.source" if self.kafka else "source"
 
     def resolved(self) -> Layers:
         """The same, plain where nothing was said about the convention."""

@@ -18,6 +18,7 @@ from durproj.events.single import MOST_OTHERS, SingleStream
 from durproj.ids import workflow_id
 from durproj.runtime.commits import Commits
 from durproj.runtime.guard import past_the_end
+from durproj.runtime.intake import Intake
 from durproj.runtime.observer import Counts, Observer, Stop
 from durproj.runtime.ownership import Fold
 from durproj.runtime.setup import ACCEPTING, RESTARTING, Setup, finish, guard
@@ -39,6 +40,7 @@ class LogFold:
         commits = Commits(store, setup.request.durability)
         self._fold = Fold(setup.request, store, setup.run, setup.envelope, observer, stop, commits)
         self._cursor = Cursor.from_dict(setup.run.cursor) if setup.run.cursor else None
+        self._intake = Intake(setup.request, setup.envelope, setup.run.cursor, stop.check)
         self._expect_untouched()
         self._touched: set[str] = set()
         # Whether the store has no workflow of this name yet.
@@ -63,12 +65,15 @@ class LogFold:
             raise
         finally:
             self._fold.commits.flush()
+            self.counts += self._intake.counts()
         self._count_untouched()
 
     def _fold_streams(self) -> None:
         request, key_path = self._request, self._fold.envelope.mapping.key
         asked = request.only or (frozenset(request.keys) if request.keys else None)
-        if key_path is None:
+        if self._intake.ordered:
+            self._fold_many(None if key_path is None else asked)
+        elif key_path is None:
             self._fold_one(self._setup.label)
         elif asked is not None and len(asked) == 1:
             self._fold_one(next(iter(asked)))
@@ -82,9 +87,11 @@ class LogFold:
         moved, lasting = 0, self._source.restartable
         try:
             for chunk in self._source.chunks(self._cursor):
-                lines, events, taken, error = single.take(chunk)
+                lines, events, taken, error = found = single.take(chunk)
                 if stream is None:
                     stream = self._open(key)
+                if self._intake.asked:
+                    lines, events, taken, error = self._intake.of_chunk(chunk, found, stream)
                 stream.feed(lines, events)
                 if not lasting:
                     # The next line of a pipe may be long in coming.
@@ -115,10 +122,15 @@ class LogFold:
         """Many streams: one pass files the lines by key, then one stream after another is folded."""
         request, envelope, check = self._request, self._fold.envelope, self._fold.stop.check
         spool = str(Path(self._store.location).resolve().parent)
+        whole = self._setup.label if envelope.mapping.key is None else None
         index = Index.build(
-            self._source, envelope, asked, self._cursor, request.no_key, spool, check
+            *(self._source, envelope, asked, self._cursor, request.no_key, spool, check),
+            places=self._intake.asked,
+            whole=whole,
         )
         with index:
+            if self._intake.ordered:
+                self._refuse_parts(index)
             if index.skipped:
                 one = index.skipped == 1
                 what = (
@@ -131,12 +143,17 @@ class LogFold:
             for key in index.keys:
                 stream = self._open(key)
                 try:
-                    for lines in index.lines(key):
-                        stream.feed(lines, envelope.events(lines, key))
+                    for lines, events in self._intake.batches(index, key, stream):
+                        stream.feed(lines, events)
                     if index.error is None:
                         self._finish(stream)
                     else:
                         stream.suspend()
+                except BadEvent:
+                    stream.suspend()
+                    raise
+                except PastChanged as changed:
+                    raise self._intake.late(changed, index, key, stream) from None
                 finally:
                     self._count(stream)
             if index.error:
@@ -150,6 +167,13 @@ class LogFold:
         if self._alone():
             # Lines were read again since the cursor's hash was taken: of a file that changed, others.
             self._complete(index.cursor if self._source.unchanged() else None)
+
+    def _refuse_parts(self, index: Index) -> None:
+        """An order needs all of the log: what is missing, or not read, may belong before what is there."""
+        if index.error:
+            raise index.error
+        if self._cursor and len(index):
+            raise PrefixChanged
 
     def _open(self, key: str) -> StreamFold:
         """The stream's fold, standing where the proven prefix ends."""
@@ -213,6 +237,7 @@ class LogFold:
         """The input begins with other bytes now. In the store, too: steps recorded from here on do not
         follow the cursor's prefix, which may come back."""
         self._cursor = self._fold.run.cursor = None
+        self._intake.begin(None)
         self._expect_untouched()
         self._store.save_run(self._fold.run)
 
@@ -225,7 +250,7 @@ class LogFold:
         self._fold.commits.flush()
         with self._store.transaction():
             stream.mark(cursor.bytes)
-            self._fold.run.cursor = _held(cursor, 1, stream.position)
+            self._fold.run.cursor = self._held(cursor, 1, stream.position)
             self._store.save_run(self._fold.run)
 
     def _complete(self, cursor: Cursor | None) -> None:
@@ -235,7 +260,7 @@ class LogFold:
         workflows = counts.projections + untouched.projections
         steps = counts.cached + counts.executed + untouched.cached
         # Without any workflow nothing has shown what the log is like.
-        run.cursor = _held(cursor, workflows, steps) if cursor and workflows else None
+        run.cursor = self._held(cursor, workflows, steps) if cursor and workflows else None
         with self._store.transaction():
             for id in self._unclaimed:
                 head = self._store.head(id)
@@ -284,8 +309,7 @@ class LogFold:
         message = f"{self._request.shown_input()}: no event has the key {missing}"
         return NotFound(message, f"keys that are there: {shown}")
 
-
-def _held(cursor: Cursor, workflows: int, steps: int) -> dict[str, Any]:
-    """`cursor` as a run keeps it, with how much is checkpointed as far as that. Heads are not counted
-    for it each time: there may be many, and what they say is under a seal of its own only."""
-    return {**cursor.to_dict(), "workflows": workflows, "steps": steps}
+    def _held(self, cursor: Cursor, workflows: int, steps: int) -> dict[str, Any]:
+        """`cursor` as a run keeps it, with how much is checkpointed as far as that. Heads are not counted
+        for it each time: there may be many, and what they say is under a seal of its own only."""
+        return {**cursor.to_dict(), "workflows": workflows, "steps": steps, **self._intake.held()}

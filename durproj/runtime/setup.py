@@ -16,7 +16,14 @@ from durproj.events.reader import Source, expand
 from durproj.ids import check_name, workflow_id
 from durproj.runtime.guard import changed_option
 from durproj.runtime.observer import Observer, Stop
-from durproj.runtime.request import SAMPLE, SAMPLE_KEY, WHOLE_LOG, Request, opened_path
+from durproj.runtime.request import (
+    SAMPLE,
+    SAMPLE_KEY,
+    SELECTION,
+    WHOLE_LOG,
+    Request,
+    opened_path,
+)
 from durproj.stores.base import Run, Store
 from durproj.stores.journal import Journal
 
@@ -51,6 +58,7 @@ class Setup:
         self._sample = self.source.sample(SMALL + 1)
         self.small = len(self._sample) <= SMALL
         mapping = self._mapping()
+        self._refuse_unknown(mapping)
         self.envelope = Envelope(mapping)
         self.label = self._label(mapping)
         self.run = self._begin(request.options(mapping))
@@ -92,6 +100,22 @@ class Setup:
             return asked
         known = Layers.parse(self._before.options["mapping"].get("format")).resolved()
         return known if asked == Layers.parse(None) or asked.fits(known) else asked
+
+    def _refuse_unknown(self, mapping: Mapping) -> None:
+        """What events are ordered or told apart by must be known."""
+        by: dict[str, tuple[str, str]] = {
+            "time": ("--order time", "time"),
+            "seq": ("--order seq", "sequence number"),
+            "id": ("--dedupe id", "id"),
+        }
+        for name in (self.request.order, self.request.dedupe):
+            if self._sample and name in by and getattr(mapping, name) is None:
+                flag, what = by[name]
+                without = "--dedupe none" if name == "id" else "--order file"
+                raise UsageError(
+                    f"{flag}: it is not known where a line has its {what}",
+                    f"say where: --{name} PATH; or fold with {without}",
+                )
 
     def _label(self, mapping: Mapping) -> str:
         """Without a key in the lines, the one key asked for names the whole log."""
@@ -175,6 +199,10 @@ def guard(id: str, recorded: dict[str, Any], present: dict[str, Any], *, accept:
         raise changed_option(id, "envelope", *pair("mapping"), "")
     if recorded["no_key"] != present["no_key"]:
         raise changed_option(id, "--no-key", *pair("no_key"), "")
+    for name, before in SELECTION.items():
+        was = recorded.get(name, before)
+        if was != present[name]:
+            raise changed_option(id, f"--{name}", was, present[name], "")
 
 
 def _past(mapping: dict[str, str | None]) -> dict[str, str | None]:

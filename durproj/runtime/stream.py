@@ -33,14 +33,14 @@ class StreamFold:
         self, fold: Fold, key: str, journal: Journal, proven: int, prefix_bytes: int
     ) -> None:
         self._fold = fold
-        self._key = key
+        self.key = key
         self.id = workflow_id(fold.request.name, key)
         self._journal = journal
         self._blob: bytes = journal.last_output() or codec.encode(fold.request.reducer.initial(key))
         self._state: Any = codec.decode(self._blob)
         self._settle = codec.settle_plain if fold.request.reducer.plain else codec.settle
         self._known = journal.steps
-        self._recorded = self._inputs(proven)
+        self._recorded = self.inputs(proven)
         self._fresh = True
         self.prefix = (prefix_bytes, proven if prefix_bytes else 0)
         self.proven = self.position = proven
@@ -220,7 +220,7 @@ class StreamFold:
         if fold.observer.wants_steps:
             attempts = self._attempts(first)
             # Read anew: what the reducer did to its event is not what happened.
-            event = fold.envelope.event(codec.decode(lines[0]), lines[0], self._key)
+            event = fold.envelope.event(codec.decode(lines[0]), lines[0], self.key)
             fold.observer.step(self.id, first, event, "executed", attempts, self._state)
 
     def _begin(self) -> None:
@@ -239,13 +239,13 @@ class StreamFold:
         def attempt() -> bytes:
             fail_as_planned(self._fold, self._number(), n, event)
             before = codec.decode(self._blob)
-            value = reduce(before, make(codec.decode(line), line, self._key))
+            value = reduce(before, make(codec.decode(line), line, self.key))
             if value is None:
                 refuse_none(before)
             blob, self._state = codec.settle(value)
             return blob
 
-        event = make(codec.decode(line), line, self._key)
+        event = make(codec.decode(line), line, self.key)
         result: bytes = tries.call(attempt, "apply_event", event, error)
         return result
 
@@ -274,7 +274,7 @@ class StreamFold:
         self._journal.save("rejected", error=codec.encode(error))
         self.report()
 
-    def _inputs(self, first: int) -> Iterator[bytes]:
+    def inputs(self, first: int) -> Iterator[bytes]:
         """The recorded inputs from step `first` on."""
         for start, records in self._journal.blocks(first) if first < self._known else ():
             yield from records.inputs[max(0, first - start) : self._known - start]
@@ -283,7 +283,7 @@ class StreamFold:
         for start, records in self._journal.blocks(first) if first < stop else ():
             for step in range(max(first, start), min(stop, start + len(records))):
                 _, line, output = records[step - start]
-                event = self._fold.envelope.event(codec.decode(line), line, self._key)
+                event = self._fold.envelope.event(codec.decode(line), line, self.key)
                 state = codec.decode(output)
                 self._fold.observer.step(
                     self.id, step, event, "cached", self._attempts(step), state

@@ -58,8 +58,8 @@ class SqliteStore:
                 "take one of " + ", ".join(get_args(Durability)),
             )
         lock = Lock(path)
-        lock.acquire(wait_s)
         try:
+            lock.acquire(wait_s)
             return cls(connect_writer(path, durability), path, lock)
         except FAULTS as error:
             lock.release()

@@ -97,11 +97,13 @@ def run(program: Program, out: IO[bytes] | None = None) -> Usage:
 
 
 def in_turn(measured: Program, baseline: Program, runs: int) -> Pair:
-    """Run both, one after the other, `runs` times: what slows the machine down slows both."""
+    """Run both, `runs` times, now the one first and now the other: what slows the machine down, or
+    what one leaves behind for the next, meets both."""
     pair = Pair([], [])
-    for _ in range(runs):
-        pair.measured.append(run(measured))
-        pair.baseline.append(run(baseline))
+    turns = [(measured, pair.measured), (baseline, pair.baseline)]
+    for number in range(runs):
+        for program, usages in turns if number % 2 == 0 else reversed(turns):
+            usages.append(run(program))
     return pair
 
 

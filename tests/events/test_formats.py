@@ -31,7 +31,7 @@ RESONATE = {
                 "data": {},
                 "position": 1,
             },
-            Mapping("stream_name", "type", "id", "time", "data", "position"),
+            Mapping("stream_name", "type", "id", "time", "data"),
         ),
         (
             {"action": "edit", "@timestamp": 1.5, "user": "é"},
