@@ -31,7 +31,7 @@ EACH: Final = _Each("[]")
 """Stands, as a part, for every element of an array."""
 
 _CHARACTER = re.compile(r"\\.|.", re.DOTALL)
-_NAME = re.compile(r"((?:\\.|[^\\])+?)((?:\[\])*)", re.DOTALL)
+_NAME = re.compile(r"(?!\[\])((?:\\.|[^\\])+?)((?:\[\])*)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL = re.compile(r"([\\.|]|\[(?=\]))")
 
