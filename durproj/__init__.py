@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from durproj.events.event import Event
-    from durproj.events.formats import Mapping
+    from durproj.events.mapping import Mapping
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
@@ -58,7 +58,7 @@ _HOME = {
         " StoreDamaged StoreDenied StoreError TooManyErrors Unstorable UsageError"
     ),
     "durproj.events.event": "Event",
-    "durproj.events.formats": "Mapping",
+    "durproj.events.mapping": "Mapping",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",

@@ -200,6 +200,8 @@ class Reporter:
                 self._held = []
                 return
         self._show_steps()
+        if sys.exc_info()[0] is None:
+            self._note_found(counts)
         if self._style.json or not (heads or counts.events):
             return
         if self._follows:
@@ -238,16 +240,27 @@ class Reporter:
                     "parked": counts.parked,
                     "skipped": counts.skipped,
                     **({"unknown": dict(counts.unknown.most_common())} if counts.unknown else {}),
+                    **counts.found(),
                     "exit": exit_code,
                     "timing": {"seconds": round(time.monotonic() - self._began, 3)},
                 }
             )
 
+    def _note_found(self, counts: Counts) -> None:
+        if counts.reordered:
+            self._screen.note(f"out of order in the log: {number(counts.reordered, 'event')}")
+        if counts.gaps:
+            self._screen.note(f"gaps in the sequence: {counts.gaps.describe()}")
+
     def _one(self, head: Head, cached: int, executed: int) -> None:
         """The one projection there was, whole."""
         tint = status_color(head.status)
         self._line(
-            (head.id, "bold"), ("  ", ""), (head.status, tint), (_done(head, cached, executed), "")
+            (head.id, "bold"),
+            ("  ", ""),
+            (head.status, tint),
+            (_done(head, cached, executed), ""),
+            (_dropped(self.counts), ""),
         )
         if head.status == "parked":
             self._line((f"  {_why(head)}", "red"))
@@ -277,6 +290,7 @@ class Reporter:
             (f", {counts.failed:,} failed" if counts.failed else "", "red"),
             (f", {counts.parked:,} parked" if counts.parked else "", "red"),
             (f", {counts.skipped:,} skipped" if counts.skipped else "", "red"),
+            (_dropped(counts), ""),
             ("" if self._style.stable else f" in {seconds:.1f} s", "dim"),
         )
 
@@ -318,6 +332,11 @@ def _most_common(unknown: Counter[str]) -> str:
     shown = [f"{name} {count:,}" for name, count in unknown.most_common(SHOWN_TYPES)]
     rest = len(unknown) - len(shown)
     return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
+
+
+def _dropped(counts: Counts) -> str:
+    """How many duplicates were dropped, if any."""
+    return f", {number(counts.duplicates, 'duplicate')} dropped" if counts.duplicates else ""
 
 
 def status_color(status: str) -> str:

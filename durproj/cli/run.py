@@ -9,14 +9,18 @@ from typing import Annotated, Literal
 import typer
 
 from durproj.cli.options import (
+    ArrayOption,
     ColorOption,
+    FormatOption,
     JsonOption,
     QuietOption,
+    SeqOption,
     StableOption,
     StoreOption,
     UserOption,
     VerboseOption,
     WaitOption,
+    asked_format,
     finite,
     screen,
     store_path,
@@ -37,7 +41,8 @@ def run(
         list[str] | None,
         typer.Argument(
             metavar="[EVENTS]...",
-            help="JSON-lines files, globs, or - for standard input; gzip and zstd are read as they are.",
+            help="JSON-lines files, globs, or - for standard input; gzip and zstd are read as they are."
+            " Other files: --array, --format csv, --format xes.",
         ),
     ] = None,
     user: UserOption = None,
@@ -85,7 +90,10 @@ def run(
     key: Annotated[
         str | None,
         typer.Option(
-            "--key", metavar="PATH", help="Where a line has the key that tells streams apart."
+            "--key",
+            metavar="PATH",
+            help="Where a line has the key that tells streams apart; items[].id for many, a|b for the"
+            " first that is there.",
         ),
     ] = None,
     type: Annotated[
@@ -103,6 +111,9 @@ def run(
         str | None,
         typer.Option("--data", metavar="PATH", help="Where a line has the event's payload."),
     ] = None,
+    seq: SeqOption = None,
+    format: FormatOption = "auto",
+    array: ArrayOption = False,
     no_key: Annotated[
         str | None,
         typer.Option(
@@ -110,6 +121,22 @@ def run(
             metavar="error|skip|KEY",
             help="What to do with a line that has no key; by default what the same fold was begun with,"
             " else error.",
+        ),
+    ] = None,
+    order: Annotated[
+        Literal["file", "time", "seq"] | None,
+        typer.Option(
+            "--order",
+            help="Take the events of a stream as they stand, or by their time or sequence number; by default"
+            " as the same fold was begun, else file.",
+        ),
+    ] = None,
+    dedupe: Annotated[
+        Literal["none", "id"] | None,
+        typer.Option(
+            "--dedupe",
+            help="id: drop an event that comes again in its stream, refuse another one with its id; by"
+            " default as the same fold was begun, else none.",
         ),
     ] = None,
     retries: Annotated[
@@ -184,7 +211,7 @@ def run(
     """
     from durproj.cli.running import running
     from durproj.errors import UsageError
-    from durproj.events.formats import Mapping
+    from durproj.events.mapping import Mapping
     from durproj.projections.reducer import MISSING, parse_initial
     from durproj.runtime.project import fold
     from durproj.runtime.retry import ANY, TRANSIENT, Exponential
@@ -202,8 +229,10 @@ def run(
             initial=MISSING if initial is None else parse_initial(initial),
             name=name,
             store=store_path(store),
-            mapping=Mapping(key, type, id, time, data),
+            mapping=Mapping(key, type, id, time, data, seq, asked_format(format, array)),
             no_key=no_key,
+            order=order,
+            dedupe=dedupe,
             durability=durability,
             retry=retry,
             max_line=max_line,

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durproj.cli.options import ColorOption, JsonOption, StableOption, screen
+from durproj.cli.options import (
+    ArrayOption,
+    ColorOption,
+    FormatOption,
+    JsonOption,
+    SeqOption,
+    StableOption,
+    asked_format,
+    screen,
+)
 
 if TYPE_CHECKING:
     from durproj.events.formats import Mapping
@@ -41,6 +50,9 @@ def stats(
     data: Annotated[
         str | None, typer.Option("--data", metavar="PATH", help="Where a line has the payload.")
     ] = None,
+    seq: SeqOption = None,
+    format: FormatOption = "auto",
+    array: ArrayOption = False,
     max_line: Annotated[
         int, typer.Option("--max-line", metavar="BYTES", min=1, help="The longest line to accept.")
     ] = 16 << 20,
@@ -55,8 +67,9 @@ def stats(
     from pathlib import Path
 
     from durproj.events.envelope import Envelope
-    from durproj.events.formats import Mapping, detect
+    from durproj.events.formats import detect
     from durproj.events.inputs import expand
+    from durproj.events.mapping import Layers, Mapping
     from durproj.events.reader import Source
     from durproj.events.survey import stats as survey
     from durproj.runtime.request import SAMPLE, opened_path
@@ -67,9 +80,11 @@ def stats(
         or [name for name in os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep) if name]
         or [SAMPLE]
     )
-    source = Source(expand([opened_path(name, Path()) for name in named]), max_line)
-    mapping = detect(source.sample(), Mapping(key, type, id, time, data))
-    found = survey(source, Envelope(mapping))
+    given = Mapping(key, type, id, time, data, seq, asked_format(format, array))
+    paths = expand([opened_path(name, Path()) for name in named])
+    source = Source(paths, max_line, container=Layers.parse(given.format).container)
+    mapping = detect(source.sample(), given)
+    found = survey(source, Envelope(mapping), gaps=bool(seq))
     if json:
         shown.record(_record(named, mapping, found))
     else:
@@ -97,6 +112,7 @@ def _record(named: list[str], mapping: Mapping, found: LogStats) -> dict[str, An
         "back_in_time": found.back_in_time,
         "repeated": found.repeated,
         "conflicting": found.conflicting,
+        **({"gaps": found.gaps.to_dict()} if found.gaps is not None else {}),
         "complete": found.bad is None,
     }
 
@@ -109,7 +125,8 @@ def _show(shown: Screen, named: list[str], mapping: Mapping, found: LogStats) ->
 
     shown.line((" ".join(named), "bold"))
     row("read as", mapping.describe())
-    blank = f", and {number(found.blank, 'blank line')}" if found.blank else ""
+    passed = f"{found.blank:,} passed over" if mapping.format else number(found.blank, "blank line")
+    blank = f", and {passed}" if found.blank else ""
     row("events", f"{found.events:,}{blank}")
     if mapping.key is not None:
         keyless = f"; {number(found.keyless, 'event')} without" if found.keyless else ""
@@ -128,6 +145,8 @@ def _show(shown: Screen, named: list[str], mapping: Mapping, found: LogStats) ->
             "duplicates",
             f"{found.repeated:,} repeated; {found.conflicting:,} with another's id",
         )
+    if found.gaps is not None:
+        row("sequence", found.gaps.describe() or "no gaps")
     _table(shown, "types", found.types, TOP_TYPES)
     if mapping.key is not None:
         _table(shown, "most events", found.top_keys(TOP_KEYS), TOP_KEYS)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 from array import array
-from bisect import bisect_right
-from collections import OrderedDict
 from contextlib import contextmanager, suppress
-from itertools import accumulate, chain, compress
-from typing import IO, TYPE_CHECKING, Any, Self
+from itertools import chain, compress
+from typing import TYPE_CHECKING, Any, Self
 
 from durproj.errors import BadEvent, StoreError
-from durproj.events.envelope import keyed, look_closely
+from durproj.events.envelope import keyed, look_closely, one_each
 from durproj.events.event import IRREGULAR
-from durproj.events.inputs import named
 from durproj.events.lines import bad_event
+from durproj.events.readback import NO_LIMIT, Readback
 from durproj.events.single import MOST_OTHERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, KeysView
+    from collections.abc import Callable, Iterable, Iterator, KeysView
 
-    from durproj.events.cursor import Cursor, Part
+    from durproj.events.cursor import Cursor
     from durproj.events.envelope import Envelope
     from durproj.events.lines import Chunk
     from durproj.events.reader import Source
@@ -29,14 +27,13 @@ if TYPE_CHECKING:
 # One read costs about as much as copying a few thousand bytes: nearer neighbours share a read.
 _GAP = 4 << 10
 _SPAN = 256 << 10
+_SIZE = (1 << 32) - 1
 _BATCH_LINES = 1024
 _BATCH_BYTES = 4 << 20
-_OPEN_FILES = 32
-_NO_LIMIT = 1 << 62
 
 
 class Index:
-    """Every line of a log filed under its key, at 16 bytes a line and one entry a key.
+    """Every line of a log filed under its key, at 16 bytes a line, 32 with places, and one entry a key.
 
     skipped: lines left out for want of a key. others: up to ten of the keys that were there but
     not asked for. error: the BadEvent that ended the pass early, to be raised once the lines
@@ -55,13 +52,10 @@ class Index:
         self._slots: dict[str, int] = {}
         self._heads = array("I")
         self._tails = array("I")
-        self._parts: list[Part] = []
-        self._spool: IO[bytes] | None = None
-        self._spooled = 0
-        self._files: OrderedDict[int, int] = OrderedDict()
-        # The input being read: places from _base up to _limit are in it.
-        self._name, self._file, self._grown = "", -1, False
-        self._base = self._limit = 0
+        # With places, two words a line: its byte in the sequence of all inputs, its number in its own.
+        self._places: array[int] | None = None
+        self._records = False
+        self._inputs = Readback()
 
     @classmethod
     def build(
@@ -73,18 +67,24 @@ class Index:
         on_missing_key: str = "error",
         spool_dir: str | None = None,
         check: Callable[[], None] | None = None,
+        places: bool = False,
+        whole: str | None = None,
     ) -> Index:
         """Read `source` once, from `start` on, and file its lines; of `keys` only, when given.
 
         on_missing_key: "error" (such a line is a BadEvent), "skip", or the key to use instead.
         spool_dir: where the lines of a source that cannot seek are kept, in a file without a name.
-        check: called before every chunk; what it raises ends the pass.
+        check: called before every chunk; what it raises ends the pass. places: remember where each
+        line is, for `place` and `bad_line`. whole: the key of every line, where `envelope` knows of none.
         A bad line does not raise but ends the pass (see `error`). Raises what `Source.chunks`
         raises otherwise, and StoreError when there is no room to spool.
         """
         index = cls()
+        index._places = array("Q") if places else None
         if not source.seekable:
-            index._spool = _temporary_file(spool_dir)
+            index._inputs.begin_spool(spool_dir)
+        if whole is not None:
+            on_missing_key = ""
         taken = None
         try:
             for chunk in source.chunks(start):
@@ -99,11 +99,11 @@ class Index:
             index.close()
             raise
         index.cursor = source.cursor(taken)
-        index._parts = source.parts
+        index._inputs.parts = source.parts
         index._tails = array("I")  # of use only while lines are filed
-        if index._spool:
-            with _spooling():
-                index._spool.flush()
+        index._inputs.end_spool()
+        if whole is not None and index._slots:
+            index._slots = {whole: 0}
         return index
 
     def __len__(self) -> int:
@@ -129,24 +129,69 @@ class Index:
         number = 0 if slot is None else self._heads[slot]
         while number:
             batch: list[bytes] = []
-            try:
+            with self._reading():
                 number = self._read(number, batch)
-            except OSError as error:
-                raise StoreError(f"cannot read {self._name}: {error.strerror}") from None
             yield batch
+
+    def numbers(self, key: str) -> Iterator[int]:
+        """The numbers, from 1, by which the index knows the lines of the stream `key`, in log order."""
+        slot = self._slots.get(key)
+        number = 0 if slot is None else self._heads[slot]
+        while number:
+            yield number
+            number = self._lines[2 * number - 1] >> 32
+
+    def lines_of(self, numbers: Iterable[int]) -> Iterator[list[bytes]]:
+        """The lines with these numbers, one after another, in batches. Raises as `lines` does."""
+        batch: list[bytes] = []
+        size = 0
+        for number in numbers:
+            start, length = self._lines[2 * number - 2], self._lines[2 * number - 1] & _SIZE
+            with self._reading():
+                line = self._inputs.read(start, length)
+            if self._inputs.grown and b"\n" in line:
+                raise self._inputs.changed()
+            batch.append(line)
+            size += length
+            if len(batch) == _BATCH_LINES or size >= _BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def place(self, number: int) -> str:
+        """`FILE:LINE` of line `number`, or `FILE: record N`; of an index with places."""
+        path, line, _ = self._where(number)
+        return f"{path}: record {line}" if self._records else f"{path}:{line}"
+
+    def bad_line(self, number: int, why: str, hint: str) -> BadEvent:
+        """The error for line `number`; of an index with places."""
+        path, line, offset = self._where(number)
+        return BadEvent(path, line, offset, why, hint, record=self._records)
 
     def close(self) -> None:
         """Let go of the open files and of the spool."""
-        while self._files:
-            os.close(self._files.popitem()[1])
-        self._base = self._limit = 0
-        if self._spool:
-            self._spool.close()
+        self._inputs.close()
+
+    def _where(self, number: int) -> tuple[str, int, int]:
+        """The input of line `number`, its number there, and its byte there."""
+        assert self._places is not None
+        position, line = self._places[2 * number - 2 : 2 * number]
+        part = self._inputs.parts[self._inputs.part_at(position)]
+        return part.path, line, position - part.base
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"cannot read {self._inputs.name}: {error.strerror}") from None
 
     def _take(
         self, chunk: Chunk, envelope: Envelope, keys: frozenset[str] | None, on_missing_key: str
     ) -> int | None:
         """File the lines of `chunk`; the number of the bad line that stopped it, or None."""
+        self._records = chunk.records
         names, stopped = self._names(chunk, envelope, on_missing_key)
         if keys is not None:
             names = [self._if_asked(name, keys) for name in names]
@@ -158,17 +203,25 @@ class Index:
         if not all(kept):
             lines, starts = list(compress(lines, kept)), list(compress(starts, kept))
             names = list(compress(names, kept))
-        if self._spool:
-            starts = list(accumulate(map(len, lines), initial=self._spooled))
-            with _spooling():
-                self._spool.write(b"".join(lines))
-            self._spooled = starts.pop()
+        where, numbers = starts, list[int]()
+        if self._inputs.spooling:
+            starts = self._inputs.spool(lines)
+        if self._places is not None:
+            numbers = list(compress(range(chunk.line, chunk.line + len(kept)), kept))
+        if envelope.many:
+            names, which = one_each(names)
+            lines = [lines[i] for i in which]
+            starts, where, numbers = (
+                [column[i] for i in which] if column else [] for column in (starts, where, numbers)
+            )
+        if self._places is not None:
+            self._places.extend(chain.from_iterable(zip(where, numbers, strict=True)))
         self._file_under(names, starts, lines)
         return stopped
 
     def _names(
         self, chunk: Chunk, envelope: Envelope, on_missing_key: str
-    ) -> tuple[list[str | None], int | None]:
+    ) -> tuple[list[Any], int | None]:
         """The keys of the lines of `chunk`, None for a line to leave out, up to the first bad one; and
         that one's number, if there is one."""
         decode = look_closely if chunk.odd else envelope.decode_key
@@ -191,10 +244,12 @@ class Index:
                 return names, number
         return names, None
 
-    def _if_asked(self, name: str | None, keys: frozenset[str]) -> str | None:
-        """`name`, if it is one of `keys`."""
+    def _if_asked(self, name: Any, keys: frozenset[str]) -> Any:
+        """`name`, if it is one of `keys`; of several names those that are."""
         if name is None or name in keys:
             return name
+        if type(name) is tuple:
+            return tuple(each for each in name if self._if_asked(each, keys) is not None) or None
         if len(self.others) < MOST_OTHERS and name not in self.others:
             self.others.append(name)
         return None
@@ -217,22 +272,22 @@ class Index:
     def _read(self, number: int, batch: list[bytes]) -> int:
         """Read line `number` of the log (from 1) and those of its stream that follow, as many as make a
         batch; the number of the next one, or 0."""
-        filed, pread = self._lines, os.pread
+        filed, inputs, pread = self._lines, self._inputs, os.pread
         start, read = filed[2 * number - 2], 0
         while number and len(batch) < _BATCH_LINES and read < _BATCH_BYTES:
             following, size = divmod(filed[2 * number - 1], 1 << 32)
-            if not self._base <= start < self._limit:
-                self._enter(start)
-            after = filed[2 * following - 2] if following else _NO_LIMIT
+            if not inputs.base <= start < inputs.limit:
+                inputs.enter(start)
+            after = filed[2 * following - 2] if following else NO_LIMIT
             if after - start - size <= _GAP:
                 before = len(batch)
                 number = self._read_span(number, batch)
                 read += sum(map(len, batch[before:]))
                 start = filed[2 * number - 2] if number else 0
                 continue
-            line = pread(self._file, size, start - self._base)
-            if len(line) < size or (self._grown and b"\n" in line):
-                raise _changed(self._name)
+            line = pread(inputs.file, size, start - inputs.base)
+            if len(line) < size or (inputs.grown and b"\n" in line):
+                raise inputs.changed()
             batch.append(line)
             read += size
             number, start = following, after
@@ -247,71 +302,15 @@ class Index:
             following, size = divmod(filed[2 * number - 1], 1 << 32)
             begin = filed[2 * number - 2] - start
             if cuts and (
-                begin - end > _GAP or begin + size > _SPAN or start + begin >= self._limit
+                begin - end > _GAP or begin + size > _SPAN or start + begin >= self._inputs.limit
             ):
                 break
             end = begin + size
             cuts.append((begin, end))
             number = following
-        data = os.pread(self._file, end, start - self._base)
+        data = self._inputs.read(start, end)
         lines = [data[begin:stop] for begin, stop in cuts]
-        if len(data) < end or (self._grown and any(b"\n" in line for line in lines)):
-            raise _changed(self._name)
+        if self._inputs.grown and any(b"\n" in line for line in lines):
+            raise self._inputs.changed()
         batch += lines
         return number
-
-    def _enter(self, at: int) -> None:
-        """Make the input that holds the place `at` the one to read from."""
-        if self._spool:
-            self._name, self._file = "the spool file", self._spool.fileno()
-            self._base, self._limit, self._grown = 0, _NO_LIMIT, False
-            return
-        number = bisect_right(self._parts, at, key=lambda part: part.base) - 1
-        part = self._parts[number]
-        file = self._files.get(number)
-        if file is None:
-            file = self._opened(number, part.path)
-        self._files.move_to_end(number)
-        self._grown = part.status is not None and _has_grown(part.path, file, part.status)
-        self._name, self._file, self._base = part.path, file, part.base
-        last = number + 1 == len(self._parts)
-        self._limit = _NO_LIMIT if last else self._parts[number + 1].base
-
-    def _opened(self, number: int, path: str) -> int:
-        with named(path):
-            self._files[number] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        if len(self._files) > _OPEN_FILES:
-            os.close(self._files.popitem(last=False)[1])
-        return self._files[number]
-
-
-def _has_grown(path: str, file: int, then: os.stat_result) -> bool:
-    """Whether lines were appended since. Raises StoreError after any other change."""
-    now = os.fstat(file)
-    replaced = (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino)
-    rewritten = now.st_size == then.st_size and now.st_mtime_ns != then.st_mtime_ns
-    if replaced or rewritten or now.st_size < then.st_size:
-        raise _changed(path)
-    return now.st_size > then.st_size
-
-
-def _temporary_file(directory: str | None) -> IO[bytes]:
-    import tempfile
-
-    with _spooling():
-        return tempfile.TemporaryFile(dir=directory)
-
-
-@contextmanager
-def _spooling() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"the input cannot be read twice, and there is no room to spool it: {error.strerror}",
-            "save it to a file and read that",
-        ) from None
-
-
-def _changed(path: str) -> StoreError:
-    return StoreError(f"{path} was changed while it was being read", "run again")

@@ -16,14 +16,16 @@ from blake3 import blake3
 
 from durproj.errors import BadEvent, UsageError
 from durproj.events.compressed import BrokenStream, is_compressed, plain_blocks
+from durproj.events.containers import BadRecord, json_lines
 from durproj.events.cursor import Cursor, Part, PrefixChanged, same_file
 from durproj.events.inputs import Pipe, Waiting, first_bytes, is_regular, named
 from durproj.events.lines import (
     Chunk,
+    an_object,
     first_bytes_trouble,
     is_blank,
     make_chunk,
-    parse,
+    parse_value,
     too_long,
 )
 from durproj.events.spool import Spool
@@ -45,6 +47,8 @@ class Source:
     within a few times of it. block: bytes read at a time. waiting: makes the context for every call
     that may block for good, such as reading from a terminal or opening a FIFO. broken: those of the
     paths that are known to break off (see `spool`): what is incomplete at their end is left out.
+    container: what the inputs are, when not JSON lines (see `durproj.events.containers`); then bytes and
+    line numbers are those of the lines that it is turned into, a line a record.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Source:
         block: int = BLOCK,
         waiting: Waiting = nullcontext,
         broken: Collection[str] = (),
+        container: str | None = None,
     ) -> None:
         self.paths = list(paths)
         self.parts: list[Part] = []
@@ -61,6 +66,7 @@ class Source:
         self._block = block
         self._waiting = waiting
         self._broken = broken
+        self._container = container
         self._pipes: dict[str, Pipe] = {}
         self._passes = 0
         self._reset()
@@ -72,8 +78,10 @@ class Source:
 
     @property
     def seekable(self) -> bool:
-        """Whether lines can be read back from the inputs: all are regular, uncompressed files."""
-        return self.restartable and not any(is_compressed(first_bytes(path)) for path in self.paths)
+        """Whether lines can be read back from the inputs: all are regular files of JSON lines, and not
+        compressed."""
+        as_they_are = self.restartable and self._container is None
+        return as_they_are and not any(is_compressed(first_bytes(path)) for path in self.paths)
 
     def unchanged(self) -> bool:
         """Whether the files are still those that the last pass read, by inode, size and time."""
@@ -128,7 +136,10 @@ class Source:
                 for chunk in self._file(path, None):
                     lines = (line for line in chunk.lines if not is_blank(line))
                     for line in lines:
-                        bodies.append(parse(line, exact=chunk.odd))
+                        value = parse_value(line, exact=chunk.odd)
+                        if value is None:  # no event in some formats, and a bad line in others
+                            continue
+                        bodies.append(an_object(value))
                         if len(bodies) == limit:
                             return bodies
         except (BadEvent, ValueError):
@@ -170,6 +181,11 @@ class Source:
             raise BadEvent(
                 *(path, self._line, self._offset, str(broken), "the lines before it are sound")
             ) from None
+        except BadRecord as bad:
+            if start and self._position < start.bytes:
+                raise PrefixChanged from None
+            record = bad.number is not None
+            raise BadEvent(path, bad.number or 1, 0, bad.why, bad.hint, record=record) from None
 
     def _after(self, blocks: Iterator[bytes], start: Cursor | None) -> Iterator[bytes]:
         """What follows in `blocks` on the bytes that `start` was taken over; these are not split."""
@@ -244,7 +260,8 @@ class Source:
         """Yield `whole` as a chunk, unless it is empty."""
         if not whole:
             return
-        chunk = make_chunk(whole, path, self._line, self._offset, self._position)
+        contained = self._container is not None
+        chunk = make_chunk(whole, path, self._line, self._offset, self._position, contained)
         if len(whole) > self._max_line:
             long = next((i for i, raw in enumerate(chunk.raw) if len(raw) > self._max_line), None)
             if long is not None:
@@ -273,12 +290,14 @@ class Source:
             head += block
             if (len(head) >= _HEAD and head.strip()) or len(head) > _MOST_BLANKS:
                 break
-        trouble = first_bytes_trouble(head, path)
+        trouble = first_bytes_trouble(head, path, self._container)
         if trouble:
             raise trouble
-        if head:
-            yield head
-        yield from blocks
+        blocks = chain([head] if head else [], blocks)
+        if self._container is None:
+            yield from blocks
+        else:
+            yield from json_lines(self._container, blocks, self._max_line)
 
     def _raw(self, path: str) -> Iterator[bytes]:
         if is_regular(path):

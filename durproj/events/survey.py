@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from durproj.errors import BadEvent
+from durproj.events.duplicates import Conflict, Duplicates
+from durproj.events.gaps import Gaps, SequenceNumbers
 from durproj.events.lines import bad_event
+from durproj.events.times import comparable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from durproj.events.envelope import Envelope
     from durproj.events.event import Event
     from durproj.events.reader import Source
@@ -33,7 +38,8 @@ class LogStats:
     "number", "zoned" (ISO 8601 with a zone), "local" (without one); any other time counts as
     "other" and has no order, so its range is None to None. back_in_time: events whose time is
     before that of the last event of the same kind. repeated: events whose id and bytes were there
-    before; conflicting: whose id was there before with other bytes. bad: the line that ended the
+    before; conflicting: whose id was there before with other bytes. gaps: what is irregular in the
+    sequences of all keys, None unless asked for; its `first` has the key as its `id`. bad: the line that ended the
     pass, or None.
     """
 
@@ -46,6 +52,7 @@ class LogStats:
     back_in_time: int = 0
     repeated: int = 0
     conflicting: int = 0
+    gaps: Gaps | None = None
     bad: BadEvent | None = None
 
     def top_keys(self, most: int = 10) -> dict[str, int]:
@@ -53,14 +60,16 @@ class LogStats:
         return dict(list(self.keys.items())[:most])
 
 
-def stats(source: Source, envelope: Envelope) -> LogStats:
+def stats(source: Source, envelope: Envelope, *, gaps: bool = False) -> LogStats:
     """Read `source` once and describe it. Memory grows with keys and, by 16-byte hashes, with ids.
+    gaps: look for some in the sequences.
 
     A bad line ends the pass and is kept in `bad`. Raises what `Source.chunks` raises otherwise.
     """
     found = LogStats()
     clock = _Clock(found)
-    seen: dict[int, int] = {}
+    seen = Duplicates()
+    sequences: dict[str | None, SequenceNumbers] = {}
     try:
         for chunk in source.chunks():
             for number, line in enumerate(chunk.lines):
@@ -72,10 +81,15 @@ def stats(source: Source, envelope: Envelope) -> LogStats:
                     found.blank += 1
                     continue
                 _count(found, event)
-                _compare_id(found, seen, event)
+                _compare_id(found, seen, envelope.event_id(event), line)
                 clock.take(event.time)
+                for key in _keys(event) if gaps else ():
+                    numbers = sequences.setdefault(key, SequenceNumbers())
+                    numbers.take(envelope.sequence(line))
     except BadEvent as error:
         found.bad = error
+    if gaps:
+        found.gaps = sum((numbers.gaps(key) for key, numbers in sequences.items()), Gaps())
     found.keys = _most_first(found.keys)
     found.types = _most_first(found.types)
     return found
@@ -84,24 +98,22 @@ def stats(source: Source, envelope: Envelope) -> LogStats:
 def _count(found: LogStats, event: Event) -> None:
     found.events += 1
     found.types[event.type] = found.types.get(event.type, 0) + 1
-    key: str | None = event.key
-    if key is None:
-        found.keyless += 1
-    else:
-        found.keys[key] = found.keys.get(key, 0) + 1
+    for key in _keys(event):
+        if key is None:
+            found.keyless += 1
+        else:
+            found.keys[key] = found.keys.get(key, 0) + 1
 
 
-def _compare_id(found: LogStats, seen: dict[int, int], event: Event) -> None:
-    if event.id is None:
-        return
-    # As text with a mark, for the number 1 and the string "1" are two ids.
-    name = hash(event.id if type(event.id) is str else ("number", str(event.id)))
-    content = hash(event.line)
-    if name not in seen:
-        seen[name] = content
-    elif seen[name] == content:
-        found.repeated += 1
-    else:
+def _keys(event: Event) -> Sequence[str | None]:
+    keys: Any = event.key
+    return keys if type(keys) is tuple else (keys,)
+
+
+def _compare_id(found: LogStats, seen: Duplicates, id: Any, line: bytes) -> None:
+    try:
+        found.repeated += not seen.add(id, line)
+    except Conflict:
         found.conflicting += 1
 
 
@@ -115,7 +127,7 @@ class _Clock:
     def take(self, time: object) -> None:
         if time is None:
             return
-        kind, value = _comparable(time)
+        kind, value = comparable(time)
         times = self._found.times
         if kind not in times:
             shown = None if value is None else time
@@ -133,21 +145,6 @@ class _Clock:
             high, span.latest = value, time
         self._found.back_in_time += value < last
         self._bounds[kind] = (low, high, value)
-
-
-def _comparable(time: object) -> tuple[str, Any]:
-    """The kind of a time, and a value that orders it among its kind; None when nothing does."""
-    if type(time) is int or type(time) is float:
-        return "number", time
-    if type(time) is str:
-        from datetime import datetime
-
-        try:
-            moment = datetime.fromisoformat(time)
-        except ValueError:
-            return "other", None
-        return ("zoned" if moment.tzinfo else "local"), moment
-    return "other", None
 
 
 def _most_first(counts: dict[str, int]) -> dict[str, int]:

@@ -8,6 +8,7 @@ what follows is read; otherwise every event is compared with what the journal ho
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from durproj import codec
 from durproj.errors import BadEvent, NotFound, PastChanged
@@ -17,6 +18,7 @@ from durproj.events.single import MOST_OTHERS, SingleStream
 from durproj.ids import workflow_id
 from durproj.runtime.commits import Commits
 from durproj.runtime.guard import other_input, past_the_end
+from durproj.runtime.intake import Intake
 from durproj.runtime.observer import Counts, Observer, Stop
 from durproj.runtime.ownership import Fold
 from durproj.runtime.proven import counted, held_cursor, restored_cursor
@@ -39,6 +41,7 @@ class LogFold:
         commits = Commits(store, setup.request.durability)
         self._fold = Fold(setup.request, store, setup.run, setup.envelope, observer, stop, commits)
         self._cursor = Cursor.from_dict(setup.run.cursor) if setup.run.cursor else None
+        self._intake = Intake(setup.request, setup.envelope, setup.run.cursor, stop.check)
         self._expect_untouched()
         self._touched: set[str] = set()
         # Whether the store has no workflow of this name yet.
@@ -67,12 +70,15 @@ class LogFold:
         finally:
             self.counts.unknown += self._fold.unknown
             self._fold.commits.flush()
+            self.counts += self._intake.counts()
         self._count_untouched()
 
     def _fold_streams(self) -> None:
         request, key_path = self._request, self._fold.envelope.mapping.key
         asked = request.only or (frozenset(request.keys) if request.keys else None)
-        if key_path is None:
+        if self._intake.ordered:
+            self._fold_many(None if key_path is None else asked)
+        elif key_path is None:
             self._fold_one(self._setup.label)
         elif asked is not None and len(asked) == 1:
             self._fold_one(next(iter(asked)))
@@ -86,9 +92,11 @@ class LogFold:
         moved, lasting = 0, self._source.restartable
         try:
             for chunk in self._source.chunks(self._cursor):
-                lines, events, taken, error = single.take(chunk)
+                lines, events, taken, error = found = single.take(chunk)
                 if stream is None:
                     stream = self._open(key)
+                if self._intake.asked:
+                    lines, events, taken, error = self._intake.of_chunk(chunk, found, stream)
                 stream.feed(lines, events)
                 if not lasting:
                     # The next line of a pipe may be long in coming.
@@ -102,8 +110,8 @@ class LogFold:
                     raise error
             if stream is None:
                 stream = self._open(key)
-            found = stream.position or stream.cached or stream.parked
-            if self._fold.envelope.mapping.key and not found:
+            there = stream.position or stream.cached or stream.parked
+            if self._fold.envelope.mapping.key and not there:
                 raise self._no_such_key([key], sorted(single.others))
             if stream.exists:
                 self._finish(stream)
@@ -120,10 +128,15 @@ class LogFold:
         """Many streams: one pass files the lines by key, then one stream after another is folded."""
         request, envelope, check = self._request, self._fold.envelope, self._fold.stop.check
         spool = str(Path(self._store.location).resolve().parent)
+        whole = self._setup.label if envelope.mapping.key is None else None
         index = Index.build(
-            self._source, envelope, asked, self._cursor, request.no_key, spool, check
+            *(self._source, envelope, asked, self._cursor, request.no_key, spool, check),
+            places=self._intake.asked,
+            whole=whole,
         )
         with index:
+            if self._intake.ordered:
+                self._refuse_parts(index)
             if index.skipped:
                 one = index.skipped == 1
                 what = (
@@ -136,12 +149,17 @@ class LogFold:
             for key in index.keys:
                 stream = self._open(key)
                 try:
-                    for lines in index.lines(key):
-                        stream.feed(lines, envelope.events(lines, key))
+                    for lines, events in self._intake.batches(index, key, stream):
+                        stream.feed(lines, events)
                     if index.error is None:
                         self._finish(stream)
                     else:
                         stream.suspend()
+                except BadEvent:
+                    stream.suspend()
+                    raise
+                except PastChanged as changed:
+                    raise self._intake.late(changed, index, key, stream) from None
                 finally:
                     self._count(stream)
             if index.error:
@@ -154,6 +172,13 @@ class LogFold:
                     raise self._no_such_key(missing, [*index.keys, *index.others])
         # Lines were read again since the cursor's hash was taken: of a file that changed, others.
         self._end(index.cursor if self._source.unchanged() else None)
+
+    def _refuse_parts(self, index: Index) -> None:
+        """An order needs all of the log: what is missing, or not read, may belong before what is there."""
+        if index.error:
+            raise index.error
+        if self._cursor and len(index):
+            raise PrefixChanged
 
     def _open(self, key: str) -> StreamFold:
         """The stream's fold, standing where the proven prefix ends."""
@@ -228,6 +253,7 @@ class LogFold:
         """The input begins with other bytes now. In the store, too: steps recorded from here on do not
         follow the cursor's prefix, which may come back."""
         self._cursor = self._fold.run.cursor = None
+        self._intake.begin(None)
         self._expect_untouched()
         self._store.save_run(self._fold.run)
 
@@ -240,7 +266,7 @@ class LogFold:
         self._fold.commits.flush()
         with self._store.transaction():
             stream.mark(cursor.bytes)
-            self._fold.run.cursor = held_cursor(cursor, Counts(1, stream.position))
+            self._fold.run.cursor = self._held(cursor, Counts(1, stream.position))
             self._store.save_run(self._fold.run)
 
     def _end(self, cursor: Cursor | None) -> None:
@@ -271,7 +297,7 @@ class LogFold:
         )
         # Without any workflow nothing has shown what the log is like.
         known = now.projections or self._request.continues
-        run.cursor = held_cursor(cursor, now) if cursor and known else None
+        run.cursor = self._held(cursor, now) if cursor and known else None
         with self._store.transaction():
             for id in self._unclaimed:
                 head = self._store.head(id)
@@ -321,3 +347,6 @@ class LogFold:
         missing = ", ".join(map(codec.to_json, keys))
         message = f"{self._request.shown_input()}: no event has the key {missing}"
         return NotFound(message, f"keys that are there: {shown}")
+
+    def _held(self, cursor: Cursor, counts: Counts) -> dict[str, Any]:
+        return {**held_cursor(cursor, counts), **self._intake.held()}

@@ -41,6 +41,16 @@ def other_input(name: str, size: int) -> PastChanged:
     return PastChanged(name, None, recorded, "it begins with other bytes", "\n".join(ways))
 
 
+def late_event(changed: PastChanged, order: str) -> PastChanged:
+    """`changed` for a log in which the recorded event still is, after one that has come late: both are
+    shown whole, for they are two."""
+    assert changed.step is not None
+    recorded, present = (side.partition("\n")[0] for side in (changed.recorded, changed.present))
+    present += f"\n            it came late: by --order {order} it is before the recorded event"
+    ways = way_on(changed.step).split("\n")[1:]
+    return PastChanged(changed.id, changed.step, recorded, present, "\n".join(ways))
+
+
 def changed_option(id: str, what: str, recorded: str, present: str, flag: str) -> PastChanged:
     """The error for a reducer, initial state or envelope that is not the recorded one. `flag`: what
     accepts the change, or empty when only starting over can."""

@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from durproj.errors import Interrupted
 from durproj.events.event import Event
 from durproj.stores.base import Head
+
+if TYPE_CHECKING:
+    from durproj.events.gaps import Gaps
 
 
 @dataclass
@@ -19,7 +22,9 @@ class Counts:
     """What a fold came to: workflows, how many of them wait, parked, and their events.
 
     executed: skipped ones included. unknown: executed events of types that the reducer does not know,
-    by type."""
+    by type. None where nobody asked for it: duplicates: events that were dropped as such; reordered:
+    events that came later in the log than they were taken; gaps: what is irregular in their sequences.
+    """
 
     projections: int = 0
     cached: int = 0
@@ -28,6 +33,9 @@ class Counts:
     parked: int = 0
     skipped: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
+    duplicates: int | None = None
+    reordered: int | None = None
+    gaps: Gaps | None = None
 
     @property
     def events(self) -> int:
@@ -48,13 +56,22 @@ class Counts:
         self.projections, self.cached, self.executed = more.projections, cached, executed
         self.failed = failed
 
+    def found(self) -> dict[str, Any]:
+        """What was found of duplicates, order and gaps, as far as anybody asked, as JSON can carry it."""
+        gaps = None if self.gaps is None else self.gaps.to_dict()
+        every = {"duplicates": self.duplicates, "reordered": self.reordered, "gaps": gaps}
+        return {name: value for name, value in every.items() if value is not None}
+
     def __iadd__(self, other: Counts) -> Self:
         for name in self.__dataclass_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if theirs is not None:
+                setattr(self, name, theirs if mine is None else mine + theirs)
         return self
 
     def __isub__(self, other: Counts) -> Self:
-        for name in self.__dataclass_fields__:
+        """Less the workflows and events of `other`."""
+        for name in ("projections", "cached", "executed", "failed", "parked", "skipped"):
             setattr(self, name, getattr(self, name) - getattr(other, name))
         return self
 

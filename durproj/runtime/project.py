@@ -17,16 +17,25 @@ from durproj.errors import (
     TooManyErrors,
     UsageError,
 )
-from durproj.events.formats import Mapping
+from durproj.events.mapping import Mapping
+from durproj.events.order import Order
 from durproj.events.reader import MAX_LINE
 from durproj.events.spool import kept
 from durproj.ids import split_id
 from durproj.projections.reducer import MISSING, load
 from durproj.runtime.fold import LogFold
-from durproj.runtime.given import given_initial, given_inputs, given_names, given_reducer
+from durproj.runtime.given import (
+    given_initial,
+    given_inputs,
+    given_mapping,
+    given_names,
+    given_reducer,
+)
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
 from durproj.runtime.request import (
     SAMPLE,
+    SELECTION,
+    Dedupe,
     OnError,
     Request,
     check_on_error,
@@ -57,6 +66,8 @@ def fold(
     store: str | Path = DEFAULT_STORE,
     mapping: Mapping | None = None,
     no_key: str | None = None,
+    order: Order | None = None,
+    dedupe: Dedupe | None = None,
     durability: Durability = "step",
     retry: BuiltIn = DEFAULT,
     max_line: int = MAX_LINE,
@@ -79,11 +90,13 @@ def fold(
     events: paths, globs or `-` (standard input); None: what the store last read, else the packaged
     sample. keys: these streams only (None: all). reducer: a built-in's name, `file.py:name`,
     `module:name`, `jq:PROGRAM`; a function `(state, event) -> state`, or a dictionary of such by event
-    type. initial: the initial state, instead of
-    the reducer's own. mapping: where a line keeps its key, type, id, time and data; what it leaves out
-    is found. no_key: for lines without a key, `error`, `skip` or a key. Where reducer, mapping or
-    no_key are left out, the same fold goes on with those it was begun with; a new one takes `account`
-    and `error`.
+    type. initial: the initial state, instead of the reducer's own. mapping: where a line keeps its key,
+    type, id, time and data, and its format; what it leaves out is found. no_key: for lines without a key,
+    `error`, `skip` or a key. order: take the events of a stream as they stand in the log (`file`), or by
+    their `time` or sequence number (`seq`), equal ones as they stand. dedupe: `id` drops an event whose id
+    and bytes were there before in its stream, and refuses one whose bytes are others; `none`. Where
+    reducer, mapping, no_key, order or dedupe are left out, the same fold goes on with those it was begun
+    with; a new one takes `account`, `error`, `file` and `none`.
 
     retry: one of the built-in policies, so that `resume` can go on with it. max_line: in bytes. crash:
     die at this step, once. fail: (step, times): let its attempts fail. accept_reducer: let the reducer
@@ -105,6 +118,7 @@ def fold(
     selected = given_names("keys", keys)
     to_options(retry)
     check_on_error(on_error, max_errors)
+    asked = given_mapping(mapping)
     inputs = given_inputs(events, base, follow=follow)
     named = None if reducer is None else given_reducer(reducer, text, base)
     stop = stop or Stop()
@@ -117,7 +131,12 @@ def fold(
 
             inputs, pipe = followed(inputs, name, selected, base, opened.location)
         begun = opened.find_run(name, identity(inputs, selected))
-        options: dict[str, Any] = {"reducer": "account", "initial": None, "no_key": "error"}
+        options: dict[str, Any] = {
+            "reducer": "account",
+            "initial": None,
+            "no_key": "error",
+            **SELECTION,
+        }
         options |= begun.options if begun else {}
         if named is None and options.get("program"):
             raise UsageError(
@@ -132,8 +151,10 @@ def fold(
             keys=selected,
             initial=text,
             name=name,
-            mapping=mapping or Mapping(),
+            mapping=asked,
             no_key=options["no_key"] if no_key is None else no_key,
+            order=order or options["order"],
+            dedupe=dedupe or options["dedupe"],
             durability=durability,
             retry=retry,
             max_line=max_line,

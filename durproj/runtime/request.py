@@ -12,7 +12,8 @@ from blake3 import blake3
 
 from durproj import codec, events
 from durproj.errors import UsageError
-from durproj.events.formats import Mapping
+from durproj.events.mapping import Mapping
+from durproj.events.order import Order
 from durproj.events.reader import MAX_LINE
 from durproj.projections.reducer import Reducer, load
 from durproj.runtime.retry import DEFAULT, RetryPolicy, from_options, to_options
@@ -29,15 +30,24 @@ SAMPLE_KEY = "u1"
 WHOLE_LOG = "all"
 """The key of a log in which no line has one."""
 
+Dedupe = Literal["none", "id"]
+"""Whether events that come again are dropped, and what they are told by."""
+
+SELECTION = {"order": "file", "dedupe": "none"}
+"""Options that say what is taken of a log and in which order; in stores that are older than they are,
+they are these."""
+
 
 @dataclass
 class Request:
     """One fold. Times are in seconds, `max_line` in bytes.
 
     keys None: every stream. mapping: given paths only, the rest is found. no_key: `error`, `skip`, or
-    a key for lines without one. max_errors: how many events may be parked or skipped. strict_types: an
-    event of a type that the reducer does not know fails. release: the streams of `only` are parked, and
-    go on from the parked event (retry) or after it (drop), whoever's the other streams are. crash: the step at which the process dies, by `crash_with`. fail: a
+    a key for lines without one. order: by what the events of a stream are ordered; dedupe: what is dropped
+    of what comes again. max_errors: how many events may be parked or skipped. strict_types: an event of a
+    type that the reducer does not know fails. release: the streams of `only` are parked, and go on from
+    the parked event (retry) or after it (drop), whoever's the other streams are. crash: the step at which
+    the process dies, by `crash_with`. fail: a
     step and how often its attempt fails. resumed: it was asked for before; only: of these keys alone,
     in a resumed run of more. continues: the inputs are what came through a pipe, after whatever is
     recorded.
@@ -50,6 +60,8 @@ class Request:
     name: str = "projection"
     mapping: Mapping = field(default_factory=Mapping)
     no_key: str = "error"
+    order: Order = "file"
+    dedupe: Dedupe = "none"
     durability: Durability = "step"
     retry: RetryPolicy = DEFAULT
     max_line: int = MAX_LINE
@@ -87,6 +99,8 @@ class Request:
             "mapping": mapping.to_dict(),
             "given": self.mapping.to_dict(),
             "no_key": self.no_key,
+            "order": self.order,
+            "dedupe": self.dedupe,
             "durability": self.durability,
             "retry": to_options(self.retry),
             "max_line": self.max_line,
@@ -107,7 +121,7 @@ class Request:
     ) -> Request:
         """The fold that `run` stands for. `base` is the store's folder, from which paths count;
         `reducer`: not the run's own."""
-        options = run.options
+        options = SELECTION | run.options
         return cls(
             inputs=options["inputs"],
             reducer=reducer or load(options["reducer"], options["initial"], base),
@@ -116,6 +130,8 @@ class Request:
             name=run.name,
             mapping=Mapping.from_dict(options["given"]),
             no_key=options["no_key"],
+            order=options["order"],
+            dedupe=options["dedupe"],
             durability=options["durability"],
             retry=from_options(options["retry"]),
             max_line=options["max_line"],

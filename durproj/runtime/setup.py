@@ -10,14 +10,23 @@ from typing import Any
 from durproj import codec
 from durproj.errors import UsageError
 from durproj.events.envelope import Envelope
-from durproj.events.formats import Mapping, detect, partial_keys
+from durproj.events.formats import detect, partial_keys
 from durproj.events.inputs import expand
+from durproj.events.mapping import Layers, Mapping
 from durproj.events.reader import Source
 from durproj.events.spool import drop, kept
 from durproj.ids import check_name, workflow_id
 from durproj.runtime.guard import changed_option, contrast
 from durproj.runtime.observer import Observer, Stop
-from durproj.runtime.request import SAMPLE, SAMPLE_KEY, WHOLE_LOG, Request, opened_path, spool_path
+from durproj.runtime.request import (
+    SAMPLE,
+    SAMPLE_KEY,
+    SELECTION,
+    WHOLE_LOG,
+    Request,
+    opened_path,
+    spool_path,
+)
 from durproj.stores.base import Run, Store
 from durproj.stores.journal import Journal
 
@@ -52,15 +61,21 @@ class Setup:
         self._store, self._observer = store, observer
         check_name(request.name)
         self._before = before = store.find_run(request.name, request.identity())
-        self.source = source or self._opened(base, stop)
-        self._sample = self.source.sample(SMALL + 1)
         if request.strict_types and request.reducer.types is None:
             what = "does not say which event types it knows, so none is unknown to it"
             observer.note(f"{request.reducer.ref} {what}: an attribute `types` of it would say")
-        self.small = len(self._sample) <= SMALL
         self._recorded = self._first_recorded(before.no) if before and before.no else None
+        container = self._layers().container
+        if source and container:
+            raise UsageError(
+                f"{container} cannot be followed", "a followed input is JSON, an event a line"
+            )
+        self.source = source or self._opened(base, stop, container)
+        self._sample = self.source.sample(SMALL + 1)
+        self.small = len(self._sample) <= SMALL
         self.held = before.cursor if before else None
         mapping = self._mapping()
+        self._refuse_unknown(mapping)
         self.envelope = Envelope(mapping)
         self.label = self._label(mapping)
         self.run = self._begin(request.options(mapping))
@@ -69,7 +84,7 @@ class Setup:
         }
         self.source.spool(copies, sync=request.durability == "fsync")
 
-    def _opened(self, base: Path, stop: Stop) -> Source:
+    def _opened(self, base: Path, stop: Stop, container: str | None) -> Source:
         """The inputs; in the place of pipes that are gone, the copies that a crash left."""
         request, before = self.request, self._before
         paths, broken = [], []
@@ -77,9 +92,19 @@ class Setup:
             copy = kept(self._copy(before.no or 0, path)) if request.resumed and before else None
             paths.append(copy[0] if copy else opened_path(path, base))
             if copy and copy[1]:
+                if container:
+                    raise UsageError(
+                        f"{path} broke off in the middle of {container}",
+                        "give it the same input again, as it was given first",
+                    )
                 broken.append(copy[0])
                 self._observer.note(f"{path} broke off; so much of it as came is folded")
-        return Source(expand(paths), request.max_line, waiting=stop.waiting, broken=broken)
+        return Source(
+            *(expand(paths), request.max_line),
+            waiting=stop.waiting,
+            broken=broken,
+            container=container,
+        )
 
     def _copy(self, run: int, path: str) -> str:
         """Where a copy of the pipe `path` is kept for a run."""
@@ -105,17 +130,44 @@ class Setup:
             asked = {name: path for name, path in given.to_dict().items() if path is not None}
             options = self._before.options
             self.request.mapping = Mapping.from_dict(options["given"] | asked)
-            found = {name: path or None for name, path in asked.items()}
-            return Mapping.from_dict(options["mapping"] | found)
+            found: dict[str, str | None] = {name: path or None for name, path in asked.items()}
+            return Mapping.from_dict(
+                options["mapping"] | found | {"format": self._layers().resolved().name}
+            )
         bodies = self._sample[:SMALL]
         mapping = detect(bodies, given)
         if bodies and self.request.inputs != [SAMPLE]:
             self._observer.note(f"{self.request.shown_input()}: {mapping.describe()}")
-        if mapping.key is None and given.key is None:
+        if mapping.key is None and given.key is None and mapping.format is None:
             for name, lines in partial_keys(bodies).items():
                 way = f"to use it: --key {name} --no-key skip"
                 self._observer.note(f"{name} is on {lines} of the first {len(bodies)} lines; {way}")
         return mapping
+
+    def _layers(self) -> Layers:
+        """What the lines are: the format asked for or, where that leaves it open, the one with which
+        steps were recorded."""
+        asked = Layers.parse(self.request.mapping.format)
+        if not self._before or not self._recorded:
+            return asked
+        known = Layers.parse(self._before.options["mapping"].get("format")).resolved()
+        return known if asked == Layers.parse(None) or asked.fits(known) else asked
+
+    def _refuse_unknown(self, mapping: Mapping) -> None:
+        """What events are ordered or told apart by must be known."""
+        by: dict[str, tuple[str, str]] = {
+            "time": ("--order time", "time"),
+            "seq": ("--order seq", "sequence number"),
+            "id": ("--dedupe id", "id"),
+        }
+        for name in (self.request.order, self.request.dedupe):
+            if self._sample and name in by and getattr(mapping, name) is None:
+                flag, what = by[name]
+                without = "--dedupe none" if name == "id" else "--order file"
+                raise UsageError(
+                    f"{flag}: it is not known where a line has its {what}",
+                    f"say where: --{name} PATH; or fold with {without}",
+                )
 
     def _label(self, mapping: Mapping) -> str:
         """Without a key in the lines, the one key asked for names the whole log."""
@@ -217,7 +269,16 @@ def guard(id: str, recorded: dict[str, Any], present: dict[str, Any], *, accept:
         raise changed_option(id, "reducer", was, now, "--accept-reducer")
     if recorded["initial_source"] != present["initial_source"] and not accept:
         raise changed_option(id, "initial state", *pair("initial_source"), "--accept-reducer")
-    if recorded["mapping"] != present["mapping"]:
+    if _past(recorded["mapping"]) != _past(present["mapping"]):
         raise changed_option(id, "envelope", *pair("mapping"), "")
     if recorded["no_key"] != present["no_key"]:
         raise changed_option(id, "--no-key", *pair("no_key"), "")
+    for name, before in SELECTION.items():
+        was = recorded.get(name, before)
+        if was != present[name]:
+            raise changed_option(id, f"--{name}", was, present[name], "")
+
+
+def _past(mapping: dict[str, str | None]) -> dict[str, str | None]:
+    """What of a mapping an event was seen through: all but its sequence number."""
+    return {name: path for name, path in mapping.items() if name != "seq"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from durproj import codec
@@ -37,7 +37,7 @@ class StreamFold:
         self, fold: Fold, key: str, journal: Journal, proven: int, prefix_bytes: int
     ) -> None:
         self._fold = fold
-        self._key = key
+        self.key = key
         self.id = workflow_id(fold.request.name, key)
         self._journal = journal
         self._blob: bytes = journal.last_output() or codec.encode(fold.request.reducer.initial(key))
@@ -73,6 +73,10 @@ class StreamFold:
     def cached(self) -> int:
         """How many steps the journal held before."""
         return self._known
+
+    def inputs(self, first: int) -> Iterator[bytes]:
+        """The recorded inputs from step `first` on."""
+        return self._journal.inputs(first)
 
     def feed(self, lines: Sequence[bytes], events: Sequence[Event]) -> None:
         """The next events of the stream, with the lines they stand on. Compares those the journal
@@ -273,13 +277,13 @@ class StreamFold:
         def attempt() -> bytes:
             fail_as_planned(self._fold, self._number(), n, event)
             before = codec.decode(self._blob)
-            value = reduce(before, make(codec.decode(line), line, self._key))
+            value = reduce(before, make(codec.decode(line), line, self.key))
             if value is None:
                 refuse_none(before)
             blob, self._state = codec.settle(value)
             return blob
 
-        event = make(codec.decode(line), line, self._key)
+        event = make(codec.decode(line), line, self.key)
         result: bytes = tries.call(attempt, "apply_event", event, error)
         return result
 
