@@ -18,7 +18,7 @@ from durproj.runtime.observer import Counts
 from durproj.stores.base import Head
 
 SHOWN = 20
-"""At most so many projections are listed one by one to a person."""
+"""At most so many projections are listed one by one to a person, and as many parked ones."""
 
 SHOWN_TYPES = 10
 """At most so many unknown types, the most frequent ones."""
@@ -186,7 +186,7 @@ class Reporter:
     def projection(self, head: Head, cached: int, executed: int) -> None:
         if self._style.json:
             self._screen.record(projection_record(head, cached, executed))
-        elif len(self._heads) <= SHOWN and not self._follows:
+        elif not self._follows and len(self._heads) < (2 * SHOWN if head.status == "parked" else SHOWN):
             self._heads.append((head, cached, executed))
 
     def counted(self, counts: Counts) -> None:
@@ -212,7 +212,7 @@ class Reporter:
         if len(heads) == 1 and counts.projections == 1:
             self._one(*heads[0])
         else:
-            self._list(heads[:SHOWN])
+            self._list(heads)
             if counts.projections > SHOWN and heads:
                 command = command_for(self.store, "list")
                 self._line((f"  … of {counts.projections:,}; all of them: {command}", "dim"))

@@ -223,3 +223,14 @@ def test_a_planned_crash_and_a_planned_failure_meet_a_parked_stream(shop):
     assert (done.code, done.json[-1]["parked"], done.json[-1]["executed"]) == (1, 1, 1)
     fail = ("--fail", "1x2", "--retry-delay", "0", "--name", "n", "--on-error", "park")
     assert run(shop, *fail, "--json").json[-1]["parked"] == 1
+
+
+def test_a_parked_stream_is_listed_however_many_others_there_are(shop):
+    lines = [
+        f'{{"key":"k{i}","type":"T","data":{{"v":{-1 if i == 40 else 1}}}}}' for i in range(50)
+    ]
+    (shop.folder / "log.jsonl").write_text("\n".join(lines * 3))
+    done = run(shop, "--on-error", "park")
+    listed = [line for line in done.out.split("\n") if line.startswith("  projection/")]
+    assert len(listed) == 21
+    assert listed[-1].startswith("  projection/k40  parked  ")
