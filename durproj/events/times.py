@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 _BEYOND_MICROSECONDS = re.compile(r"[.,][0-9]{6}([0-9]+)")
-_MICROSECONDS_A_DAY = 86_400_000_000
+_LONGEST = len("YYYYMMDDTHHMMSS.ffffff")
+"""Shorter times have no more digits than that."""
+
+_LOCAL = datetime.min  # noqa: DTZ901 - of times without a zone
+_ZONED = _LOCAL.replace(tzinfo=UTC)
 
 
 def comparable(time: object) -> tuple[str, Any]:
@@ -21,17 +26,14 @@ def comparable(time: object) -> tuple[str, Any]:
 
 
 def _moment(text: str) -> tuple[str, Any]:
-    from datetime import UTC, datetime, timedelta
-
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return "other", None
-    past = moment - datetime.min.replace(tzinfo=UTC if moment.tzinfo else None)
+    kind, past = ("zoned", moment - _ZONED) if moment.tzinfo else ("local", moment - _LOCAL)
     # A zone may put a moment of the year 1 before its beginning: a day more keeps all above zero.
-    microseconds = past // timedelta(microseconds=1) + _MICROSECONDS_A_DAY
-    kind = "zoned" if moment.tzinfo else "local"
-    beyond = _BEYOND_MICROSECONDS.search(text)
+    microseconds = ((past.days + 1) * 86_400 + past.seconds) * 1_000_000 + past.microseconds
+    beyond = _BEYOND_MICROSECONDS.search(text) if len(text) > _LONGEST else None
     if beyond is None or not beyond[1].strip("0"):
         return kind, microseconds
     from decimal import Decimal
