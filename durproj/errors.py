@@ -93,13 +93,17 @@ class PastChanged(DurprojError):
 class BadEvent(DurprojError):
     """A line of the input is not an event.
 
-    `path` names the input, `line` counts from 1, `offset` is the byte at which the line begins.
+    `path` names the input, `line` counts from 1, `offset` is the byte at which the line begins. `record`:
+    the input has records of another kind, and `line` is the number of one.
     """
 
     exit_code = 65
 
-    def __init__(self, path: str, line: int, offset: int, why: str, hint: str = "") -> None:
-        super().__init__(f"{path}:{line}: byte {offset}: {why}", hint)
+    def __init__(
+        self, path: str, line: int, offset: int, why: str, hint: str = "", *, record: bool = False
+    ) -> None:
+        where = f"{path}: record {line}" if record else f"{path}:{line}: byte {offset}"
+        super().__init__(f"{where}: {why}", hint)
         self.path = path
         self.line = line
         self.offset = offset

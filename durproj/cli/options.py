@@ -36,6 +36,23 @@ IdArgument = Annotated[
         metavar="ID", help="A workflow, such as projection/u1.", autocompletion=complete_id
     ),
 ]
+FormatOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="What the events are: cloudevents, github, csv, kcat+debezium …; by default told by their"
+        " fields.",
+    ),
+]
+ArrayOption = Annotated[
+    bool,
+    typer.Option("--array", help="The input is one JSON array (or a list object) of events."),
+]
+SeqOption = Annotated[
+    str | None,
+    typer.Option("--seq", metavar="PATH", help="Where a line has the event's sequence number."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 StableOption = Annotated[
     bool, typer.Option("--stable", help="Leave out what differs from run to run.")
@@ -43,6 +60,13 @@ StableOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what was asked for.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show every step.")]
 ColorOption = Annotated[Color, typer.Option("--color", help="Whether to color.")]
+
+
+def asked_format(format: str, array: bool) -> str | None:
+    """The format that --format and --array ask for; None when it is left open."""
+    if array and format != "array" and not format.startswith("array+"):
+        return f"array+{format}"
+    return None if format == "auto" else format
 
 
 def finite(seconds: float) -> float:

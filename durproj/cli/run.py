@@ -9,14 +9,18 @@ from typing import Annotated, Literal
 import typer
 
 from durproj.cli.options import (
+    ArrayOption,
     ColorOption,
+    FormatOption,
     JsonOption,
     QuietOption,
+    SeqOption,
     StableOption,
     StoreOption,
     UserOption,
     VerboseOption,
     WaitOption,
+    asked_format,
     finite,
     screen,
     store_path,
@@ -37,7 +41,8 @@ def run(
         list[str] | None,
         typer.Argument(
             metavar="[EVENTS]...",
-            help="JSON-lines files, globs, or - for standard input; gzip and zstd are read as they are.",
+            help="JSON-lines files, globs, or - for standard input; gzip and zstd are read as they are."
+            " Other files: --array, --format csv, --format xes.",
         ),
     ] = None,
     user: UserOption = None,
@@ -76,7 +81,10 @@ def run(
     key: Annotated[
         str | None,
         typer.Option(
-            "--key", metavar="PATH", help="Where a line has the key that tells streams apart."
+            "--key",
+            metavar="PATH",
+            help="Where a line has the key that tells streams apart; items[].id for many, a|b for the"
+            " first that is there.",
         ),
     ] = None,
     type: Annotated[
@@ -94,10 +102,9 @@ def run(
         str | None,
         typer.Option("--data", metavar="PATH", help="Where a line has the event's payload."),
     ] = None,
-    seq: Annotated[
-        str | None,
-        typer.Option("--seq", metavar="PATH", help="Where a line has the event's sequence number."),
-    ] = None,
+    seq: SeqOption = None,
+    format: FormatOption = "auto",
+    array: ArrayOption = False,
     no_key: Annotated[
         str | None,
         typer.Option(
@@ -178,7 +185,7 @@ def run(
             initial=MISSING if initial is None else parse_initial(initial),
             name=name,
             store=store_path(store),
-            mapping=Mapping(key, type, id, time, data, seq),
+            mapping=Mapping(key, type, id, time, data, seq, asked_format(format, array)),
             no_key=no_key,
             order=order,
             dedupe=dedupe,

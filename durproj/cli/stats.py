@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durproj.cli.options import ColorOption, JsonOption, StableOption, screen
+from durproj.cli.options import (
+    ArrayOption,
+    ColorOption,
+    FormatOption,
+    JsonOption,
+    SeqOption,
+    StableOption,
+    asked_format,
+    screen,
+)
 
 if TYPE_CHECKING:
     from durproj.events.formats import Mapping
@@ -41,10 +50,9 @@ def stats(
     data: Annotated[
         str | None, typer.Option("--data", metavar="PATH", help="Where a line has the payload.")
     ] = None,
-    seq: Annotated[
-        str | None,
-        typer.Option("--seq", metavar="PATH", help="Where a line has the sequence number."),
-    ] = None,
+    seq: SeqOption = None,
+    format: FormatOption = "auto",
+    array: ArrayOption = False,
     max_line: Annotated[
         int, typer.Option("--max-line", metavar="BYTES", min=1, help="The longest line to accept.")
     ] = 16 << 20,
@@ -59,7 +67,8 @@ def stats(
     from pathlib import Path
 
     from durproj.events.envelope import Envelope
-    from durproj.events.formats import Mapping, detect
+    from durproj.events.formats import detect
+    from durproj.events.mapping import Layers, Mapping
     from durproj.events.reader import Source, expand
     from durproj.events.survey import stats as survey
     from durproj.runtime.request import SAMPLE, opened_path
@@ -70,8 +79,10 @@ def stats(
         or [name for name in os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep) if name]
         or [SAMPLE]
     )
-    source = Source(expand([opened_path(name, Path()) for name in named]), max_line)
-    mapping = detect(source.sample(), Mapping(key, type, id, time, data, seq))
+    given = Mapping(key, type, id, time, data, seq, asked_format(format, array))
+    paths = expand([opened_path(name, Path()) for name in named])
+    source = Source(paths, max_line, container=Layers.parse(given.format).container)
+    mapping = detect(source.sample(), given)
     found = survey(source, Envelope(mapping), gaps=bool(seq))
     if json:
         shown.record(_record(named, mapping, found))

@@ -6,58 +6,99 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from durproj import codec
+from durproj.errors import UsageError
 from durproj.events.event import IRREGULAR, UNTYPED, Event, decoder
-from durproj.events.formats import FIVE, Mapping, dig, plain, split_path
-from durproj.events.lines import KeyMissing, is_blank, parse
+from durproj.events.lines import KeyMissing, is_blank, parse, parse_value
+from durproj.events.mapping import CLOUDEVENTS, FIVE, PLAIN, Layers, Mapping
+from durproj.events.paths import Parts, alternatives, elements, is_many, plain, reader
 
 Body = dict[str, Any]
+Keys = str | tuple[str, ...] | None
+"""The key of an event in canonical text; a tuple where it may belong to several streams."""
+
+Shape = Callable[[Any], Body | None]
+"""From a line's value to the body in which paths are read; None when the line is no event. Raises
+ValueError with the reason when it is not what it should be."""
 
 
 class Envelope:
     """A Mapping compiled.
 
+    `shape` makes a line's value what the paths are read in; None where that is the line as it is.
+    `many`: whether an event may belong to several streams, so that its key is a tuple, without those
+    that come again; an event of no stream has the key None.
+
     `decode(line)` gives the Event on a line of a chunk that is not odd, with its key as the line holds
     it and without its line, or raises one of IRREGULAR; `decode_key(line)` gives something with the
     key alone, having looked at type and id too. What is irregular, `examine` judges.
-    `key_of(body)` gives the key in its canonical text (a string as it is, an integer in digits),
-    None when there is none, and raises ValueError for any other kind of value.
-    `event(body, line, key)` gives the Event, and raises ValueError for a type or id of another kind.
+    `key_of(body)` gives the key of a shaped body in its canonical text (a string as it is, an integer
+    in digits), None when there is none, and raises ValueError for any other kind of value.
+    `seq_of(body)` gives the sequence number, as it is, of a shaped body; `sequence_is_text`: it is
+    compared character by character.
+    `event(value, line, key)` gives the Event of a line's value, and raises ValueError for a type or id
+    of another kind.
     """
 
-    __slots__ = ("decode", "decode_key", "event", "key_of", "mapping", "seq_of")
+    __slots__ = (
+        "_read",
+        "_source_of",
+        "decode",
+        "decode_key",
+        "event",
+        "key_of",
+        "many",
+        "mapping",
+        "seq_of",
+        "sequence_is_text",
+        "shape",
+    )
 
     decode: Callable[[bytes], Event]
     decode_key: Callable[[bytes], Any]
-    event: Callable[[Body, bytes, Any], Event]
-    key_of: Callable[[Body], str | None]
+    event: Callable[[Any, bytes, Any], Event]
+    key_of: Callable[[Body], Keys]
     seq_of: Callable[[Body], Any]
+    _read: Callable[[Body, bytes, Any], Event]
+    _source_of: Callable[[Body], Any] | None
 
     def __init__(self, mapping: Mapping) -> None:
-        """Compile `mapping`. Raises UsageError for a path that cannot be read."""
+        """Compile `mapping`. Raises UsageError for a path that cannot be read, or a key's `[]` elsewhere,
+        or an unknown format."""
         self.mapping = mapping
-        paths = {
-            name: split_path(path) for name, path in mapping.to_dict().items() if path is not None
-        }
-        self.key_of = _key_reader(mapping.key)
-        self.event = (
+        paths = {name: alternatives(path) for name, path in mapping.paths().items()}
+        _refuse_many(mapping)
+        layers = Layers.parse(mapping.format).resolved()
+        self.shape = _shape(layers)
+        self.sequence_is_text = layers.convention == CLOUDEVENTS
+        self._source_of = reader(layers.source) if layers.source else None
+        self.many = mapping.key is not None and is_many(mapping.key)
+        self.key_of = _keys_reader(mapping.key or "") if self.many else _key_reader(mapping.key)
+        self.seq_of = reader(mapping.seq)
+        self._read = (
             _flat_reader(paths)
             if _flat(paths, "type", "id", "time", "data")
-            else _deep_reader(paths)
+            else _deep_reader(mapping)
         )
-        self.seq_of = lambda body: dig(body, paths.get("seq"))
-        names = {name: paths[name][0] if name in paths else None for name in FIVE}
+        self.event = self._event if self.shape else self._read
+        names = {name: paths[name][0][0] if name in paths else None for name in FIVE}
         few = ("key", "type", "id")
-        self.decode_key = (decoder(names, few) if _flat(paths, *few) else None) or self._decode
-        whole = _flat(paths, *FIVE) and mapping.data is not None
-        self.decode = (decoder(names, names) if whole else None) or self._decode
+        straight = self.shape is None and not self.many
+        quick = straight and _flat(paths, *few)
+        self.decode_key = (decoder(names, few) if quick else None) or self._decode
+        whole = straight and _flat(paths, *FIVE) and mapping.data is not None
+        self.decode = (decoder(names, FIVE) if whole else None) or self._decode
 
     def examine(self, line: bytes, exact: bool) -> Event | None:
-        """The Event on any line, its key in canonical text or None; None for a blank line. `exact`: as
-        `parse` has it. Raises ValueError with the reason when the line is no event."""
+        """The Event on any line, its key in canonical text or None; None for a line that is no event: a
+        blank one, or one of which the format says so. `exact`: as `parse` has it. Raises ValueError with
+        the reason when the line is no event but should be."""
         if is_blank(line):
             return None
-        body = parse(line, exact)
-        return self.event(body, line, self.key_of(body))
+        if self.shape is None:
+            body = parse(line, exact)
+            return self._read(body, line, self.key_of(body))
+        shaped = self.shape(parse_value(line, exact))
+        return None if shaped is None else self._of_shaped(shaped, line, self.key_of(shaped))
 
     def events(self, lines: Sequence[bytes], key: str) -> list[Event]:
         """The Events on lines that are known to be sound, all of the stream `key`."""
@@ -77,27 +118,63 @@ class Envelope:
 
     def sequence(self, line: bytes) -> Any:
         """The sequence number on a line that is known to be sound, as it is; None when it has none."""
-        return self.seq_of(codec.decode(line))
+        return self.seq_of(self._body(line))
 
     def event_id(self, event: Event) -> Any:
-        """What no other event of its stream has: the id; None when it has none."""
-        return event.id
+        """What no other event of its stream has: the id, with the source of a CloudEvent; None when it has
+        none."""
+        if event.id is None or self._source_of is None:
+            return event.id
+        return [self._source_of(self._body(event.line)), event.id]
+
+    def _body(self, line: bytes) -> Any:
+        """The shaped body of a line that is known to be sound."""
+        value = codec.decode(line)
+        return value if self.shape is None else self.shape(value)
 
     def _decode(self, line: bytes) -> Event:
-        body = codec.decode(line)
-        if type(body) is not dict:
+        value = codec.decode(line)
+        if self.shape is not None:
+            body = self.shape(value)
+            if body is None:
+                raise ValueError
+            return self._of_shaped(body, line, self.key_of(body))
+        if type(value) is not dict:
             raise ValueError
-        return self.event(body, line, self.key_of(body))
+        return self._read(value, line, self.key_of(value))
+
+    def _event(self, value: Any, line: bytes, key: Any) -> Event:
+        assert self.shape is not None
+        body = self.shape(value)
+        if body is None:
+            raise ValueError("the line is no event")
+        return self._of_shaped(body, line, key)
+
+    def _of_shaped(self, body: Body, line: bytes, key: Any) -> Event:
+        event = self._read(body, line, key)
+        # An event's body is its line as the log has it.
+        event._body = None  # noqa: SLF001
+        return event
 
 
-def keyed(key: str | int | None, no_key: str) -> str | None:
-    """The key of a line in canonical text, by the policy `no_key` (`error`, `skip` or a key) where
-    it has none; None: leave the line out. Raises KeyMissing."""
+def keyed(key: Any, no_key: str) -> Any:
+    """The key of a line in canonical text, or its keys, by the policy `no_key` (`error`, `skip` or a
+    key) where it has none; None: leave the line out. Raises KeyMissing."""
     if key is not None:
-        return key if type(key) is str else str(key)
+        return str(key) if type(key) is int else key
     if no_key == "error":
         raise KeyMissing
     return None if no_key == "skip" else no_key
+
+
+def one_each(names: list[Any]) -> tuple[list[str], list[int]]:
+    """The keys of some lines, with a line of several keys once for each; and the index of each one's line."""
+    every = [
+        (name, index)
+        for index, many in enumerate(names)
+        for name in (many if type(many) is tuple else (many,))
+    ]
+    return [name for name, _ in every], [index for _, index in every]
 
 
 def look_closely(_line: bytes) -> Any:
@@ -105,32 +182,63 @@ def look_closely(_line: bytes) -> Any:
     raise ValueError
 
 
-def _flat(paths: dict[str, tuple[str, ...]], *names: str) -> bool:
+def _flat(paths: dict[str, tuple[Parts, ...]], *names: str) -> bool:
     """Whether each of `names` is on the top level of a line, if it is there at all."""
-    return all(len(paths.get(name, "1")) == 1 for name in names)
+    return all(len(paths[name]) == len(paths[name][0]) == 1 for name in names if name in paths)
+
+
+def _shape(layers: Layers) -> Shape | None:
+    if layers.convention == PLAIN and not layers.kafka:
+        return None
+    from durproj.events.conventions import shape_of
+
+    return shape_of(layers)
+
+
+def _refuse_many(mapping: Mapping) -> None:
+    for name, path in mapping.paths().items():
+        if name != "key" and is_many(path):
+            raise UsageError(
+                f"--{name} {plain(path)}: an event has one {name}",
+                "only the key may be many: NAME[]",
+            )
 
 
 def _key_reader(path: str | None) -> Callable[[Body], str | None]:
     if path is None:
         return lambda _body: None
-    parts = split_path(path)
-    name = parts[0] if len(parts) == 1 else None
+    flat = _flat({"key": alternatives(path)}, "key")
+    name, read = alternatives(path)[0][0], reader(path)
 
     def key_of(body: Body) -> str | None:
-        value = body.get(name) if name is not None else dig(body, parts)
+        value = body.get(name) if flat else read(body)
         if type(value) is str or value is None:
             return value
-        if type(value) is int:
-            return str(value)
-        raise ValueError(_wrong_kind("key", path, value))
+        return _key_text(value, path)
 
     return key_of
 
 
-def _flat_reader(paths: dict[str, tuple[str, ...]]) -> Callable[[Body, bytes, Any], Event]:
+def _keys_reader(path: str) -> Callable[[Body], tuple[str, ...] | None]:
+    every = elements(path)
+
+    def keys_of(body: Body) -> tuple[str, ...] | None:
+        texts = [value if type(value) is str else _key_text(value, path) for value in every(body)]
+        return tuple(dict.fromkeys(texts)) or None
+
+    return keys_of
+
+
+def _key_text(value: Any, path: str) -> str:
+    if type(value) is int:
+        return str(value)
+    raise ValueError(_wrong_kind("key", path, value))
+
+
+def _flat_reader(paths: dict[str, tuple[Parts, ...]]) -> Callable[[Body, bytes, Any], Event]:
     # An absent name stays None, and no JSON object has the key None: one lookup serves both cases.
     type_name, id_name, time_name, data_name = (
-        paths[name][0] if name in paths else None for name in ("type", "id", "time", "data")
+        paths[name][0][0] if name in paths else None for name in ("type", "id", "time", "data")
     )
     whole = data_name is None
 
@@ -156,17 +264,16 @@ def _flat_reader(paths: dict[str, tuple[str, ...]]) -> Callable[[Body, bytes, An
     return event
 
 
-def _deep_reader(paths: dict[str, tuple[str, ...]]) -> Callable[[Body, bytes, Any], Event]:
-    type_path, id_path, time_path = (paths.get(name) for name in ("type", "id", "time"))
-    data_path = paths.get("data", ())
-    whole = not data_path
+def _deep_reader(mapping: Mapping) -> Callable[[Body, bytes, Any], Event]:
+    read_type, read_id, read_time = map(reader, (mapping.type, mapping.id, mapping.time))
+    read_data, whole = reader(mapping.data), mapping.data is None
 
     def event(body: Body, line: bytes, key: Any) -> Event:
-        kind = _type_text(dig(body, type_path))
-        ident = dig(body, id_path)
+        kind = _type_text(read_type(body))
+        ident = read_id(body)
         _check_id(ident)
-        data = dig(body, data_path)
-        time = dig(body, time_path)
+        data = body if whole else read_data(body)
+        time = read_time(body)
         return Event(
             key, kind, ident, time, {} if data is None else data, line, body if whole else None
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,12 @@ _LONG = b"0" * 19
 _EXPONENT = b"e000"
 _DEEP = 1000
 
+_BOM = b"\xef\xbb\xbf"
+_IS_CSV = re.compile(r"\.[ct]sv(\.gz|\.zst)?$", re.IGNORECASE)
+
 # What a file may begin with that cannot be JSON lines; longer beginnings before shorter ones.
 _FOREIGN = (
-    (b"\xef\xbb\xbf", "a UTF-8 byte order mark", "remove its three bytes: tail -c +4 FILE"),
+    (_BOM, "a UTF-8 byte order mark", "remove its three bytes: tail -c +4 FILE"),
     (b"\xff\xfe\0\0", "UTF-32 text", "convert it: iconv -f UTF-32 -t UTF-8 FILE"),
     (b"\0\0\xfe\xff", "UTF-32 text", "convert it: iconv -f UTF-32 -t UTF-8 FILE"),
     (b"{\0\0\0", "UTF-32 text", "convert it: iconv -f UTF-32LE -t UTF-8 FILE"),
@@ -58,6 +62,7 @@ class Chunk:
     position: the first line's byte in the logical sequence of all inputs.
     odd: somewhere in it there is, or may be, what only a close look can tell to be sound or not: bytes
     that are not UTF-8, a number of 19 digits, an exponent of three, a thousand levels of nesting.
+    records: the lines were made from the records of a file of another kind, a line a record.
     """
 
     lines: list[bytes]
@@ -67,13 +72,16 @@ class Chunk:
     offset: int
     position: int
     odd: bool
+    records: bool = False
 
     def offset_of(self, index: int) -> int:
         """The byte within the (decompressed) input at which line `index` of the chunk begins."""
         return self.offset + sum(map(len, self.raw[:index])) + index
 
 
-def make_chunk(whole: bytes, path: str, line: int, offset: int, position: int) -> Chunk:
+def make_chunk(
+    whole: bytes, path: str, line: int, offset: int, position: int, records: bool = False
+) -> Chunk:
     """The Chunk of the lines in `whole`, whose last line may lack its newline."""
     raw = whole.split(b"\n")
     if not raw[-1]:
@@ -81,10 +89,12 @@ def make_chunk(whole: bytes, path: str, line: int, offset: int, position: int) -
     lines = raw
     if b"\r" in whole:
         lines = [line[:-1] if line.endswith(b"\r") else line for line in raw]
-    return Chunk(lines, raw, path, line, offset, position, _is_odd(whole) or _is_deep(raw))
+    odd = is_odd(whole) or _is_deep(raw)
+    return Chunk(lines, raw, path, line, offset, position, odd, records)
 
 
-def _is_odd(whole: bytes) -> bool:
+def is_odd(whole: bytes) -> bool:
+    """Whether `whole` holds what only a close look can tell to be sound or not (see `Chunk.odd`)."""
     if not whole.isascii():
         try:
             whole.decode()
@@ -126,18 +136,36 @@ def is_blank(line: bytes) -> bool:
     return not line or line.isspace()
 
 
-def parse(line: bytes, exact: bool) -> dict[str, Any]:
-    """The object that `line` holds. `exact`: look at long integers too (see `Chunk.odd`).
+def parse_value(line: bytes, exact: bool) -> Any:
+    """The JSON value that `line` holds. `exact`: look at long integers too (see `Chunk.odd`).
 
-    Raises ValueError with a short reason when the line is not a JSON object that can be kept.
+    Raises ValueError with a short reason when it is none that can be kept.
     """
     try:
-        body = decode_exact(line) if exact else decode(line)
+        return decode_exact(line) if exact else decode(line)
     except DecodeError as error:
         raise ValueError(_reason(line, error)) from None
-    if type(body) is dict:
-        return body
-    met = _KINDS.get(type(body), "a number")
+
+
+def parse(line: bytes, exact: bool) -> dict[str, Any]:
+    """The same for a line that must hold a JSON object; a ValueError when it holds another value."""
+    return an_object(parse_value(line, exact))
+
+
+def parse_text(value: Any) -> Any:
+    """The JSON that a text holds when it is an object or an array; any other value as it is. Raises
+    ValueError when the text begins like one and is none."""
+    if type(value) is not str or not value.lstrip().startswith(("{", "[")):
+        return value
+    blob = value.encode()
+    return parse_value(blob, is_odd(blob))
+
+
+def an_object(value: Any) -> dict[str, Any]:
+    """`value`. Raises ValueError when it is no JSON object."""
+    if type(value) is dict:
+        return value
+    met = _KINDS.get(type(value), "a number")
     raise ValueError(f"{met}, where an event (a JSON object) was expected")
 
 
@@ -145,7 +173,8 @@ def bad_event(chunk: Chunk, index: int, why: str | ValueError, hint: str = "") -
     """The error for line `index` of `chunk`: file, line number, byte offset, and `why`."""
     if isinstance(why, KeyMissing) and not hint:
         hint = "leave such lines out: --no-key skip; or give them a key: --no-key NAME"
-    return BadEvent(chunk.path, chunk.line + index, chunk.offset_of(index), str(why), hint)
+    at = chunk.offset_of(index)
+    return BadEvent(chunk.path, chunk.line + index, at, str(why), hint, record=chunk.records)
 
 
 def too_long(path: str, line: int, offset: int, most: int) -> BadEvent:
@@ -154,18 +183,27 @@ def too_long(path: str, line: int, offset: int, most: int) -> BadEvent:
     return BadEvent(path, line, offset, why, "allow more: --max-line")
 
 
-def first_bytes_trouble(head: bytes, path: str) -> BadEvent | None:
-    """The error when an input that begins with `head` cannot be JSON lines, else None."""
+def first_bytes_trouble(head: bytes, path: str, container: str | None = None) -> BadEvent | None:
+    """The error when an input that begins with `head` cannot be JSON lines, or what `container` says that
+    it is; else None."""
+    if container == "xes":  # in which the XML itself says how its text is encoded
+        return None
+    wanted = {"array": "a JSON array", "csv": "CSV"}.get(container or "", "JSON lines")
     for magic, what, hint in _FOREIGN:
-        if head.startswith(magic):
-            return BadEvent(path, 1, 0, f"{what}, not JSON lines in UTF-8", hint)
+        if head.startswith(magic) and not (container and magic == _BOM):
+            return BadEvent(path, 1, 0, f"{what}, not {wanted} in UTF-8", hint)
+    if container:
+        return None
     blanks = head[: len(head) - len(head.lstrip())]
     if head[len(blanks) :].startswith(b"["):
         offset = blanks.rfind(b"\n") + 1
         why = "a JSON array, not JSON lines"
-        return BadEvent(
-            path, 1 + blanks.count(b"\n"), offset, why, "one event a line: jq -c '.[]' FILE"
-        )
+        return BadEvent(path, 1 + blanks.count(b"\n"), offset, why, "read it with --array")
+    if head.startswith(b"<"):
+        hint = "read a process mining log with --format xes"
+        return BadEvent(path, 1, 0, "XML, not JSON lines", hint)
+    if _IS_CSV.search(path) and head.strip() and not head.startswith(b"{"):
+        return BadEvent(path, 1, 0, "CSV, not JSON lines", "read it with --format csv")
     return None
 
 

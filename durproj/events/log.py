@@ -9,7 +9,7 @@ from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Self
 
 from durproj.errors import BadEvent, StoreError
-from durproj.events.envelope import keyed, look_closely
+from durproj.events.envelope import keyed, look_closely, one_each
 from durproj.events.event import IRREGULAR
 from durproj.events.lines import bad_event
 from durproj.events.readback import NO_LIMIT, Readback
@@ -53,6 +53,7 @@ class Index:
         self._tails = array("I")
         # With places, two words a line: its byte in the sequence of all inputs, its number in its own.
         self._places: array[int] | None = None
+        self._records = False
         self._inputs = Readback()
 
     @classmethod
@@ -158,14 +159,14 @@ class Index:
             yield batch
 
     def place(self, number: int) -> str:
-        """`FILE:LINE` of line `number`; of an index with places."""
+        """`FILE:LINE` of line `number`, or `FILE: record N`; of an index with places."""
         path, line, _ = self._where(number)
-        return f"{path}:{line}"
+        return f"{path}: record {line}" if self._records else f"{path}:{line}"
 
     def bad_line(self, number: int, why: str, hint: str) -> BadEvent:
         """The error for line `number`; of an index with places."""
         path, line, offset = self._where(number)
-        return BadEvent(path, line, offset, why, hint)
+        return BadEvent(path, line, offset, why, hint, record=self._records)
 
     def close(self) -> None:
         """Let go of the open files and of the spool."""
@@ -189,6 +190,7 @@ class Index:
         self, chunk: Chunk, envelope: Envelope, keys: frozenset[str] | None, on_missing_key: str
     ) -> int | None:
         """File the lines of `chunk`; the number of the bad line that stopped it, or None."""
+        self._records = chunk.records
         names, stopped = self._names(chunk, envelope, on_missing_key)
         if keys is not None:
             names = [self._if_asked(name, keys) for name in names]
@@ -200,17 +202,25 @@ class Index:
         if not all(kept):
             lines, starts = list(compress(lines, kept)), list(compress(starts, kept))
             names = list(compress(names, kept))
-        if self._places is not None:
-            numbers = compress(range(chunk.line, chunk.line + len(kept)), kept)
-            self._places.extend(chain.from_iterable(zip(starts, numbers, strict=True)))
+        where, numbers = starts, list[int]()
         if self._inputs.spooling:
             starts = self._inputs.spool(lines)
+        if self._places is not None:
+            numbers = list(compress(range(chunk.line, chunk.line + len(kept)), kept))
+        if envelope.many:
+            names, which = one_each(names)
+            lines = [lines[i] for i in which]
+            starts, where, numbers = (
+                [column[i] for i in which] if column else [] for column in (starts, where, numbers)
+            )
+        if self._places is not None:
+            self._places.extend(chain.from_iterable(zip(where, numbers, strict=True)))
         self._file_under(names, starts, lines)
         return stopped
 
     def _names(
         self, chunk: Chunk, envelope: Envelope, on_missing_key: str
-    ) -> tuple[list[str | None], int | None]:
+    ) -> tuple[list[Any], int | None]:
         """The keys of the lines of `chunk`, None for a line to leave out, up to the first bad one; and
         that one's number, if there is one."""
         decode = look_closely if chunk.odd else envelope.decode_key
@@ -233,10 +243,12 @@ class Index:
                 return names, number
         return names, None
 
-    def _if_asked(self, name: str | None, keys: frozenset[str]) -> str | None:
-        """`name`, if it is one of `keys`."""
+    def _if_asked(self, name: Any, keys: frozenset[str]) -> Any:
+        """`name`, if it is one of `keys`; of several names those that are."""
         if name is None or name in keys:
             return name
+        if type(name) is tuple:
+            return tuple(each for each in name if self._if_asked(each, keys) is not None) or None
         if len(self.others) < MOST_OTHERS and name not in self.others:
             self.others.append(name)
         return None

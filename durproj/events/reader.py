@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,18 @@ from blake3 import blake3
 
 from durproj.errors import BadEvent, UsageError
 from durproj.events.compressed import BrokenStream, is_compressed, plain_blocks
+from durproj.events.containers import BadRecord, json_lines
+from durproj.events.cursor import Cursor, PrefixChanged
 from durproj.events.inputs import Pipe, Waiting, expand, first_bytes, is_regular, named
 from durproj.events.lines import (
     Chunk,
+    an_object,
     bad_event,
     first_bytes_trouble,
     is_blank,
     make_chunk,
     parse,
+    parse_value,
     too_long,
 )
 
@@ -40,28 +44,6 @@ MAX_LINE = 16 << 20
 
 _HEAD = 8
 _MOST_BLANKS = 1 << 16
-
-
-class PrefixChanged(Exception):
-    """The input no longer begins with the bytes that a Cursor was taken over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in the logical sequence: its `bytes` and `lines` so far, and their BLAKE3 in hex."""
-
-    bytes: int
-    lines: int
-    digest: str
-
-    def to_dict(self) -> dict[str, int | str]:
-        """The three values by name, as JSON can carry them."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Cursor:
-        """The Cursor that `to_dict` described."""
-        return cls(values["bytes"], values["lines"], values["digest"])
 
 
 @dataclass(slots=True)
@@ -87,7 +69,9 @@ class Source:
 
     paths: as `expand` gives them. max_line: the longest line accepted, in bytes; memory stays
     within a few times of it. block: bytes read at a time. waiting: makes the context for every call
-    that may block for good, such as reading from a terminal or opening a FIFO.
+    that may block for good, such as reading from a terminal or opening a FIFO. container: what the
+    inputs are, when not JSON lines (see `durproj.events.containers`); then bytes and line numbers are
+    those of the lines that it is turned into, a line a record.
     """
 
     def __init__(
@@ -96,12 +80,14 @@ class Source:
         max_line: int = MAX_LINE,
         block: int = BLOCK,
         waiting: Waiting = nullcontext,
+        container: str | None = None,
     ) -> None:
         self.paths = list(paths)
         self.parts: list[Part] = []
         self._max_line = max_line
         self._block = block
         self._waiting = waiting
+        self._container = container
         self._pipes: dict[str, Pipe] = {}
         self._passes = 0
         self._reset()
@@ -113,8 +99,10 @@ class Source:
 
     @property
     def seekable(self) -> bool:
-        """Whether lines can be read back from the inputs: all are regular, uncompressed files."""
-        return self.restartable and not any(is_compressed(first_bytes(path)) for path in self.paths)
+        """Whether lines can be read back from the inputs: all are regular files of JSON lines, and not
+        compressed."""
+        as_they_are = self.restartable and self._container is None
+        return as_they_are and not any(is_compressed(first_bytes(path)) for path in self.paths)
 
     def unchanged(self) -> bool:
         """Whether the files are still those that the last pass read, by inode, size and time."""
@@ -163,7 +151,10 @@ class Source:
                 for chunk in self._file(path, None):
                     lines = (line for line in chunk.lines if not is_blank(line))
                     for line in lines:
-                        bodies.append(parse(line, exact=chunk.odd))
+                        value = parse_value(line, exact=chunk.odd)
+                        if value is None:  # no event in some formats, and a bad line in others
+                            continue
+                        bodies.append(an_object(value))
                         if len(bodies) == limit:
                             return bodies
         except (BadEvent, ValueError):
@@ -226,6 +217,11 @@ class Source:
             raise BadEvent(
                 path, line, offset, str(broken), "the lines before it are sound"
             ) from None
+        except BadRecord as bad:
+            if start and self._position < start.bytes:
+                raise PrefixChanged from None
+            record = bad.number is not None
+            raise BadEvent(path, bad.number or 1, 0, bad.why, bad.hint, record=record) from None
         if held:
             whole = b"".join(held)
             if continued:
@@ -274,7 +270,7 @@ class Source:
         """Yield `whole` as a chunk, unless it is empty; the number of its lines."""
         if not whole:
             return 0
-        chunk = make_chunk(whole, path, line, offset, self._position)
+        chunk = make_chunk(whole, path, line, offset, self._position, self._container is not None)
         if len(whole) > self._max_line:
             long = next((i for i, raw in enumerate(chunk.raw) if len(raw) > self._max_line), None)
             if long is not None:
@@ -302,12 +298,14 @@ class Source:
             head += block
             if (len(head) >= _HEAD and head.strip()) or len(head) > _MOST_BLANKS:
                 break
-        trouble = first_bytes_trouble(head, path)
+        trouble = first_bytes_trouble(head, path, self._container)
         if trouble:
             raise trouble
-        if head:
-            yield head
-        yield from blocks
+        blocks = chain([head] if head else [], blocks)
+        if self._container is None:
+            yield from blocks
+        else:
+            yield from json_lines(self._container, blocks, self._max_line)
 
     def _raw(self, path: str) -> Iterator[bytes]:
         if is_regular(path):

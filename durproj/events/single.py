@@ -53,8 +53,11 @@ class SingleStream:
             events.append(event)
         return lines, events, len(chunk.lines), None
 
-    def _is_ours(self, found: str | int | None) -> bool:
+    def _is_ours(self, found: str | int | tuple[str, ...] | None) -> bool:
         key = keyed(found, self._no_key)
-        if key is not None and key != self._key and len(self.others) < MOST_OTHERS:
-            self.others.add(key)
-        return key == self._key
+        for name in key if type(key) is tuple else (key,):
+            if name == self._key:
+                return True
+            if name is not None and len(self.others) < MOST_OTHERS:
+                self.others.add(name)
+        return False

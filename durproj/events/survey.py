@@ -12,6 +12,8 @@ from durproj.events.lines import bad_event
 from durproj.events.times import comparable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from durproj.events.envelope import Envelope
     from durproj.events.event import Event
     from durproj.events.reader import Source
@@ -81,8 +83,8 @@ def stats(source: Source, envelope: Envelope, *, gaps: bool = False) -> LogStats
                 _count(found, event)
                 _compare_id(found, seen, envelope.event_id(event), line)
                 clock.take(event.time)
-                if gaps:
-                    numbers = sequences.setdefault(event.key, SequenceNumbers())
+                for key in _keys(event) if gaps else ():
+                    numbers = sequences.setdefault(key, SequenceNumbers())
                     numbers.take(envelope.sequence(line))
     except BadEvent as error:
         found.bad = error
@@ -96,11 +98,16 @@ def stats(source: Source, envelope: Envelope, *, gaps: bool = False) -> LogStats
 def _count(found: LogStats, event: Event) -> None:
     found.events += 1
     found.types[event.type] = found.types.get(event.type, 0) + 1
-    key: str | None = event.key
-    if key is None:
-        found.keyless += 1
-    else:
-        found.keys[key] = found.keys.get(key, 0) + 1
+    for key in _keys(event):
+        if key is None:
+            found.keyless += 1
+        else:
+            found.keys[key] = found.keys.get(key, 0) + 1
+
+
+def _keys(event: Event) -> Sequence[str | None]:
+    keys: Any = event.key
+    return keys if type(keys) is tuple else (keys,)
 
 
 def _compare_id(found: LogStats, seen: Duplicates, id: Any, line: bytes) -> None:

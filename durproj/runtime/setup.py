@@ -10,7 +10,8 @@ from typing import Any
 from durproj import codec
 from durproj.errors import UsageError
 from durproj.events.envelope import Envelope
-from durproj.events.formats import Mapping, detect, partial_keys
+from durproj.events.formats import detect, partial_keys
+from durproj.events.mapping import Layers, Mapping
 from durproj.events.reader import Source, expand
 from durproj.ids import check_name, workflow_id
 from durproj.runtime.guard import changed_option
@@ -49,12 +50,13 @@ class Setup:
         self.request = request
         self._store, self._observer = store, observer
         check_name(request.name)
-        paths = expand([opened_path(path, base) for path in request.inputs])
-        self.source = Source(paths, request.max_line, waiting=stop.waiting)
-        self._sample = self.source.sample(SMALL + 1)
-        self.small = len(self._sample) <= SMALL
         self._before = before = store.find_run(request.name, request.identity())
         self._recorded = self._first_recorded(before.no) if before and before.no else None
+        paths = expand([opened_path(path, base) for path in request.inputs])
+        container = self._layers().container
+        self.source = Source(paths, request.max_line, waiting=stop.waiting, container=container)
+        self._sample = self.source.sample(SMALL + 1)
+        self.small = len(self._sample) <= SMALL
         mapping = self._mapping()
         self._refuse_unknown(mapping)
         self.envelope = Envelope(mapping)
@@ -76,17 +78,28 @@ class Setup:
             asked = {name: path for name, path in given.to_dict().items() if path is not None}
             options = self._before.options
             self.request.mapping = Mapping.from_dict(options["given"] | asked)
-            found = {name: path or None for name, path in asked.items()}
-            return Mapping.from_dict(options["mapping"] | found)
+            found: dict[str, str | None] = {name: path or None for name, path in asked.items()}
+            return Mapping.from_dict(
+                options["mapping"] | found | {"format": self._layers().resolved().name}
+            )
         bodies = self._sample[:SMALL]
         mapping = detect(bodies, given)
         if bodies and self.request.inputs != [SAMPLE]:
             self._observer.note(f"{self.request.shown_input()}: {mapping.describe()}")
-        if mapping.key is None and given.key is None:
+        if mapping.key is None and given.key is None and mapping.format is None:
             for name, lines in partial_keys(bodies).items():
                 way = f"to use it: --key {name} --no-key skip"
                 self._observer.note(f"{name} is on {lines} of the first {len(bodies)} lines; {way}")
         return mapping
+
+    def _layers(self) -> Layers:
+        """What the lines are: the format asked for or, where that leaves it open, the one with which
+        steps were recorded."""
+        asked = Layers.parse(self.request.mapping.format)
+        if not self._before or not self._recorded:
+            return asked
+        known = Layers.parse(self._before.options["mapping"].get("format")).resolved()
+        return known if asked == Layers.parse(None) or asked.fits(known) else asked
 
     def _refuse_unknown(self, mapping: Mapping) -> None:
         """What events are ordered or told apart by must be known."""
@@ -182,7 +195,7 @@ def guard(id: str, recorded: dict[str, Any], present: dict[str, Any], *, accept:
         raise changed_option(id, "reducer", was, now, "--accept-reducer")
     if recorded["initial_source"] != present["initial_source"] and not accept:
         raise changed_option(id, "initial state", *pair("initial_source"), "--accept-reducer")
-    if recorded["mapping"] != present["mapping"]:
+    if _seen_through(recorded) != _seen_through(present):
         raise changed_option(id, "envelope", *pair("mapping"), "")
     if recorded["no_key"] != present["no_key"]:
         raise changed_option(id, "--no-key", *pair("no_key"), "")
@@ -190,3 +203,10 @@ def guard(id: str, recorded: dict[str, Any], present: dict[str, Any], *, accept:
         was = recorded.get(name, before)
         if was != present[name]:
             raise changed_option(id, f"--{name}", was, present[name], "")
+
+
+def _seen_through(options: dict[str, Any]) -> dict[str, str | None]:
+    """What of a mapping makes the events what they are: all but the sequence number, unless they are in
+    its order."""
+    ordered = options.get("order") == "seq"
+    return {name: path for name, path in options["mapping"].items() if name != "seq" or ordered}

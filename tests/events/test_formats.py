@@ -12,22 +12,12 @@ RESONATE = {
     "timestamp": "2026-01-15T09:00:00Z",
     "payload": {"a": 1},
 }
-CLOUD = {
-    "specversion": "1.0",
-    "id": "1",
-    "source": "/s",
-    "type": "t",
-    "subject": "u1",
-    "time": "T",
-    "data": 7,
-}
 
 
 @pytest.mark.parametrize(
     ("body", "mapping"),
     [
         (RESONATE, Mapping(None, "type", "eventId", "timestamp", "payload")),
-        (CLOUD, Mapping("subject", "type", "id", "time", "data")),
         (
             {"messageId": "m", "event": "Paid", "userId": 7, "timestamp": 1, "properties": {}},
             Mapping("userId", "event", "messageId", "timestamp", "properties"),
