@@ -186,6 +186,24 @@ def test_a_run_with_nothing_new_finds_what_the_one_before_it_found(tmp_path):
     assert (again.executed, again.found()) == (0, first.found())
 
 
+def test_a_log_that_is_read_again_from_its_beginning_is_counted_once(tmp_path):
+    log, store = tmp_path / "log", tmp_path / "s.db"
+    line = '{{"key":"a","id":{0},"n":{0}}}\n'
+    log.write_text("".join(line.format(n) for n in (4, 1, 4)))
+    options = {
+        "reducer": "counts",
+        "store": store,
+        "mapping": KEYED,
+        "order": "seq",
+        "dedupe": "id",
+    }
+    first = durproj.fold(log, **options).found()
+    with log.open("a") as file:
+        file.write(line.format(5))
+    grown = durproj.fold(log, reducer="counts", store=store)
+    assert (grown.cached, grown.executed, grown.found()) == (2, 1, first)
+
+
 def test_a_fold_that_asks_for_nothing_of_it_finds_nothing_of_it(tmp_path):
     (tmp_path / "log").write_text('{"key":"a"}\n')
     done = durproj.fold(tmp_path / "log", reducer="counts", store=tmp_path / "s.db")
@@ -217,7 +235,8 @@ def test_an_id_with_other_bytes_is_refused_after_what_is_before_it(tmp_path):
             )
         assert (error.value.path, error.value.line, error.value.offset) == (str(more), 4, 49)
         assert f'the id "x" was there before with other bytes: {log}:2' in error.value.why
-        assert journals(store)[f"{name}/a"]["steps"] == 2
+        left = journals(store)[f"{name}/a"]
+        assert (left["steps"], left["status"]) == (2, "pending")
 
 
 def test_an_id_of_the_proven_past_is_known_by_its_step(tmp_path):
