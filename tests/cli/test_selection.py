@@ -198,3 +198,12 @@ def test_a_day_of_wikipedia_in_the_order_of_its_times(durproj):
         for channel, pages in edits.items()
     }
     assert done.json[-1]["reordered"] == late > 0
+
+
+def test_a_stream_that_breaks_off_at_a_conflict_is_pending(durproj, log):
+    log.write_text(UNORDERED + '{"id":"e3","type":"Paid","user":"u1","amount":5}\n')
+    done = durproj("run", "log.jsonl", "--reducer", "counts", "--dedupe", "id", "--json")
+    assert done.code == 65
+    assert [(record["id"], record["status"], record["steps"]) for record in done.json[1:-1]] == [
+        ("projection/u1", "pending", 3)
+    ]
