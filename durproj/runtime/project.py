@@ -22,7 +22,13 @@ from durproj.events.reader import MAX_LINE
 from durproj.ids import split_id
 from durproj.projections.reducer import MISSING, load
 from durproj.runtime.fold import LogFold
-from durproj.runtime.given import given_initial, given_inputs, given_names, given_reducer
+from durproj.runtime.given import (
+    given_initial,
+    given_inputs,
+    given_names,
+    given_reducer,
+    given_selection,
+)
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
 from durproj.runtime.request import SAMPLE, SELECTION, Dedupe, Request, identity
 from durproj.runtime.retry import DEFAULT, BuiltIn, to_options
@@ -86,6 +92,7 @@ def fold(
     text = None if initial is MISSING else given_initial(initial)
     selected = given_names("keys", keys)
     to_options(retry)
+    selection = given_selection(order, dedupe)
     inputs = given_inputs(events, base)
     named = None if reducer is None else given_reducer(reducer, text, base)
     stop = stop or Stop()
@@ -99,7 +106,7 @@ def fold(
             "no_key": "error",
             **SELECTION,
         }
-        options |= begun.options if begun else {}
+        options |= (begun.options if begun else {}) | selection
         if named is None and options.get("program"):
             raise UsageError(
                 f"{name} was folded by a program, with its own {options['reducer']}",
@@ -115,8 +122,8 @@ def fold(
             name=name,
             mapping=mapping or Mapping(),
             no_key=options["no_key"] if no_key is None else no_key,
-            order=order or options["order"],
-            dedupe=dedupe or options["dedupe"],
+            order=options["order"],
+            dedupe=options["dedupe"],
             durability=durability,
             retry=retry,
             max_line=max_line,

@@ -299,6 +299,14 @@ def test_what_is_not_known_cannot_be_ordered_or_told_apart_by(tmp_path):
         assert way in error.value.hint
 
 
+def test_an_order_that_there_is_not_is_named_before_a_store_is_made(tmp_path):
+    (tmp_path / "log").write_text('{"key":"a"}\n')
+    for options, known in (({"order": "id"}, "file, time, seq"), ({"dedupe": True}, "none, id")):
+        with pytest.raises(UsageError, match=f"it is one of {known}"):
+            durproj.fold(tmp_path / "log", store=tmp_path / "s.db", **options)
+    assert not (tmp_path / "s.db").exists()
+
+
 def test_an_event_of_several_streams_is_a_duplicate_in_each(tmp_path):
     log, store = tmp_path / "log", tmp_path / "s.db"
     both = '{"id":"x","items":[{"id":"a"},{"id":"b"}],"at":2}\n'
