@@ -186,7 +186,9 @@ class Reporter:
     def projection(self, head: Head, cached: int, executed: int) -> None:
         if self._style.json:
             self._screen.record(projection_record(head, cached, executed))
-        elif not self._follows and len(self._heads) < (2 * SHOWN if head.status == "parked" else SHOWN):
+        elif not self._follows and len(self._heads) < (
+            2 * SHOWN if head.status == "parked" else SHOWN
+        ):
             self._heads.append((head, cached, executed))
 
     def counted(self, counts: Counts) -> None:

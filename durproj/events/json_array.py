@@ -23,8 +23,9 @@ _MARK = re.compile(rb'[^"\[\]{},]*+(?:' + _STRING + rb'[^"\[\]{},]*+)*+(["\[\]{}
 # The same within an element, where commas part nothing.
 _BRACKET = re.compile(rb'[^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+)*+(["\[\]{}])', re.DOTALL)
 _STRINGS = re.compile(rb"(" + _STRING + rb")", re.DOTALL)
-_NAMED = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\Z')
+_NAMED = re.compile(rb'(?<!\\)"data"[ \t\r\n]*:[ \t\r\n]*\Z')
 _BLANK = b" \t\r\n"
+# A name is looked for so far back: there may be white space around its colon.
 _NEAR = 1000
 _BOM = b"\xef\xbb\xbf"
 

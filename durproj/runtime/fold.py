@@ -47,6 +47,8 @@ class LogFold:
         # Whether the store has no workflow of this name yet.
         self._new = not self._cursor and next(store.heads(name=setup.request.name), None) is None
         self._unclaimed: list[str] = []
+        if self._cursor and not self._intake.informed:
+            self._void_cursor()
 
     def run(self) -> None:
         """Fold every selected stream as far as the log goes.

@@ -6,15 +6,16 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from durproj import codec
 from durproj.errors import Unstorable, UsageError
 from durproj.events.inputs import expand
 from durproj.events.mapping import Layers, Mapping
+from durproj.events.order import Order
 from durproj.events.paths import alternatives
 from durproj.projections.reducer import JQ, Reducer, from_function, load
-from durproj.runtime.request import opened_path, stored_path
+from durproj.runtime.request import Dedupe, opened_path, stored_path
 
 
 def given_inputs(
@@ -55,6 +56,15 @@ def given_names(what: str, texts: Iterable[str] | None) -> list[str] | None:
     if not named or not all(isinstance(text, str) for text in named):
         raise UsageError(f"{what} is {named!r}: it names nothing", f"leave {what} out to take all")
     return named
+
+
+def given_selection(order: Order | None, dedupe: Dedupe | None) -> dict[str, str]:
+    """The options of what is taken of a log that were given."""
+    given = {"order": (order, get_args(Order)), "dedupe": (dedupe, get_args(Dedupe))}
+    for name, (value, known) in given.items():
+        if value is not None and value not in known:
+            raise UsageError(f"{name} is {value!r}", f"it is one of {', '.join(known)}")
+    return {name: value for name, (value, _) in given.items() if value is not None}
 
 
 def given_reducer(reducer: str | Any, initial: str | None, base: Path) -> Reducer:

@@ -32,7 +32,7 @@ class Intake:
 
     asked: whether there is anything to do but to hand lines on as they come; ordered: whether a stream
     must be known to its end before its first event is. held: what an earlier run found before the
-    cursor, as `held` gave it. check: called now and then; what it raises ends the work.
+    cursor, as `held` gave it; informed: whether that is all that is asked for now. check: called now and then; what it raises ends the work.
     """
 
     def __init__(
@@ -49,6 +49,8 @@ class Intake:
         self.asked = self.ordered or self._dedupe or self._watch
         # The inputs that lines came from in chunks, for naming them.
         self._paths: list[str] = []
+        self._seq = {"seq": envelope.mapping.seq} if self._watch else {}
+        self.informed = not self._watch or (held or {}).get("seq") == envelope.mapping.seq
         self.begin(held)
 
     def begin(self, held: dict[str, Any] | None) -> None:
@@ -71,7 +73,7 @@ class Intake:
 
     def held(self) -> dict[str, Any]:
         """The same, to be kept along with a cursor."""
-        return self.counts().found()
+        return self.counts().found() | self._seq
 
     def batches(self, index: Index, key: str, stream: StreamFold) -> Iterator[Batch]:
         """The lines and events of the stream `key`, as `stream` is to take them. Raises BadEvent, having

@@ -30,6 +30,7 @@ from durproj.runtime.given import (
     given_mapping,
     given_names,
     given_reducer,
+    given_selection,
 )
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
 from durproj.runtime.request import (
@@ -119,6 +120,7 @@ def fold(
     to_options(retry)
     check_on_error(on_error, max_errors)
     asked = given_mapping(mapping)
+    selection = given_selection(order, dedupe)
     inputs = given_inputs(events, base, follow=follow)
     named = None if reducer is None else given_reducer(reducer, text, base)
     stop = stop or Stop()
@@ -137,7 +139,7 @@ def fold(
             "no_key": "error",
             **SELECTION,
         }
-        options |= begun.options if begun else {}
+        options |= (begun.options if begun else {}) | selection
         if named is None and options.get("program"):
             raise UsageError(
                 f"{name} was folded by a program, with its own {options['reducer']}",
@@ -153,8 +155,8 @@ def fold(
             name=name,
             mapping=asked,
             no_key=options["no_key"] if no_key is None else no_key,
-            order=order or options["order"],
-            dedupe=dedupe or options["dedupe"],
+            order=options["order"],
+            dedupe=options["dedupe"],
             durability=durability,
             retry=retry,
             max_line=max_line,

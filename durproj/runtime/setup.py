@@ -269,7 +269,7 @@ def guard(id: str, recorded: dict[str, Any], present: dict[str, Any], *, accept:
         raise changed_option(id, "reducer", was, now, "--accept-reducer")
     if recorded["initial_source"] != present["initial_source"] and not accept:
         raise changed_option(id, "initial state", *pair("initial_source"), "--accept-reducer")
-    if _past(recorded["mapping"]) != _past(present["mapping"]):
+    if _seen_through(recorded) != _seen_through(present):
         raise changed_option(id, "envelope", *pair("mapping"), "")
     if recorded["no_key"] != present["no_key"]:
         raise changed_option(id, "--no-key", *pair("no_key"), "")
@@ -279,6 +279,8 @@ def guard(id: str, recorded: dict[str, Any], present: dict[str, Any], *, accept:
             raise changed_option(id, f"--{name}", was, present[name], "")
 
 
-def _past(mapping: dict[str, str | None]) -> dict[str, str | None]:
-    """What of a mapping an event was seen through: all but its sequence number."""
-    return {name: path for name, path in mapping.items() if name != "seq"}
+def _seen_through(options: dict[str, Any]) -> dict[str, str | None]:
+    """What of a mapping makes the events what they are: all but the sequence number, unless they are in
+    its order."""
+    ordered = options.get("order") == "seq"
+    return {name: path for name, path in options["mapping"].items() if name != "seq" or ordered}

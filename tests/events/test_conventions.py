@@ -273,3 +273,15 @@ def test_no_other_format_fits():
     assert not Layers.parse("array+kcat").fits(stored)
     assert not Layers.parse("array+stripe").fits(stored)
     assert not Layers.parse("csv").fits(stored)
+
+
+def test_the_whole_event_is_the_data_as_it_is_read_and_the_body_as_it_is_written():
+    envelope = Envelope(detected("message-db", data=""))
+    line = sample("message-db").read_bytes().splitlines()[0]
+    event = envelope.examine(line, exact=False)
+    assert event.data == json.loads(line) | {
+        "category": "account",
+        "stream_id": "123-x",
+        "data": {"amount": 11},
+    }
+    assert event.body == json.loads(line)

@@ -62,6 +62,17 @@ def test_times_at_the_ends_of_the_calendar_have_an_order(time):
     assert comparable(time)[1] is not None
 
 
+@given(st.lists(st.floats(1.7e9, 1.7e9 + 1e-5), min_size=1))
+def test_seconds_with_a_fraction_are_compared_exactly(seconds):
+    assert order_of(TimeOrder(), seconds)[0] == arranged(seconds)[0]
+
+
+def test_seconds_with_a_fraction_do_not_meet_their_neighbours():
+    seconds, step = 1_700_000_000.1, 2**-22
+    later = [seconds + n * step for n in range(200)]
+    assert order_of(TimeOrder(), later[::-1])[0] == list(range(200))[::-1]
+
+
 @pytest.mark.parametrize(
     ("before", "now", "why"),
     [
