@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from durproj.events.event import Event
-    from durproj.events.formats import Mapping
+    from durproj.events.mapping import Mapping
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
     from durproj.runtime.engine import run
@@ -55,7 +55,7 @@ _HOME = {
         " StoreDamaged StoreDenied StoreError Unstorable UsageError"
     ),
     "durproj.events.event": "Event",
-    "durproj.events.formats": "Mapping",
+    "durproj.events.mapping": "Mapping",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",
     "durproj.runtime.engine": "run",

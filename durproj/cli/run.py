@@ -169,7 +169,7 @@ def run(
     Without EVENTS it reads DURPROJ_EVENTS, else what the store last read, else a packaged sample.
     """
     from durproj.cli.running import running
-    from durproj.events.formats import Mapping
+    from durproj.events.mapping import Mapping
     from durproj.projections.reducer import MISSING, parse_initial
     from durproj.runtime.project import fold
     from durproj.runtime.retry import ANY, TRANSIENT, Exponential

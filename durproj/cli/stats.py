@@ -124,7 +124,8 @@ def _show(shown: Screen, named: list[str], mapping: Mapping, found: LogStats) ->
 
     shown.line((" ".join(named), "bold"))
     row("read as", mapping.describe())
-    blank = f", and {number(found.blank, 'blank line')}" if found.blank else ""
+    passed = f"{found.blank:,} passed over" if mapping.format else number(found.blank, "blank line")
+    blank = f", and {passed}" if found.blank else ""
     row("events", f"{found.events:,}{blank}")
     if mapping.key is not None:
         keyless = f"; {number(found.keyless, 'event')} without" if found.keyless else ""

@@ -21,8 +21,6 @@ from durproj.events.paths import reader
 Body = dict[str, Any]
 Shape = Callable[[Any], Body | None]
 
-__all__ = ["CONVENTIONS", "DEBEZIUM", "Convention", "shape_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Convention:

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from durproj import codec
+from durproj.errors import Unstorable
 from durproj.events.containers import BadRecord
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ class _Lines:
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
-        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        # Bytes that are not UTF-8 come to light in their row.
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape").decode
         self._ready: list[str] = []
         self._rest = ""
         self._ended = False
@@ -97,7 +99,8 @@ def _delimiter(first: str) -> str:
 def _header(table: Iterator[list[str]]) -> list[str]:
     try:
         header = next(table)
-    except (csv.Error, UnicodeDecodeError) as error:
+        _encoded(header)
+    except (csv.Error, ValueError) as error:
         raise BadRecord(None, f"the first row, which names the fields: {error}") from None
     again = next((name for name in header if header.count(name) > 1), None)
     if again is not None:
@@ -110,4 +113,11 @@ def _line(header: list[str], row: list[str]) -> bytes:
     if len(row) != len(header):
         fields = f"{len(row)} field{'s' if len(row) != 1 else ''}"
         raise ValueError(f"{fields}, where the first row has {len(header)}")
-    return codec.encode(dict(zip(header, row, strict=True))) + b"\n"
+    return _encoded(dict(zip(header, row, strict=True))) + b"\n"
+
+
+def _encoded(value: object) -> bytes:
+    try:
+        return codec.encode(value)
+    except Unstorable:
+        raise ValueError("invalid UTF-8") from None

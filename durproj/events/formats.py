@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from durproj.errors import UsageError
 from durproj.events.candidates import named_fields, partial_keys
-from durproj.events.conventions import CONVENTIONS, DEBEZIUM, shape_of
+from durproj.events.conventions import CONVENTIONS, shape_of
 from durproj.events.kafka import from_kafka, in_kafka, is_kafka, payload_of
-from durproj.events.mapping import PLAIN, Layers, Mapping
+from durproj.events.mapping import DEBEZIUM, PLAIN, Layers, Mapping
 from durproj.events.paths import alternatives, plain, reader, split_path, written
 
 if TYPE_CHECKING:
@@ -48,7 +48,12 @@ def _layers(bodies: Sequence[Body], asked: Layers) -> Layers:
     if asked.convention is not None:
         return asked
     kafka = asked.kafka or (bool(bodies) and all(map(is_kafka, bodies)))
-    inner = [payload_of(body) for body in bodies] if kafka else bodies
+    # Records without a payload, Kafka's tombstones, tell nothing.
+    inner = (
+        [payload_of(body) for body in bodies if body.get("payload") is not None]
+        if kafka
+        else bodies
+    )
     fitting = (
         name
         for name, convention in CONVENTIONS.items()

@@ -18,20 +18,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-# A quote by itself begins a string that does not end in what was read so far.
-_TOKEN = re.compile(_STRING + rb'|["\[\]{},]', re.DOTALL)
-_SPACE = re.compile(rb"(" + _STRING + rb")|[ \t\r\n]+", re.DOTALL)
+# Up to the next mark, strings passed over; a quote begins a string that does not end in what was read.
+_MARK = re.compile(rb'[^"\[\]{},]*+(?:' + _STRING + rb'[^"\[\]{},]*+)*+(["\[\]{},])', re.DOTALL)
+# The same within an element, where commas part nothing.
+_BRACKET = re.compile(rb'[^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+)*+(["\[\]{}])', re.DOTALL)
+_STRINGS = re.compile(rb"(" + _STRING + rb")", re.DOTALL)
+_NAMED = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\Z')
 _BLANK = b" \t\r\n"
+_NEAR = 1000
 _BOM = b"\xef\xbb\xbf"
 
 
 def elements(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
     """See `durproj.events.containers.json_lines`."""
     cutter = _Cutter(most)
-    for block in blocks:
-        trouble = None
+    ended = False
+    while not ended:
+        block = next(blocks, b"")
+        trouble, ended = None, not block
         try:
-            cutter.take(block)
+            if ended:
+                cutter.end()
+            else:
+                cutter.take(block)
         except BadRecord as bad:
             trouble = bad
         if cutter.lines:
@@ -39,7 +48,6 @@ def elements(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
             cutter.lines = []
         if trouble:
             raise trouble
-    cutter.end()
 
 
 class _Cutter:
@@ -50,47 +58,54 @@ class _Cutter:
         self._most = most
         self._count = 0
         self._rest = b""
+        # What came after _rest and was not yet looked at.
+        self._new: list[bytes] = []
+        self._held = 0
         # Where in _rest to go on looking, and the depth there.
         self._at = self._depth = 0
         # The depth within the array of events: 0 before it, -1 after it.
         self._level = 0
-        # The bracket that the input begins with; the last string directly within it.
-        self._first = self._name = b""
+        # The bracket that the input begins with.
+        self._first = b""
         # What was before the array, its bracket included.
         self._before = b""
 
     def take(self, block: bytes) -> None:
         """Cut what can be cut, given the next block."""
-        data = self._rest + block
-        if not self._first:
-            data = data.removeprefix(_BOM)
-        begin = 0
-        for token in _TOKEN.finditer(data, self._at):
-            mark = token[0]
-            if mark == b'"':
-                self._at = token.start() - begin
-                break
-            if mark[:1] == b'"':
-                if self._depth == 1:
-                    self._name = mark
-            elif mark in b"{[":
-                if self._opens_events(mark):
-                    self._level = self._depth + 1
-                    self._before, begin = data[begin : token.end()], token.end()
-                self._depth += 1
-            elif self._depth == self._level > 0:
-                begin = self._cut(data[begin : token.start()], token, mark)
-            elif mark != b",":
-                self._depth -= 1
-        else:
-            self._at = len(data) - begin
-        self._rest = data[begin:]
-        if len(self._rest) > self._most:
+        self._new.append(block)
+        self._held += len(block)
+        # A long element is looked at anew when it has doubled, so that all looks together take linear time.
+        if self._held >= len(self._rest):
+            self._look()
+        if len(self._rest) + self._held > self._most + len(block):
             why = f"the record is longer than {self._most:,} bytes"
             raise BadRecord(self._count + 1, why, "allow more: --max-line")
 
+    def _look(self) -> None:
+        data = b"".join((self._rest, *self._new))
+        if not self._first:
+            data = data.removeprefix(_BOM)
+        self._new, self._held = [], 0
+        begin, at = 0, self._at
+        while token := (_BRACKET if 0 < self._level < self._depth else _MARK).match(data, at):
+            mark, here = token[1], token.end() - 1
+            if mark == b'"':
+                break
+            at = here + 1
+            if mark in b"{[":
+                if self._opens_events(mark, data, here):
+                    self._level = self._depth + 1
+                    self._before, begin = data[begin:at], at
+                self._depth += 1
+            elif self._depth == self._level > 0:
+                begin = self._cut(data[begin:here], here, mark)
+            elif mark != b",":
+                self._depth -= 1
+        self._rest, self._at = data[begin:], at - begin
+
     def end(self) -> None:
         """The input is over. Raises BadRecord unless the array was closed and nothing else follows."""
+        self._look()
         if self._level > 0:
             why, hint = "the array ends early (cut off?)", "the records before it are sound"
             raise BadRecord(self._count + 1, why, hint)
@@ -104,16 +119,17 @@ class _Cutter:
         except DecodeError as error:
             raise BadRecord(None, f"not JSON around the array of events ({error.msg})") from None
 
-    def _opens_events(self, mark: bytes) -> bool:
-        """Whether this bracket opens the array of events."""
+    def _opens_events(self, mark: bytes, data: bytes, here: int) -> bool:
+        """Whether the bracket at `here` opens the array of events."""
         self._first = self._first or mark
         if mark != b"[" or self._level:
             return False
-        in_list = self._depth == 1 and self._first == b"{" and self._name == b'"data"'
-        return self._first == b"[" or in_list
+        if self._first == b"[":
+            return True
+        return self._depth == 1 and _NAMED.search(data, max(0, here - _NEAR), here) is not None
 
-    def _cut(self, element: bytes, token: re.Match[bytes], mark: bytes) -> int:
-        """Take the element that ends before `token`; where the next one begins."""
+    def _cut(self, element: bytes, here: int, mark: bytes) -> int:
+        """Take the element that ends before the mark at `here`; where the next one begins."""
         element, ends = element.strip(_BLANK), mark != b","
         if element or self._count or not ends:
             self._count += 1
@@ -121,10 +137,10 @@ class _Cutter:
                 raise BadRecord(self._count, "a comma with nothing before or after it")
             self.lines.append(_line(element))
         if not ends:
-            return token.end()
+            return here + 1
         self._level = -1
         self._depth -= 1
-        return token.start()
+        return here
 
 
 def _line(element: bytes) -> bytes:
@@ -136,4 +152,7 @@ def _line(element: bytes) -> bytes:
     except DecodeError:
         # It is refused where it is read. A line end within a string stays what it may not hold.
         return element.replace(b"\n", b"\t")
-    return _SPACE.sub(rb"\1", element)
+    # Every other part is a string.
+    parts = _STRINGS.split(element)
+    parts[::2] = [part.translate(None, _BLANK) for part in parts[::2]]
+    return b"".join(parts)

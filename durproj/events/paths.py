@@ -31,19 +31,19 @@ EACH: Final = _Each("[]")
 """Stands, as a part, for every element of an array."""
 
 _CHARACTER = re.compile(r"\\.|.", re.DOTALL)
-_NAME = re.compile(r"((?:\\.|[^\\])+?)((?:\[\])*)", re.DOTALL)
+_NAME = re.compile(r"(?!\[\])((?:\\.|[^\\])+?)((?:\[\])*)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _SPECIAL = re.compile(r"([\\.|]|\[(?=\]))")
 
 
 def alternatives(path: str) -> tuple[Parts, ...]:
     """What `path` steps through, for each of its alternatives. Raises UsageError when it cannot be read."""
-    return tuple(split_path(each) for each in _split(path, "|"))
+    return tuple(split_path(each, path) for each in _split(path, "|"))
 
 
-def split_path(path: str) -> Parts:
+def split_path(path: str, whole: str | None = None) -> Parts:
     """The names that a path without alternatives steps through, EACH where it takes every element.
-    Raises UsageError when it cannot be read."""
+    Raises UsageError, which shows the `whole` that it is one of, when it cannot be read."""
     if path.startswith("/"):
         names = path[1:].replace("\\|", "|").split("/")
         return tuple(name.replace("~1", "/").replace("~0", "~") for name in names)
@@ -52,7 +52,7 @@ def split_path(path: str) -> Parts:
         met = _NAME.fullmatch(text)
         if not met:
             raise UsageError(
-                f"the path {to_json(path)} cannot be read",
+                f"the path {to_json(whole or path)} cannot be read",
                 "write NAME, NAME.NAME, NAME\\.NAME for a dot in a name, NAME|NAME for the first that"
                 " is there, or a JSON Pointer such as /a/b",
             )

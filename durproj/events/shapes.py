@@ -49,7 +49,13 @@ def segment(body: Body) -> Body:
 
 def parsed_data(body: Body) -> Body:
     """`body` with its payload parsed where a client of the database printed it as text."""
-    found = {name: parse_text(body[name]) for name in _TEXTS if type(body.get(name)) is str}
+    found = {}
+    for name in _TEXTS:
+        if type(body.get(name)) is str:
+            try:
+                found[name] = parse_text(body[name])
+            except ValueError as error:
+                raise ValueError(f"in the {name}: {error}") from None
     return {**body, **found} if found else body
 
 

@@ -43,7 +43,7 @@ def events(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
         except BadRecord as bad:
             trouble = bad
         except ExpatError as error:
-            trouble = BadRecord(log.count + 1, f"not well-formed XML ({error})")
+            trouble = BadRecord(log.count + 1, f"broken XML: {error}")
         if log.lines:
             yield b"".join(log.lines)
             log.lines = []

@@ -9,7 +9,9 @@ from typing import Any, get_args
 
 from durproj import codec
 from durproj.errors import Unstorable, UsageError
+from durproj.events.mapping import Layers, Mapping
 from durproj.events.order import Order
+from durproj.events.paths import alternatives
 from durproj.events.reader import expand
 from durproj.projections.reducer import Reducer, from_function, load
 from durproj.runtime.request import Dedupe, opened_path, stored_path
@@ -69,3 +71,14 @@ def given_reducer(reducer: str | Any, initial: str | None, base: Path) -> Reduce
     if not colon or not file.endswith(".py"):
         return loaded
     return replace(loaded, ref=f"{stored_path(file, base)}:{function}")
+
+
+def given_mapping(mapping: Mapping | None) -> Mapping:
+    """What is known of the envelope. Raises UsageError for a path that cannot be read and for an unknown
+    format."""
+    given = mapping or Mapping()
+    Layers.parse(given.format)
+    for path in given.paths().values():
+        if path:
+            alternatives(path)
+    return given

@@ -16,7 +16,7 @@ from durproj.errors import (
     StepFailed,
     UsageError,
 )
-from durproj.events.formats import Mapping
+from durproj.events.mapping import Mapping
 from durproj.events.order import Order
 from durproj.events.reader import MAX_LINE
 from durproj.ids import split_id
@@ -25,6 +25,7 @@ from durproj.runtime.fold import LogFold
 from durproj.runtime.given import (
     given_initial,
     given_inputs,
+    given_mapping,
     given_names,
     given_reducer,
     given_selection,
@@ -71,8 +72,8 @@ def fold(
     events: paths, globs or `-` (standard input); None: what the store last read, else the packaged
     sample. keys: these streams only (None: all). reducer: a built-in's name, `file.py:function`,
     `module:function`, or a function `(state, event) -> state`. initial: the initial state, instead of
-    the reducer's own. mapping: where a line keeps its key, type, id, time and data; what it leaves out
-    is found. no_key: for lines without a key, `error`, `skip` or a key. order: take the events of a
+    the reducer's own. mapping: where a line keeps its key, type, id, time and data, and its format; what it
+    leaves out is found. no_key: for lines without a key, `error`, `skip` or a key. order: take the events of a
     stream as they stand in the log (`file`), or by their `time` or sequence number (`seq`), equal ones as
     they stand. dedupe: `id` drops an event whose id and bytes were there before in its stream, and refuses
     one whose bytes are others; `none`. Where reducer, mapping, no_key, order or dedupe are left out, the
@@ -93,6 +94,7 @@ def fold(
     selected = given_names("keys", keys)
     to_options(retry)
     selection = given_selection(order, dedupe)
+    asked = given_mapping(mapping)
     inputs = given_inputs(events, base)
     named = None if reducer is None else given_reducer(reducer, text, base)
     stop = stop or Stop()
@@ -120,7 +122,7 @@ def fold(
             keys=selected,
             initial=text,
             name=name,
-            mapping=mapping or Mapping(),
+            mapping=asked,
             no_key=options["no_key"] if no_key is None else no_key,
             order=options["order"],
             dedupe=options["dedupe"],

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from durproj import codec, events
 from durproj.errors import UsageError
-from durproj.events.formats import Mapping
+from durproj.events.mapping import Mapping
 from durproj.events.order import Order
 from durproj.events.reader import MAX_LINE
 from durproj.projections.reducer import Reducer, load
