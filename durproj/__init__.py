@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from durproj.projections.reducer import Reducer, from_function
     from durproj.runtime.engine import run
     from durproj.runtime.observer import Counts, Observer, Silent, Stop
-    from durproj.runtime.project import fold, resume
+    from durproj.runtime.project import fold
     from durproj.runtime.release import drop_parked, retry_parked
+    from durproj.runtime.resume import resume
     from durproj.runtime.retry import Constant, Exponential, Linear, Never, RetryPolicy
     from durproj.runtime.workflow import Context, Step, process_events
 
@@ -64,7 +65,8 @@ _HOME = {
     "durproj.projections.reducer": "Reducer from_function",
     "durproj.runtime.engine": "run",
     "durproj.runtime.observer": "Counts Observer Silent Stop",
-    "durproj.runtime.project": "fold resume",
+    "durproj.runtime.project": "fold",
+    "durproj.runtime.resume": "resume",
     "durproj.runtime.release": "drop_parked retry_parked",
     "durproj.runtime.retry": "Constant Exponential Linear Never RetryPolicy",
     "durproj.runtime.workflow": "Context Step process_events",

@@ -57,7 +57,8 @@ def inspect(
 
 
 def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
-    from durproj.cli.reporter import command_for, described, resume_command, status_color
+    from durproj.cli.outcome import described, status_color
+    from durproj.cli.reporter import command_for, resume_command
 
     color = status_color(record["status"])
     shown.line((record["id"], "bold"))
@@ -92,7 +93,7 @@ def _show_step(shown: Screen, record: dict[str, Any]) -> None:
     shown.line(("event", "dim"))
     shown.document(record["event"])
     if skipped := record.get("skipped"):
-        from durproj.cli.reporter import described
+        from durproj.cli.outcome import described
 
         shown.line((f"skipped: {described(skipped)}", "red"))
     failed = "error" in record

@@ -32,7 +32,7 @@ def list_workflows(
     color: ColorOption = "auto",
 ) -> None:
     """List workflows with their status and number of steps, in the order they began."""
-    from durproj.cli.reporter import status_color
+    from durproj.cli.outcome import status_color
     from durproj.history.standing import listing
     from durproj.render import number
     from durproj.stores.sqlite import SqliteStore

@@ -45,7 +45,8 @@ def list_parked(
     color: ColorOption = "auto",
 ) -> None:
     """List parked streams: where each waits, at which event, and for what error."""
-    from durproj.cli.reporter import command_for, described
+    from durproj.cli.outcome import described
+    from durproj.cli.reporter import command_for
     from durproj.history.parked import parked
 
     path = store_path(store)
@@ -156,7 +157,8 @@ def _event(event: dict[str, Any]) -> str:
 
 
 def _show(shown: Screen, record: dict[str, Any], store: str) -> None:
-    from durproj.cli.reporter import command_for, described
+    from durproj.cli.outcome import described
+    from durproj.cli.reporter import command_for
 
     id = record["id"]
     shown.line((f"{id}#{record['step']}", "bold"), ("  parked", "yellow"))

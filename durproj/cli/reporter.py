@@ -6,25 +6,19 @@ import os
 import shlex
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Literal
 
+from durproj.cli.outcome import most_common, one, table, totals
 from durproj.cli.progress import Bar, Status
 from durproj.events.event import Event
 from durproj.history.standing import projection_record
-from durproj.render import Screen, Span, failed_line, in_short, number, shortened, step_line
+from durproj.render import Screen, Span, failed_line, number, step_line
 from durproj.runtime.observer import Counts
 from durproj.stores.base import Head
 
 SHOWN = 20
 """At most so many projections are listed one by one to a person, and as many parked ones."""
-
-SHOWN_TYPES = 10
-"""At most so many unknown types, the most frequent ones."""
-
-WIDEST_ID = 40
-"""Longer ids stand out of their column."""
 
 
 class Reporter:
@@ -207,21 +201,22 @@ class Reporter:
         if self._style.json or not (heads or counts.events):
             return
         if self._follows:
-            self._totals(counts)
+            self._total(counts)
             return
         if self._last_id:
             self._line()
         if len(heads) == 1 and counts.projections == 1:
             self._one(*heads[0])
         else:
-            self._list(heads)
+            for spans in table(heads, self._summary):
+                self._line(*spans)
             if counts.projections > SHOWN and heads:
                 command = command_for(self.store, "list")
                 self._line((f"  … of {counts.projections:,}; all of them: {command}", "dim"))
         if len(heads) != 1 or counts.projections != 1 or not counts.clean:
-            self._totals(counts)
+            self._total(counts)
         if counts.unknown:
-            self._line((f"unknown types: {_most_common(counts.unknown)}", "yellow"))
+            self._line((f"unknown types: {most_common(counts.unknown)}", "yellow"))
         if counts.parked:
             command = command_for(self.store, "parked", "list")
             self.note(f"{number(counts.parked, 'stream')} parked; which, and why: {command}")
@@ -256,45 +251,14 @@ class Reporter:
 
     def _one(self, head: Head, cached: int, executed: int) -> None:
         """The one projection there was, whole."""
-        tint = status_color(head.status)
-        self._line(
-            (head.id, "bold"),
-            ("  ", ""),
-            (head.status, tint),
-            (_done(head, cached, executed), ""),
-            (_dropped(self.counts), ""),
-        )
-        if head.status == "parked":
-            self._line((f"  {_why(head)}", "red"))
+        for spans in one(head, cached, executed, self.counts):
+            self._line(*spans)
         if head.state is not None:
             self._screen.document(projection_record(head, cached, executed)["state"])
 
-    def _list(self, heads: list[tuple[Head, int, int]]) -> None:
-        """One line for each, in columns as long as ids are of a length that allows for it."""
-        width = min(max((len(head.id) for head, _, _ in heads), default=0), WIDEST_ID)
-        done = [_done(head, cached, executed) for head, cached, executed in heads]
-        wide = max(map(len, done), default=0)
-        for (head, _, _), text in zip(heads, done, strict=True):
-            state = projection_record(head, 0, 0)["state"]
-            short = "" if head.state is None else in_short(state, self._summary)
-            self._line(
-                (f"  {head.id:<{width}}", "bold"),
-                (f"  {head.status:<8}", status_color(head.status)),
-                (f"{text:<{wide}}  ", ""),
-                (_why(head), "red") if head.status == "parked" else (short, "dim"),
-            )
-
-    def _totals(self, counts: Counts) -> None:
-        what = f"{number(counts.projections, 'projection')}, {number(counts.events, 'event')}: "
-        seconds = time.monotonic() - self._began
-        self._line(
-            (f"{what}{counts.executed:,} executed, {counts.cached:,} cached", "bold"),
-            (f", {counts.failed:,} failed" if counts.failed else "", "red"),
-            (f", {counts.parked:,} parked" if counts.parked else "", "red"),
-            (f", {counts.skipped:,} skipped" if counts.skipped else "", "red"),
-            (_dropped(counts), ""),
-            ("" if self._style.stable else f" in {seconds:.1f} s", "dim"),
-        )
+    def _total(self, counts: Counts) -> None:
+        seconds = None if self._style.stable else time.monotonic() - self._began
+        self._line(*totals(counts, seconds))
 
     def _head_line(self, id: str) -> None:
         if id != self._last_id:
@@ -310,40 +274,6 @@ class Reporter:
             self._bar.hide()
         if self._status:
             self._status.hide()
-
-
-def _done(head: Head, cached: int, executed: int) -> str:
-    """How much of a workflow there is, and what this run did of it."""
-    idle = not executed and head.status == "resolved"
-    what = "nothing to do" if idle else f"{executed:,} executed"
-    return f"  {number(head.steps, 'step')} ({what}, {cached:,} cached)"
-
-
-def _why(head: Head) -> str:
-    """Where a parked workflow waits, and for what error."""
-    error = projection_record(head, 0, 0)["error"]
-    return f"at step {error['step']:,}: {shortened(described(error), 100)}"
-
-
-def described(error: dict[str, str]) -> str:
-    """`Kind: message`, or the kind alone."""
-    return f"{error['kind']}: {error['message']}" if error["message"] else error["kind"]
-
-
-def _most_common(unknown: Counter[str]) -> str:
-    shown = [f"{name} {count:,}" for name, count in unknown.most_common(SHOWN_TYPES)]
-    rest = len(unknown) - len(shown)
-    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
-
-
-def _dropped(counts: Counts) -> str:
-    """How many duplicates were dropped, if any."""
-    return f", {number(counts.duplicates, 'duplicate')} dropped" if counts.duplicates else ""
-
-
-def status_color(status: str) -> str:
-    """The color that tells one status from another at a glance."""
-    return {"resolved": "green", "rejected": "red"}.get(status, "yellow")
 
 
 def kept(steps: int) -> str:

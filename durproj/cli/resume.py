@@ -57,7 +57,7 @@ def resume(
     goes on at the first step without one. A crash point never fires again.
     """
     from durproj.cli.running import running
-    from durproj.runtime.project import resume as resume_runs
+    from durproj.runtime.resume import resume as resume_runs
 
     shown = screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)
     with running(shown, store) as (reporter, stop):

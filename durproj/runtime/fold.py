@@ -10,21 +10,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from durproj import codec
 from durproj.errors import BadEvent, NotFound, PastChanged
 from durproj.events.cursor import Cursor, PrefixChanged
 from durproj.events.log import Index
-from durproj.events.single import MOST_OTHERS, SingleStream
+from durproj.events.single import SingleStream
 from durproj.ids import workflow_id
 from durproj.runtime.commits import Commits
-from durproj.runtime.guard import other_input, past_the_end
+from durproj.runtime.guard import other_input
 from durproj.runtime.intake import Intake
 from durproj.runtime.observer import Counts, Observer, Stop
 from durproj.runtime.ownership import Fold
 from durproj.runtime.proven import counted, held_cursor, restored_cursor
+from durproj.runtime.refusals import former_run, no_such_key, refuse_vanished
 from durproj.runtime.setup import ACCEPTING, RESTARTING, Setup, finish, guard
 from durproj.runtime.stream import StreamFold
-from durproj.stores.base import Head, Run, Store
+from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
 
 CURSOR_LINES = 8_192
@@ -114,7 +114,7 @@ class LogFold:
                 stream = self._open(key)
             there = stream.position or stream.cached or stream.parked
             if self._fold.envelope.mapping.key and not there:
-                raise self._no_such_key([key], sorted(single.others))
+                raise no_such_key(self._request, [key], sorted(single.others))
             if stream.exists:
                 self._finish(stream)
         except BadEvent:
@@ -138,7 +138,11 @@ class LogFold:
         )
         with index:
             if self._intake.ordered:
-                self._refuse_parts(index)
+                # What is missing, or not read, may belong before what is there.
+                if index.error:
+                    raise index.error
+                if self._cursor and len(index):
+                    raise PrefixChanged
             if index.skipped:
                 one = index.skipped == 1
                 what = (
@@ -168,19 +172,12 @@ class LogFold:
                 raise index.error
             if self._cursor is None:
                 if not self._new:
-                    self._refuse_vanished(index, asked)
+                    refuse_vanished(self._fold, index.keys, asked)
                 missing = [key for key in asked or () if key not in index.keys]
                 if missing and (request.only is None or request.release):
-                    raise self._no_such_key(missing, [*index.keys, *index.others])
+                    raise no_such_key(request, missing, [*index.keys, *index.others])
         # Lines were read again since the cursor's hash was taken: of a file that changed, others.
         self._end(index.cursor if self._source.unchanged() else None)
-
-    def _refuse_parts(self, index: Index) -> None:
-        """An order needs all of the log: what is missing, or not read, may belong before what is there."""
-        if index.error:
-            raise index.error
-        if self._cursor and len(index):
-            raise PrefixChanged
 
     def _open(self, key: str) -> StreamFold:
         """The stream's fold, standing where the proven prefix ends."""
@@ -189,7 +186,7 @@ class LogFold:
         id = workflow_id(self._request.name, key)
         journal = None if self._new else Journal.open(self._store, id)
         if journal is not None and journal.head.run != fold.run.no:
-            former = self._former_run(journal.head)
+            former = former_run(self._store, journal.head)
             if RESTARTING in fold.run.options:
                 fold.drop(journal.head)
                 journal = None
@@ -214,15 +211,6 @@ class LogFold:
             if proven or waits:
                 stream.before = Counts(1, proven, parked=int(waits))
         return stream
-
-    def _former_run(self, head: Head) -> Run:
-        """The run that began a workflow which this one goes on with."""
-        former = self._store.run(head.run)
-        if former is None or former.options["kind"] != "fold":
-            raise PastChanged(
-                head.id, None, "a program's workflow", "a fold", "choose another --name"
-            )
-        return former
 
     def _finish(self, stream: StreamFold) -> None:
         stream.finish()
@@ -310,27 +298,6 @@ class LogFold:
             run.complete = not now.parked
             self._store.save_run(run)
 
-    def _refuse_vanished(self, index: Index, asked: frozenset[str] | None) -> None:
-        """A stream that was folded, by this run or by another of the same log, must still be in it."""
-        same: dict[int, bool] = {}
-        for head in self._store.heads(name=self._request.name):
-            if head.key in index.keys or (asked is not None and head.key not in asked):
-                continue
-            if head.run not in same:
-                same[head.run] = self._reads_the_same(self._store.run(head.run))
-            if not same[head.run]:
-                continue
-            journal = Journal(self._store, head)
-            if journal.steps:
-                raise past_the_end(head.id, 0, journal.read(0).input)
-
-    def _reads_the_same(self, other: Run | None) -> bool:
-        """Whether `other` files the same input by the same keys."""
-        now = self._fold.run.options
-        return other is not None and all(
-            other.options.get(name) == now[name] for name in ("inputs", "mapping", "no_key")
-        )
-
     def _count_untouched(self) -> None:
         """Workflows before the cursor in which there was nothing to do."""
         if self._cursor is None or self._request.only is not None:
@@ -343,12 +310,6 @@ class LogFold:
                     if observer.wants_steps:
                         self._open(head.key)  # which shows what is proven
                     observer.projection(head, head.steps, 0)
-
-    def _no_such_key(self, keys: list[str], there: list[str]) -> NotFound:
-        shown = ", ".join(map(codec.to_json, there[:MOST_OTHERS])) or "none"
-        missing = ", ".join(map(codec.to_json, keys))
-        message = f"{self._request.shown_input()}: no event has the key {missing}"
-        return NotFound(message, f"keys that are there: {shown}")
 
     def _held(self, cursor: Cursor, counts: Counts) -> dict[str, Any]:
         return {**held_cursor(cursor, counts), **self._intake.held()}

@@ -69,6 +69,11 @@ class Follower:
                 "--follow cannot park streams: their events may be gone when they are retried",
                 "skip such events, each a recorded step: --on-error skip",
             )
+        if request.order != "file":
+            raise UsageError(
+                f"--follow takes events as they come, and --order {request.order} needs all of them",
+                "leave --order out, or give --order file",
+            )
         self.counts = Counts()
         self._request, self._store, self._base = request, store, base
         self._observer, self._stop, self._begun = observer, stop, begun

@@ -51,10 +51,13 @@ class Counts:
         """Take in a further fold of the same input: what that has found cached may have been executed
         by those before it."""
         executed = self.executed + more.executed
-        cached = more.cached + more.executed - executed
-        failed = self.failed + more.failed
-        self.projections, self.cached, self.executed = more.projections, cached, executed
-        self.failed = failed
+        self.projections, self.parked = more.projections, more.parked
+        self.cached, self.executed = more.cached + more.executed - executed, executed
+        self.failed += more.failed
+        self.skipped += more.skipped
+        self.unknown += more.unknown
+        # These are kept along with the cursor, and so are of all folds already.
+        self.duplicates, self.reordered, self.gaps = more.duplicates, more.reordered, more.gaps
 
     def found(self) -> dict[str, Any]:
         """What was found of duplicates, order and gaps, as far as anybody asked, as JSON can carry it."""

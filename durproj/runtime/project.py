@@ -1,29 +1,19 @@
-"""`fold` and `resume`: the library's entries to projections, and the ones the command line uses."""
+"""`fold`: the library's entry to projections, and the one that the command line uses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from durproj import codec
 from durproj.errors import (
-    BadEvent,
-    DurprojError,
-    NotFound,
-    PastChanged,
-    StepFailed,
-    TooManyErrors,
     UsageError,
 )
 from durproj.events.mapping import Mapping
 from durproj.events.order import Order
 from durproj.events.reader import MAX_LINE
-from durproj.events.spool import kept
-from durproj.ids import split_id
 from durproj.projections.reducer import MISSING, load
-from durproj.runtime.fold import LogFold
+from durproj.runtime.folding import DEFAULT_STORE, announce, counted, run_one, writer
 from durproj.runtime.given import (
     given_initial,
     given_inputs,
@@ -41,20 +31,10 @@ from durproj.runtime.request import (
     Request,
     check_on_error,
     identity,
-    spool_path,
 )
 from durproj.runtime.retry import DEFAULT, BuiltIn, to_options
-from durproj.runtime.setup import Setup
-from durproj.stores.base import Durability, Run
+from durproj.stores.base import Durability
 from durproj.stores.sqlite import SqliteStore
-
-if TYPE_CHECKING:
-    from durproj.runtime.follow import Follower
-
-DEFAULT_STORE = "durproj.db"
-
-OWN_FAILURES = (PastChanged, NotFound, BadEvent, StepFailed, TooManyErrors, UsageError)
-"""What ends one run and says nothing about the next."""
 
 
 def fold(
@@ -175,130 +155,11 @@ def fold(
             return run_one(request, opened, base, hears, stop, Counts())
         follower = Follower(
             *(request, opened, base, hears, stop),
-            begun=lambda setup: _announce(setup, opened, hears, follow=True),
+            begun=lambda setup: announce(setup, opened, hears, follow=True),
             pipe=pipe,
             rotated=rotated,
         )
-        return _counted(follower, Counts(), hears)
-
-
-def resume(
-    ids: Iterable[str] | None = None,
-    *,
-    keys: Iterable[str] | None = None,
-    store: str | Path = DEFAULT_STORE,
-    durability: Durability | None = None,
-    accept_reducer: bool = False,
-    restart: bool = False,
-    on_error: OnError | None = None,
-    wait_s: float = 0.0,
-    observer: Observer | None = None,
-    stop: Stop | None = None,
-) -> Counts:
-    """Go on with every unfinished workflow of the store, each with the input, reducer and options it
-    was started with. Crash points never fire again.
-
-    ids, keys: these workflows only; accept_reducer and restart then only when they are all of their
-    run. durability, on_error: others than they were started with. Parked streams stay parked. The rest is as in `fold`. What one run
-    fails with keeps no other from going on; the first such error is raised at the end.
-
-    Raises NotFound for an id or key that the store does not have, or no store.
-    """
-    path = Path(store)
-    if not path.exists():
-        raise NotFound(f"{path}: no such store, so nothing to resume", "durproj run makes one")
-    base = path.resolve().parent
-    if on_error is not None:
-        check_on_error(on_error, None)
-    observer, stop, counts = observer or Silent(), stop or Stop(), Counts()
-    durability_now = durability or asked_durability(path)
-    with writer(path, durability_now, wait_s, stop) as opened:
-        wanted = _wanted(opened, given_names("ids", ids), given_names("keys", keys))
-        if wanted and (accept_reducer or restart):
-            _refuse_parts(opened, wanted)
-        failures: list[DurprojError] = []
-        unfinished = [run.no or 0 for run in opened.runs() if not run.complete]
-        pending = [no for no in unfinished if wanted is None or no in wanted]
-        for no in pending:
-            # Read anew: a run before it may have taken all of it over.
-            run, only = opened.run(no), None if wanted is None else wanted[no]
-            if run is None or run.complete:
-                continue
-            if run.options["kind"] != "fold" or run.options.get("program"):
-                _note_program(opened, run, observer)
-                continue
-            try:
-                request = _again(run, opened.location, base, only)
-                request.accept_reducer, request.restart = accept_reducer, restart
-                request.durability = durability or request.durability
-                request.on_error = on_error or request.on_error
-                run_one(request, opened, base, observer, stop, counts)
-            except OWN_FAILURES as error:
-                if failures or no != pending[-1]:  # else it is raised at once
-                    observer.note(f"{run.name}: {error.message}")
-                failures.append(error)
-    if failures:
-        raise failures[0]
-    return counts
-
-
-def _again(run: Run, location: str, base: Path, only: frozenset[str] | None) -> Request:
-    """The fold that `run` stands for, to be gone on with."""
-    if "-" in run.options["inputs"] and not kept(spool_path(location, run.no or 0, "-")):
-        again = "give it the same input again, as it was given first"
-        raise UsageError(f"{run.name}: its input was standard input, which is gone", again)
-    return Request.from_run(run, base, only)
-
-
-@contextmanager
-def writer(path: Path, durability: Durability, wait_s: float, stop: Stop) -> Iterator[SqliteStore]:
-    """The store at `path`, open for writing. Waits `wait_s` seconds for another writer."""
-    with stop.waiting():
-        store = SqliteStore.open_writer(path, durability, wait_s)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-def run_one(
-    request: Request, store: SqliteStore, base: Path, observer: Observer, stop: Stop, counts: Counts
-) -> Counts:
-    """One fold, added to `counts`."""
-    setup = Setup(request, store, base, observer, stop)
-    _announce(setup, store, observer)
-    _counted(LogFold(setup, store, observer, stop), counts, observer)
-    if setup.run.complete:
-        setup.drop_copies()
-    return counts
-
-
-def _announce(
-    setup: Setup, store: SqliteStore, observer: Observer, *, follow: bool = False
-) -> None:
-    request = setup.request
-    observer.started(
-        {
-            "input": request.shown_input(),
-            "name": request.name,
-            "reducer": request.reducer.ref,
-            "store": store.location,
-            "durability": request.durability,
-            **({"follow": True} if follow else {}),
-        },
-        request.reducer.summary,
-        small=setup.small,
-    )
-
-
-def _counted(folding: LogFold | Follower, counts: Counts, observer: Observer) -> Counts:
-    """Run it, and add what it came to."""
-    try:
-        folding.run()
-    finally:
-        counts += folding.counts
-        observer.counted(folding.counts)
-    return counts
+        return counted(follower, Counts(), hears)
 
 
 def _last_read(
@@ -317,61 +178,3 @@ def _last_read(
         return [SAMPLE], keys
     last = folds[-1].options
     return list(last["inputs"]), last["keys"] if keys is None else keys
-
-
-def asked_durability(path: Path) -> Durability:
-    """The strictest durability that an unfinished run of the store was started with."""
-    store = SqliteStore.open_reader(path)
-    try:
-        asked = {run.options.get("durability", "step") for run in store.runs() if not run.complete}
-    finally:
-        store.close()
-    return "fsync" if "fsync" in asked else "step"
-
-
-def _wanted(
-    store: SqliteStore, ids: list[str] | None, keys: list[str] | None
-) -> dict[int, frozenset[str]] | None:
-    """The keys to resume, by run number; None when all are."""
-    if ids is None and keys is None:
-        return None
-    found: dict[int, set[str]] = {}
-    for id in ids or ():
-        split_id(id)
-        head = store.head(id)
-        if head is None:
-            raise NotFound(f"{id}: no such workflow in {store.location}", "durproj list shows them")
-        found.setdefault(head.run, set()).add(head.key)
-    for key in keys or ():
-        heads = [head for head in store.heads() if head.key == key]
-        if not heads:
-            shown = codec.to_json(key)
-            raise NotFound(
-                f"no workflow in {store.location} has the key {shown}", "durproj list shows them"
-            )
-        for head in heads:
-            found.setdefault(head.run, set()).add(key)
-    return {run: frozenset(keys) for run, keys in found.items()}
-
-
-def _refuse_parts(store: SqliteStore, wanted: dict[int, frozenset[str]]) -> None:
-    """All workflows of a run are made by one reducer: it does not change for some of them."""
-    for no, keys in wanted.items():
-        other = next((head.id for head in store.heads(run=no) if head.key not in keys), None)
-        if other is not None:
-            raise UsageError(
-                "a run is restarted, or goes on with a changed reducer, as a whole",
-                f"name no workflow, or all of the run: {other} is one, too",
-            )
-
-
-def _note_program(store: SqliteStore, run: Run, observer: Observer) -> None:
-    """Say who has to go on with `run`, if anything of it is left to do."""
-    options = run.options
-    if options["kind"] == "fold":
-        what, program = f"{run.name} of {' '.join(options['inputs'])}", options["reducer"]
-    elif any(head.status != "resolved" for head in store.heads(run=run.no)):
-        what, program = run.identity, options["workflow"]
-    else:
-        return
-    observer.note(f"{what} was started by a program ({program}): run that program to go on")

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from durproj.errors import NotFound, UsageError
 from durproj.ids import split_id
+from durproj.runtime.folding import DEFAULT_STORE, asked_durability, run_one, writer
 from durproj.runtime.given import given_names, given_reducer
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
-from durproj.runtime.project import DEFAULT_STORE, asked_durability, run_one, writer
-from durproj.runtime.request import Request
+from durproj.runtime.request import Request, is_gone
 from durproj.stores.base import Head, Run, Store
 
 
@@ -87,7 +87,9 @@ class _Released:
         with writer(self._path, durability, wait_s, self._stop) as store:
             heads = _chosen(store, ids, keys)
             requests = [
-                self._request(run, frozenset(head.key for head in heads if head.run == run.no))
+                self._request(
+                    run, frozenset(head.key for head in heads if head.run == run.no), store.location
+                )
                 for run in store.runs()
                 if any(head.run == run.no for head in heads)
             ]
@@ -95,8 +97,8 @@ class _Released:
                 run_one(request, store, self._base, self._observer, self._stop, counts)
         return counts
 
-    def _request(self, run: Run, keys: frozenset[str]) -> Request:
-        if "-" in run.options["inputs"]:
+    def _request(self, run: Run, keys: frozenset[str], location: str) -> Request:
+        if is_gone(run, location):
             raise UsageError(
                 f"{run.name}: its input was standard input, which is gone",
                 "rewind the stream to its last step, and give run the same input again",

@@ -15,6 +15,7 @@ from durproj.errors import UsageError
 from durproj.events.mapping import Mapping
 from durproj.events.order import Order
 from durproj.events.reader import MAX_LINE
+from durproj.events.spool import kept
 from durproj.projections.reducer import Reducer, load
 from durproj.runtime.retry import DEFAULT, RetryPolicy, from_options, to_options
 from durproj.stores.base import Durability, Run
@@ -192,6 +193,11 @@ def spool_path(location: str, run: int, path: str) -> str:
     """Where a store at `location` keeps a copy of the pipe `path` for a run."""
     of = "" if path == "-" else f"-{blake3(path.encode()).hexdigest(4)}"
     return f"{location}.input-{run}{of}"
+
+
+def is_gone(run: Run, location: str) -> bool:
+    """Whether the input of `run`, in a store at `location`, was standard input and left no copy."""
+    return "-" in run.options["inputs"] and not kept(spool_path(location, run.no or 0, "-"))
 
 
 def _before(folder: str, path: str) -> Callable[[str], str]:

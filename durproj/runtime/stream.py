@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from durproj import codec
@@ -31,7 +31,7 @@ class StreamFold:
     """Folds the stream `key` into `journal`, of whose steps the first `proven` need no comparing:
     they come from the first `prefix_bytes` bytes of the input. A parked stream is compared as far as
     its journal goes, and left alone, unless it is the one to be released. before: what of it the run's
-    cursor counts in."""
+    cursor counts in; inputs: the recorded inputs from a step on."""
 
     def __init__(
         self, fold: Fold, key: str, journal: Journal, proven: int, prefix_bytes: int
@@ -44,7 +44,8 @@ class StreamFold:
         self._state: Any = codec.decode(self._blob)
         self._settle = codec.settle_plain if fold.request.reducer.plain else codec.settle
         self._known = journal.steps
-        self._recorded = journal.inputs(proven)
+        self.inputs = journal.inputs
+        self._recorded = self.inputs(proven)
         self._fresh = True
         self.prefix = (prefix_bytes, proven if prefix_bytes else 0)
         self.proven = self.position = proven
@@ -73,10 +74,6 @@ class StreamFold:
     def cached(self) -> int:
         """How many steps the journal held before."""
         return self._known
-
-    def inputs(self, first: int) -> Iterator[bytes]:
-        """The recorded inputs from step `first` on."""
-        return self._journal.inputs(first)
 
     def feed(self, lines: Sequence[bytes], events: Sequence[Event]) -> None:
         """The next events of the stream, with the lines they stand on. Compares those the journal
