@@ -238,6 +238,7 @@ class Reporter:
                     "skipped": counts.skipped,
                     **({"unknown": dict(counts.unknown.most_common())} if counts.unknown else {}),
                     **counts.found(),
+                    **({"bad_lines": counts.bad_lines} if counts.bad_lines else {}),
                     "exit": exit_code,
                     "timing": {"seconds": round(time.monotonic() - self._began, 3)},
                 }

@@ -188,6 +188,10 @@ def run(
             help="When an event fails for good: stop, park its stream and go on, or skip the event.",
         ),
     ] = "stop",
+    on_bad_line: Annotated[
+        Literal["stop", "skip"],
+        typer.Option("--on-bad-line", help="When a line is no event: stop, or leave it out."),
+    ] = "stop",
     max_errors: Annotated[
         int | None,
         typer.Option(
@@ -244,6 +248,7 @@ def run(
             follow=follow,
             rotated=rotated,
             on_error=on_error,
+            on_bad_line=on_bad_line,
             max_errors=max_errors,
             strict_types=strict_types,
             wait_s=wait,

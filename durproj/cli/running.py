@@ -12,7 +12,14 @@ import typer
 from durproj.cli.failures import failure
 from durproj.cli.reporter import Reporter, command_for
 from durproj.cli.signals import stoppable
-from durproj.errors import DurprojError, Interrupted, PastChanged, StepFailed, TooManyErrors
+from durproj.errors import (
+    BadEvent,
+    DurprojError,
+    Interrupted,
+    PastChanged,
+    StepFailed,
+    TooManyErrors,
+)
 from durproj.render import Screen
 from durproj.runtime.observer import Stop
 
@@ -50,6 +57,8 @@ def _hint(error: DurprojError, reporter: Reporter, store: str) -> str:
         ways.append(f"the steps before it are safe; mend the cause, then: {reporter.way_on}")
     elif isinstance(error, TooManyErrors):
         ways.append(f"to go on: {reporter.way_on}")
+    elif isinstance(error, BadEvent) and not ways:
+        ways.append("mend the line, or leave such lines out: --on-bad-line skip")
     elif isinstance(error, PastChanged) and error.step:
         command = command_for(store, "rewind", f"{error.id}#{error.step - 1}")
         ways.append(f"to rewind:  {command}")

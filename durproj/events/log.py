@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import os
 from array import array
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain, compress
 from typing import TYPE_CHECKING, Any, Self
 
 from durproj.errors import BadEvent, StoreError
-from durproj.events.envelope import keyed, look_closely, one_each
-from durproj.events.event import IRREGULAR
-from durproj.events.lines import bad_event
+from durproj.events.envelope import one_each
+from durproj.events.keys import LineKeys
 from durproj.events.readback import NO_LIMIT, Readback
-from durproj.events.single import MOST_OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, KeysView
 
     from durproj.events.cursor import Cursor
     from durproj.events.envelope import Envelope
+    from durproj.events.leftout import LeftOut
     from durproj.events.lines import Chunk
     from durproj.events.reader import Source
 
@@ -69,6 +68,7 @@ class Index:
         check: Callable[[], None] | None = None,
         places: bool = False,
         whole: str | None = None,
+        left_out: LeftOut | None = None,
     ) -> Index:
         """Read `source` once, from `start` on, and file its lines; of `keys` only, when given.
 
@@ -76,8 +76,8 @@ class Index:
         spool_dir: where the lines of a source that cannot seek are kept, in a file without a name.
         check: called before every chunk; what it raises ends the pass. places: remember where each
         line is, for `place` and `bad_line`. whole: the key of every line, where `envelope` knows of none.
-        A bad line does not raise but ends the pass (see `error`). Raises what `Source.chunks`
-        raises otherwise, and StoreError when there is no room to spool.
+        A bad line goes to `left_out` or, without that, does not raise but ends the pass (see `error`).
+        Raises what `Source.chunks` raises otherwise, and StoreError when there is no room to spool.
         """
         index = cls()
         index._places = array("Q") if places else None
@@ -85,12 +85,13 @@ class Index:
             index._inputs.begin_spool(spool_dir)
         if whole is not None:
             on_missing_key = ""
+        line_keys = LineKeys(envelope, keys, on_missing_key, left_out)
         taken = None
         try:
             for chunk in source.chunks(start):
                 if check:
                     check()
-                taken = index._take(chunk, envelope, keys, on_missing_key)
+                taken = index._take(chunk, line_keys, envelope.many)
                 if taken is not None:
                     break
         except BadEvent as error:
@@ -99,6 +100,8 @@ class Index:
             index.close()
             raise
         index.cursor = source.cursor(taken)
+        index.skipped, index.others = line_keys.skipped, line_keys.others
+        index.error = index.error or line_keys.error
         index._inputs.parts = source.parts
         index._tails = array("I")  # of use only while lines are filed
         index._inputs.end_spool()
@@ -187,14 +190,10 @@ class Index:
         except OSError as error:
             raise StoreError(f"cannot read {self._inputs.name}: {error.strerror}") from None
 
-    def _take(
-        self, chunk: Chunk, envelope: Envelope, keys: frozenset[str] | None, on_missing_key: str
-    ) -> int | None:
+    def _take(self, chunk: Chunk, keys: LineKeys, many: bool) -> int | None:
         """File the lines of `chunk`; the number of the bad line that stopped it, or None."""
         self._records = chunk.records
-        names, stopped = self._names(chunk, envelope, on_missing_key)
-        if keys is not None:
-            names = [self._if_asked(name, keys) for name in names]
+        names, stopped = keys.of(chunk)
         lines, starts, at = chunk.lines[: len(names)], [], chunk.position
         for whole in chunk.raw[: len(names)]:
             starts.append(at)
@@ -208,7 +207,7 @@ class Index:
             starts = self._inputs.spool(lines)
         if self._places is not None:
             numbers = list(compress(range(chunk.line, chunk.line + len(kept)), kept))
-        if envelope.many:
+        if many:
             names, which = one_each(names)
             lines = [lines[i] for i in which]
             starts, where, numbers = (
@@ -218,41 +217,6 @@ class Index:
             self._places.extend(chain.from_iterable(zip(where, numbers, strict=True)))
         self._file_under(names, starts, lines)
         return stopped
-
-    def _names(
-        self, chunk: Chunk, envelope: Envelope, on_missing_key: str
-    ) -> tuple[list[Any], int | None]:
-        """The keys of the lines of `chunk`, None for a line to leave out, up to the first bad one; and
-        that one's number, if there is one."""
-        decode = look_closely if chunk.odd else envelope.decode_key
-        names: list[Any] = []
-        with suppress(*IRREGULAR):
-            names = [decode(line).key for line in chunk.lines]
-            if set(map(type, names)) != {str}:
-                names = [keyed(name, on_missing_key) for name in names]
-                self.skipped += names.count(None)
-            return names, None
-        # Something in it is irregular: line by line, to tell what and where.
-        names = []
-        for number, line in enumerate(chunk.lines):
-            try:
-                event = envelope.examine(line, chunk.odd)
-                names.append(event and keyed(event.key, on_missing_key))
-                self.skipped += event is not None and names[-1] is None
-            except ValueError as error:
-                self.error = bad_event(chunk, number, error)
-                return names, number
-        return names, None
-
-    def _if_asked(self, name: Any, keys: frozenset[str]) -> Any:
-        """`name`, if it is one of `keys`; of several names those that are."""
-        if name is None or name in keys:
-            return name
-        if type(name) is tuple:
-            return tuple(each for each in name if self._if_asked(each, keys) is not None) or None
-        if len(self.others) < MOST_OTHERS and name not in self.others:
-            self.others.append(name)
-        return None
 
     def _file_under(self, names: list[Any], starts: list[int], lines: list[bytes]) -> None:
         """File lines, by where they start, under their keys."""

@@ -8,7 +8,7 @@ Lines end at `\n` only, never at the other characters that Unicode calls line en
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -123,8 +123,8 @@ class Source:
         lines = self._lines - len(chunk.raw) + taken
         return Cursor(chunk.position + len(content), lines, digest.hexdigest(), self._origin)
 
-    def sample(self, limit: int = 100) -> list[dict[str, Any]]:
-        """The first events, at most `limit` and only up to the first bad line.
+    def sample(self, limit: int = 100, *, past_bad: bool = False) -> list[dict[str, Any]]:
+        """The first events, at most `limit` and, unless `past_bad`, only up to the first bad line.
 
         Costs nothing later: what was taken from a pipe for it is handed out again by `chunks`.
         """
@@ -136,10 +136,11 @@ class Source:
                 for chunk in self._file(path, None):
                     lines = (line for line in chunk.lines if not is_blank(line))
                     for line in lines:
-                        value = parse_value(line, exact=chunk.odd)
-                        if value is None:  # no event in some formats, and a bad line in others
-                            continue
-                        bodies.append(an_object(value))
+                        with suppress(ValueError) if past_bad else nullcontext():
+                            value = parse_value(line, exact=chunk.odd)
+                            if value is None:  # no event in some formats, and a bad line in others
+                                continue
+                            bodies.append(an_object(value))
                         if len(bodies) == limit:
                             return bodies
         except (BadEvent, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from durproj.errors import BadEvent
 from durproj.events.envelope import Envelope, keyed, look_closely
 from durproj.events.event import IRREGULAR, Event
+from durproj.events.leftout import LeftOut
 from durproj.events.lines import Chunk, bad_event
 
 MOST_OTHERS = 10
@@ -15,13 +16,17 @@ class SingleStream:
     """Picks the events of one stream from a log, chunk by chunk.
 
     key: its key; every line belongs to it when `envelope` knows of no key. no_key: what becomes of a
-    line without one: `error`, `skip`, or the key to use instead. others: some of the other keys.
+    line without one: `error`, `skip`, or the key to use instead. left_out: takes bad lines in, if they are
+    to be left out. others: some of the other keys.
     """
 
-    def __init__(self, envelope: Envelope, key: str, no_key: str) -> None:
+    def __init__(
+        self, envelope: Envelope, key: str, no_key: str, left_out: LeftOut | None = None
+    ) -> None:
         self._envelope = envelope
         self._key = key
         self._no_key = no_key
+        self._left_out = left_out
         self._all = envelope.mapping.key is None
         self.others: set[str] = set()
 
@@ -46,7 +51,11 @@ class SingleStream:
                 if not everything and event.key != key and not self._is_ours(event.key):
                     continue
             except ValueError as error:
-                return lines, events, number, bad_event(chunk, number, error)
+                bad = bad_event(chunk, number, error)
+                if self._left_out is None:
+                    return lines, events, number, bad
+                self._left_out.add(bad)
+                continue
             event.key = key
             event.line = line
             lines.append(line)

@@ -47,7 +47,7 @@ class LogFold:
         # Whether the store has no workflow of this name yet.
         self._new = not self._cursor and next(store.heads(name=setup.request.name), None) is None
         self._unclaimed: list[str] = []
-        if self._cursor and not self._intake.informed:
+        if self._cursor and not self._intake.informed and not self._cursor.origin:
             self._void_cursor()
 
     def run(self) -> None:
@@ -73,6 +73,8 @@ class LogFold:
             self.counts.unknown += self._fold.unknown
             self._fold.commits.flush()
             self.counts += self._intake.counts()
+            if self._intake.left_out and self._intake.left_out.lines:
+                self._observer.note(self._intake.left_out.describe())
         self._count_untouched()
 
     def _fold_streams(self) -> None:
@@ -89,7 +91,8 @@ class LogFold:
 
     def _fold_one(self, key: str) -> None:
         """One stream, in one pass; the cursor follows every so many lines."""
-        single = SingleStream(self._fold.envelope, key, self._request.no_key)
+        left_out = self._intake.left_out
+        single = SingleStream(self._fold.envelope, key, self._request.no_key, left_out)
         stream: StreamFold | None = None
         moved, lasting = 0, self._source.restartable
         try:
@@ -135,6 +138,7 @@ class LogFold:
             *(self._source, envelope, asked, self._cursor, request.no_key, spool, check),
             places=self._intake.asked,
             whole=whole,
+            left_out=self._intake.left_out,
         )
         with index:
             if self._intake.ordered:

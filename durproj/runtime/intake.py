@@ -14,6 +14,7 @@ from durproj.events.duplicates import Conflict, Duplicates
 from durproj.events.envelope import Envelope
 from durproj.events.event import Event
 from durproj.events.gaps import Gaps, SequenceNumbers
+from durproj.events.leftout import LeftOut
 from durproj.events.lines import Chunk, bad_event
 from durproj.events.log import Index
 from durproj.events.order import SequenceOrder, TimeOrder
@@ -32,7 +33,8 @@ class Intake:
 
     asked: whether there is anything to do but to hand lines on as they come; ordered: whether a stream
     must be known to its end before its first event is. held: what an earlier run found before the
-    cursor, as `held` gave it; informed: whether that is all that is asked for now. check: called now and then; what it raises ends the work.
+    cursor, as `held` gave it; informed: whether that is all that is asked for now. left_out: the bad lines
+    of this run, where they are to be left out. check: called now and then; what it raises ends the work.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Intake:
         self._envelope, self._check, self._order = envelope, check, request.order
         self.ordered = request.order != "file"
         self._dedupe = request.dedupe == "id"
+        self._skip_bad = request.on_bad_line == "skip"
         self._watch = bool(envelope.mapping.seq and (request.mapping.seq or request.order == "seq"))
         self.asked = self.ordered or self._dedupe or self._watch
         # The inputs that lines came from in chunks, for naming them.
@@ -60,6 +63,7 @@ class Intake:
         self._duplicates, self._numbers = Duplicates(), SequenceNumbers()
         self._dropped: int = found.get("duplicates", 0)
         self._reordered: int = found.get("reordered", 0)
+        self.left_out = LeftOut() if self._skip_bad else None
         self._gaps = Gaps.from_dict(found["gaps"]) if "gaps" in found else Gaps()
 
     def counts(self) -> Counts:
@@ -69,6 +73,7 @@ class Intake:
             duplicates=self._dropped + self._duplicates.dropped if self._dedupe else None,
             reordered=self._reordered if self.ordered else None,
             gaps=gaps if self._watch else None,
+            bad_lines=self.left_out.lines if self.left_out else None,
         )
 
     def held(self) -> dict[str, Any]:

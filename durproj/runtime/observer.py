@@ -23,7 +23,8 @@ class Counts:
 
     executed: skipped ones included. unknown: executed events of types that the reducer does not know,
     by type. None where nobody asked for it: duplicates: events that were dropped as such; reordered:
-    events that came later in the log than they were taken; gaps: what is irregular in their sequences.
+    events that came later in the log than they were taken; gaps: what is irregular in their sequences;
+    bad_lines: lines that are no events, and were left out.
     """
 
     projections: int = 0
@@ -36,6 +37,7 @@ class Counts:
     duplicates: int | None = None
     reordered: int | None = None
     gaps: Gaps | None = None
+    bad_lines: int | None = None
 
     @property
     def events(self) -> int:
@@ -44,8 +46,8 @@ class Counts:
 
     @property
     def clean(self) -> bool:
-        """Whether no event was skipped and no stream is parked."""
-        return not (self.parked or self.skipped)
+        """Whether no event was skipped, no bad line left out, and no stream is parked."""
+        return not (self.parked or self.skipped or self.bad_lines)
 
     def go_on(self, more: Counts) -> None:
         """Take in a further fold of the same input: what that has found cached may have been executed
@@ -55,6 +57,7 @@ class Counts:
         self.cached, self.executed = more.cached + more.executed - executed, executed
         self.failed += more.failed
         self.skipped += more.skipped
+        self.bad_lines = (self.bad_lines or 0) + (more.bad_lines or 0)
         self.unknown += more.unknown
         # These are kept along with the cursor, and so are of all folds already.
         self.duplicates, self.reordered, self.gaps = more.duplicates, more.reordered, more.gaps

@@ -27,6 +27,7 @@ from durproj.runtime.request import (
     SAMPLE,
     SELECTION,
     Dedupe,
+    OnBadLine,
     OnError,
     Request,
     check_on_error,
@@ -60,6 +61,7 @@ def fold(
     follow: bool = False,
     rotated: bool = False,
     on_error: OnError = "stop",
+    on_bad_line: OnBadLine = "stop",
     max_errors: int | None = None,
     strict_types: bool = False,
     wait_s: float = 0.0,
@@ -85,7 +87,8 @@ def fold(
     one input, until `stop` says so or a pipe ends; rotated: another file has taken its place since, and
     that is right. on_error: what becomes of a stream whose step fails for good: `stop` ends the run,
     `park` lets that stream wait and the others go on, `skip` records a step that leaves the state as it
-    was. max_errors: end the run when more events than that were parked or skipped. strict_types: an
+    was. on_bad_line: a line that is no event ends the run (`stop`) or is left out (`skip`). max_errors:
+    end the run when more events than that were parked or skipped. strict_types: an
     event of a type that the reducer does not know (see its attribute `types`) fails; else it leaves the
     state as it is. wait_s: how long to wait for another runner.
 
@@ -98,7 +101,7 @@ def fold(
     text = None if initial is MISSING else given_initial(initial)
     selected = given_names("keys", keys)
     to_options(retry)
-    check_on_error(on_error, max_errors)
+    check_on_error(on_error, max_errors, on_bad_line)
     asked = given_mapping(mapping)
     selection = given_selection(order, dedupe)
     inputs = given_inputs(events, base, follow=follow)
@@ -146,6 +149,7 @@ def fold(
             accept_reducer=accept_reducer,
             restart=restart,
             on_error=on_error,
+            on_bad_line=on_bad_line,
             max_errors=max_errors,
             strict_types=strict_types,
             continues=pipe is not None,

@@ -24,6 +24,9 @@ OnError = Literal["stop", "park", "skip"]
 """What becomes of a stream whose step failed for good: it ends the run; it waits, parked; it goes on
 without that event."""
 
+OnBadLine = Literal["stop", "skip"]
+"""What becomes of a line that is no event: it ends the run; it is left out."""
+
 SAMPLE = "durproj:sample"
 """Stands for the packaged 8-event log."""
 
@@ -72,6 +75,7 @@ class Request:
     accept_reducer: bool = False
     restart: bool = False
     on_error: OnError = "stop"
+    on_bad_line: OnBadLine = "stop"
     max_errors: int | None = None
     strict_types: bool = False
     release: Literal["retry", "drop"] | None = None
@@ -106,6 +110,7 @@ class Request:
             "retry": to_options(self.retry),
             "max_line": self.max_line,
             "on_error": self.on_error,
+            "on_bad_line": self.on_bad_line,
             "max_errors": self.max_errors,
             "strict_types": self.strict_types,
             **({"program": True} if self.reducer.program else {}),
@@ -138,6 +143,7 @@ class Request:
             max_line=options["max_line"],
             # Stores of the first version do not say.
             on_error=options.get("on_error", "stop"),
+            on_bad_line=options.get("on_bad_line", "stop"),
             max_errors=options.get("max_errors"),
             strict_types=options.get("strict_types", False),
             resumed=True,
@@ -151,8 +157,11 @@ def identity(inputs: list[str], keys: list[str] | None) -> str:
     return codec.encode({"inputs": inputs, "keys": sorted(keys) if keys else None}).decode()
 
 
-def check_on_error(on_error: str, max_errors: int | None) -> None:
+def check_on_error(on_error: str, max_errors: int | None, on_bad_line: str = "stop") -> None:
     """Raise UsageError for what is no way to go on after an error, or no number of them."""
+    if on_bad_line not in get_args(OnBadLine):
+        ways = ", ".join(get_args(OnBadLine))
+        raise UsageError(f"on_bad_line is {on_bad_line!r}", f"take one of {ways}")
     if on_error not in get_args(OnError):
         raise UsageError(f"on_error is {on_error!r}", "take one of " + ", ".join(get_args(OnError)))
     if max_errors is not None and max_errors < 0:

@@ -71,7 +71,8 @@ class Setup:
                 f"{container} cannot be followed", "a followed input is JSON, an event a line"
             )
         self.source = source or self._opened(base, stop, container)
-        self._sample = self.source.sample(SMALL + 1)
+        past_bad = request.on_bad_line == "skip"
+        self._sample = self.source.sample(SMALL + 1, past_bad=past_bad)
         self.small = len(self._sample) <= SMALL
         self.held = before.cursor if before else None
         mapping = self._mapping()
