@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from durproj.events.event import Event
-    from durproj.events.mapping import Mapping
+    from durproj.events.formats.mapping import Mapping
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
@@ -59,7 +59,7 @@ _HOME = {
         " StoreDamaged StoreDenied StoreError TooManyErrors Unstorable UsageError"
     ),
     "durproj.events.event": "Event",
-    "durproj.events.mapping": "Mapping",
+    "durproj.events.formats.mapping": "Mapping",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",

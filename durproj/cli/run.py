@@ -215,7 +215,7 @@ def run(
     """
     from durproj.cli.running import running
     from durproj.errors import UsageError
-    from durproj.events.mapping import Mapping
+    from durproj.events.formats.mapping import Mapping
     from durproj.projections.reducer import MISSING, parse_initial
     from durproj.runtime.project import fold
     from durproj.runtime.retry import ANY, TRANSIENT, Exponential

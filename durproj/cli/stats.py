@@ -19,7 +19,7 @@ from durproj.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from durproj.events.formats import Mapping
+    from durproj.events.formats.detection import Mapping
     from durproj.events.survey import LogStats
     from durproj.render import Screen
 
@@ -67,9 +67,9 @@ def stats(
     from pathlib import Path
 
     from durproj.events.envelope import Envelope
-    from durproj.events.formats import detect
+    from durproj.events.formats.detection import detect
+    from durproj.events.formats.mapping import Layers, Mapping
     from durproj.events.inputs import expand
-    from durproj.events.mapping import Layers, Mapping
     from durproj.events.reader import Source
     from durproj.events.survey import stats as survey
     from durproj.runtime.request import SAMPLE, opened_path

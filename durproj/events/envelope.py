@@ -8,9 +8,9 @@ from typing import Any
 from durproj import codec
 from durproj.errors import UsageError
 from durproj.events.event import IRREGULAR, UNTYPED, Event, decoder
+from durproj.events.formats.mapping import CLOUDEVENTS, FIVE, PLAIN, Layers, Mapping
+from durproj.events.formats.paths import Parts, alternatives, elements, is_many, plain, reader
 from durproj.events.lines import KeyMissing, is_blank, parse, parse_value
-from durproj.events.mapping import CLOUDEVENTS, FIVE, PLAIN, Layers, Mapping
-from durproj.events.paths import Parts, alternatives, elements, is_many, plain, reader
 
 Body = dict[str, Any]
 Keys = str | tuple[str, ...] | None
@@ -190,7 +190,7 @@ def _flat(paths: dict[str, tuple[Parts, ...]], *names: str) -> bool:
 def _shape(layers: Layers) -> Shape | None:
     if layers.convention == PLAIN and not layers.kafka:
         return None
-    from durproj.events.conventions import shape_of
+    from durproj.events.formats.conventions import shape_of
 
     return shape_of(layers)
 

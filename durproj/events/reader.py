@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from durproj.errors import BadEvent, UsageError
 from durproj.events.compressed import BrokenStream, is_compressed, plain_blocks
-from durproj.events.containers import BadRecord, json_lines
+from durproj.events.containers.conversion import BadRecord, json_lines
 from durproj.events.cursor import Cursor, Part, PrefixChanged, same_file
 from durproj.events.inputs import Pipe, Waiting, first_bytes, is_regular, named
 from durproj.events.lines import (
@@ -47,7 +47,7 @@ class Source:
     within a few times of it. block: bytes read at a time. waiting: makes the context for every call
     that may block for good, such as reading from a terminal or opening a FIFO. broken: those of the
     paths that are known to break off (see `spool`): what is incomplete at their end is left out.
-    container: what the inputs are, when not JSON lines (see `durproj.events.containers`); then bytes and
+    container: what the inputs are, when not JSON lines (see `durproj.events.containers.conversion`); then bytes and
     line numbers are those of the lines that it is turned into, a line a record.
     """
 

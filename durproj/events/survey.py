@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from durproj.errors import BadEvent
-from durproj.events.duplicates import Conflict, Duplicates
-from durproj.events.gaps import Gaps, SequenceNumbers
 from durproj.events.lines import bad_event
-from durproj.events.times import comparable
+from durproj.events.sequence.duplicates import Conflict, Duplicates
+from durproj.events.sequence.gaps import Gaps, SequenceNumbers
+from durproj.events.sequence.times import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 from durproj import codec
 from durproj.errors import Unstorable, UsageError
+from durproj.events.formats.mapping import Layers, Mapping
+from durproj.events.formats.paths import alternatives
 from durproj.events.inputs import expand
-from durproj.events.mapping import Layers, Mapping
-from durproj.events.order import Order
-from durproj.events.paths import alternatives
+from durproj.events.sequence.order import Order
 from durproj.projections.reducer import JQ, Reducer, from_function, load
 from durproj.runtime.request import Dedupe, opened_path, stored_path
 

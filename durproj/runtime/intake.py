@@ -10,14 +10,14 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import BadEvent, PastChanged
-from durproj.events.duplicates import Conflict, Duplicates
 from durproj.events.envelope import Envelope
 from durproj.events.event import Event
-from durproj.events.gaps import Gaps, SequenceNumbers
 from durproj.events.leftout import LeftOut
 from durproj.events.lines import Chunk, bad_event
 from durproj.events.log import Index
-from durproj.events.order import SequenceOrder, TimeOrder
+from durproj.events.sequence.duplicates import Conflict, Duplicates
+from durproj.events.sequence.gaps import Gaps, SequenceNumbers
+from durproj.events.sequence.order import SequenceOrder, TimeOrder
 from durproj.runtime.guard import late_event, show
 from durproj.runtime.observer import Counts
 from durproj.runtime.request import Request

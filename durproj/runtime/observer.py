@@ -14,7 +14,7 @@ from durproj.events.event import Event
 from durproj.stores.base import Head
 
 if TYPE_CHECKING:
-    from durproj.events.gaps import Gaps
+    from durproj.events.sequence.gaps import Gaps
 
 
 @dataclass

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from durproj.errors import (
     UsageError,
 )
-from durproj.events.mapping import Mapping
-from durproj.events.order import Order
+from durproj.events.formats.mapping import Mapping
 from durproj.events.reader import MAX_LINE
+from durproj.events.sequence.order import Order
 from durproj.projections.reducer import MISSING, load
 from durproj.runtime.folding import DEFAULT_STORE, announce, counted, run_one, writer
 from durproj.runtime.given import (

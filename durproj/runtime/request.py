@@ -12,9 +12,9 @@ from blake3 import blake3
 
 from durproj import codec, events
 from durproj.errors import UsageError
-from durproj.events.mapping import Mapping
-from durproj.events.order import Order
+from durproj.events.formats.mapping import Mapping
 from durproj.events.reader import MAX_LINE
+from durproj.events.sequence.order import Order
 from durproj.events.spool import kept
 from durproj.projections.reducer import Reducer, load
 from durproj.runtime.retry import DEFAULT, RetryPolicy, from_options, to_options

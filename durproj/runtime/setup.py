@@ -10,9 +10,9 @@ from typing import Any
 from durproj import codec
 from durproj.errors import UsageError
 from durproj.events.envelope import Envelope
-from durproj.events.formats import detect, partial_keys
+from durproj.events.formats.detection import detect, partial_keys
+from durproj.events.formats.mapping import Layers, Mapping
 from durproj.events.inputs import expand
-from durproj.events.mapping import Layers, Mapping
 from durproj.events.reader import Source
 from durproj.events.spool import drop, kept
 from durproj.ids import check_name, workflow_id

@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 from durproj import codec
-from durproj.events.formats import Mapping
+from durproj.events.formats.detection import Mapping
 from durproj.projections.reducer import MISSING
 from durproj.render import safe
 from durproj.runtime.attempts import describe

@@ -9,7 +9,7 @@ from typing import Any
 
 from durproj.errors import NotFound, UsageError
 from durproj.events.envelope import Envelope, keyed
-from durproj.events.formats import Mapping, detect
+from durproj.events.formats.detection import Mapping, detect
 from durproj.events.inputs import expand
 from durproj.events.lines import bad_event
 from durproj.events.reader import Source

@@ -11,7 +11,7 @@ from durproj import codec
 from durproj.errors import Unstorable, UsageError
 from durproj.events.envelope import Envelope
 from durproj.events.event import Event
-from durproj.events.formats import Mapping, detect, split_path
+from durproj.events.formats.detection import Mapping, detect, split_path
 from durproj.render import safe
 from durproj.runtime.request import WHOLE_LOG
 from durproj.runtime.setup import SMALL

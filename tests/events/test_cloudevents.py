@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from durproj.events.envelope import Envelope
-from durproj.events.formats import detect
-from durproj.events.mapping import Mapping
+from durproj.events.formats.detection import detect
+from durproj.events.formats.mapping import Mapping
 
 VECTORS = Path(__file__).parents[3] / "shared" / "data" / "cloudevents"
 GIVEN = Mapping("subject", "type", "id", "time", "data", "sequence", "cloudevents")

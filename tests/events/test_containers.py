@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from durproj.errors import BadEvent
-from durproj.events.containers import BadRecord, json_lines
+from durproj.events.containers.conversion import BadRecord, json_lines
 from durproj.events.envelope import Envelope
+from durproj.events.formats.mapping import Mapping
 from durproj.events.log import Index
-from durproj.events.mapping import Mapping
 from durproj.events.reader import PrefixChanged, Source
 
 ECOM = Path(__file__).parents[3] / "shared" / "data" / "ecom.csv.gz"

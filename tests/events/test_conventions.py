@@ -9,10 +9,10 @@ import pytest
 
 from durproj.errors import UsageError
 from durproj.events.envelope import Envelope
-from durproj.events.formats import detect
+from durproj.events.formats.detection import detect
+from durproj.events.formats.mapping import CONVENTION_NAMES, Layers, Mapping
 from durproj.events.lines import make_chunk
 from durproj.events.log import Index
-from durproj.events.mapping import CONVENTION_NAMES, Layers, Mapping
 from durproj.events.reader import Source
 from durproj.events.single import SingleStream
 

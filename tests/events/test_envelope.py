@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from durproj import codec
 from durproj.events.envelope import Envelope
 from durproj.events.event import Event
-from durproj.events.formats import Mapping
+from durproj.events.formats.detection import Mapping
 from durproj.events.lines import bad_event, make_chunk
 from durproj.events.log import Index
 from durproj.events.reader import Source

@@ -4,7 +4,7 @@ import pytest
 
 from durproj.errors import UsageError
 from durproj.events.envelope import Envelope
-from durproj.events.formats import Mapping, detect, partial_keys, split_path
+from durproj.events.formats.detection import Mapping, detect, partial_keys, split_path
 
 RESONATE = {
     "eventId": "evt_001",

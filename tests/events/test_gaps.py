@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durproj.events.duplicates import Conflict, Duplicates
-from durproj.events.gaps import Gaps, SequenceNumbers
+from durproj.events.sequence.duplicates import Conflict, Duplicates
+from durproj.events.sequence.gaps import Gaps, SequenceNumbers
 
 
 def gaps_of(values, after=None):

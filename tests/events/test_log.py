@@ -16,7 +16,7 @@ from durproj.errors import BadEvent, Interrupted, StoreError
 from durproj.events import log
 from durproj.events.cursor import PrefixChanged
 from durproj.events.envelope import Envelope
-from durproj.events.formats import Mapping
+from durproj.events.formats.detection import Mapping
 from durproj.events.log import Index
 from durproj.events.reader import Source
 from durproj.events.survey import TimeRange, stats

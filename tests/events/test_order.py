@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durproj.events.order import SequenceOrder, TimeOrder, arranged, whole_number
-from durproj.events.times import comparable
+from durproj.events.sequence.order import SequenceOrder, TimeOrder, arranged, whole_number
+from durproj.events.sequence.times import comparable
 
 MOMENTS = st.datetimes(
     timezones=st.sampled_from([UTC, timezone(timedelta(hours=-11, minutes=-30))])

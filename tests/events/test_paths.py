@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from durproj.errors import UsageError
 from durproj.events.envelope import Envelope
-from durproj.events.formats import detect
+from durproj.events.formats.detection import detect
+from durproj.events.formats.mapping import Mapping
+from durproj.events.formats.paths import EACH, alternatives, dig, split_path, within, written
 from durproj.events.lines import make_chunk
 from durproj.events.log import Index
-from durproj.events.mapping import Mapping
-from durproj.events.paths import EACH, alternatives, dig, split_path, within, written
 from durproj.events.reader import Source
 from durproj.events.single import SingleStream
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from durproj.events.times import comparable
+from durproj.events.sequence.times import comparable
 
 SECONDS = 1769850000
 

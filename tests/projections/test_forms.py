@@ -12,7 +12,7 @@ from conftest import ROOT
 from durproj.errors import UsageError
 from durproj.events.envelope import Envelope
 from durproj.events.event import Event
-from durproj.events.formats import Mapping
+from durproj.events.formats.detection import Mapping
 from durproj.projections.reducer import from_function, load
 from durproj.runtime.known import applied
 

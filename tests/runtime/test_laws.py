@@ -19,7 +19,7 @@ import durproj
 from durproj import Constant, Event, Retry, StepFailed
 from durproj.codec import decode
 from durproj.events.envelope import Envelope
-from durproj.events.formats import detect
+from durproj.events.formats.detection import detect
 from durproj.projections.reducer import from_function
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore

@@ -31,13 +31,13 @@ def json_lines(container: str, blocks: Iterator[bytes], most: int) -> Iterator[b
     Raises BadRecord once everything before it has been yielded.
     """
     if container == "array":
-        from durproj.events.json_array import elements
+        from durproj.events.containers.json_array import elements
 
         return elements(blocks, most)
     if container == "csv":
-        from durproj.events.csv_rows import rows
+        from durproj.events.containers.csv_rows import rows
 
         return rows(blocks, most)
-    from durproj.events.xes import events
+    from durproj.events.containers.xes import events
 
     return events(blocks, most)

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from durproj.codec import DecodeError, decode
-from durproj.events.containers import BadRecord
+from durproj.events.containers.conversion import BadRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def elements(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
-    """See `durproj.events.containers.json_lines`."""
+    """See `durproj.events.containers.conversion.json_lines`."""
     cutter = _Cutter(most)
     ended = False
     while not ended:

@@ -2,7 +2,7 @@
 
 A format's name is what it is made of, from the outside in, such as `csv`, `kcat+debezium` or
 `array+cloudevents`: a container that is turned into JSON lines (array, csv, xes), Kafka records as
-kcat prints them, and the convention that the events follow (see `durproj.events.conventions`).
+kcat prints them, and the convention that the events follow (see `durproj.events.formats.conventions`).
 Plain JSON lines, of no convention, have no format.
 """
 
@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from durproj.errors import UsageError
-from durproj.events.candidates import named_fields, partial_keys
-from durproj.events.conventions import CONVENTIONS, shape_of
-from durproj.events.kafka import from_kafka, in_kafka, is_kafka, payload_of
-from durproj.events.mapping import DEBEZIUM, PLAIN, Layers, Mapping
-from durproj.events.paths import alternatives, plain, reader, split_path, written
+from durproj.events.formats.candidates import named_fields, partial_keys
+from durproj.events.formats.conventions import CONVENTIONS, shape_of
+from durproj.events.formats.kafka import from_kafka, in_kafka, is_kafka, payload_of
+from durproj.events.formats.mapping import DEBEZIUM, PLAIN, Layers, Mapping
+from durproj.events.formats.paths import alternatives, plain, reader, split_path, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

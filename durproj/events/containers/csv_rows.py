@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from durproj import codec
 from durproj.errors import Unstorable
-from durproj.events.containers import BadRecord
+from durproj.events.containers.conversion import BadRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ _BATCH = 1024
 
 
 def rows(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
-    """See `durproj.events.containers.json_lines`."""
+    """See `durproj.events.containers.conversion.json_lines`."""
     # The limit is the process's; a lower one is somebody else's.
     csv.field_size_limit(max(csv.field_size_limit(), most))
     lines = _Lines(blocks)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from durproj import codec
+from durproj.events.formats.mapping import Mapping
+from durproj.events.formats.paths import within
 from durproj.events.lines import an_object, parse_text
-from durproj.events.mapping import Mapping
-from durproj.events.paths import within
 
 Body = dict[str, Any]
 

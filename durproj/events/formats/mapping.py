@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from durproj.codec import to_json
 from durproj.errors import UsageError
-from durproj.events.paths import plain
+from durproj.events.formats.paths import plain
 
 FIVE = ("key", "type", "id", "time", "data")
 PLAIN, CLOUDEVENTS, DEBEZIUM, FLATTENED_XES = "plain", "cloudevents", "debezium", "pm4py"
@@ -87,9 +87,9 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Paths (see `durproj.events.paths`), each None when absent; without `data`, the whole line is the
+    """Paths (see `durproj.events.formats.paths`), each None when absent; without `data`, the whole line is the
     data. `seq`: of the sequence number. `format`: the name of what the lines are, such as
-    `kcat+debezium` (see `durproj.events.formats`); None for plain JSON lines.
+    `kcat+debezium` (see `durproj.events.formats.detection`); None for plain JSON lines.
 
     As overrides for `detect`, None means "not given" and "" means "none, on purpose"; the format `auto`
     means "not given", too.

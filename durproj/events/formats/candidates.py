@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from durproj.codec import to_json
 from durproj.errors import UsageError
-from durproj.events.mapping import Mapping
+from durproj.events.formats.mapping import Mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

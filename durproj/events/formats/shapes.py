@@ -11,8 +11,8 @@ Body = dict[str, Any]
 
 
 def cloudevent(body: Body) -> Body:
-    """A CloudEvent, its data decoded (see `durproj.events.cloudevents`)."""
-    from durproj.events.cloudevents import checked
+    """A CloudEvent, its data decoded (see `durproj.events.formats.cloudevents`)."""
+    from durproj.events.formats.cloudevents import checked
 
     return checked(body)
 

@@ -12,11 +12,18 @@ from functools import partial
 from typing import Any
 
 from durproj.codec import to_json
-from durproj.events import shapes
-from durproj.events.kafka import kafka_shape
+from durproj.events.formats import shapes
+from durproj.events.formats.kafka import kafka_shape
+from durproj.events.formats.mapping import (
+    CLOUDEVENTS,
+    DEBEZIUM,
+    FLATTENED_XES,
+    PLAIN,
+    Layers,
+    Mapping,
+)
+from durproj.events.formats.paths import reader
 from durproj.events.lines import an_object
-from durproj.events.mapping import CLOUDEVENTS, DEBEZIUM, FLATTENED_XES, PLAIN, Layers, Mapping
-from durproj.events.paths import reader
 
 Body = dict[str, Any]
 Shape = Callable[[Any], Body | None]

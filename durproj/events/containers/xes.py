@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from durproj import codec
-from durproj.events.containers import BadRecord
+from durproj.events.containers.conversion import BadRecord
 
 _KINDS = ("string", "date", "int", "float", "boolean", "id", "list", "container")
 _DEEPEST = 100
@@ -32,7 +32,7 @@ _INTEGER = re.compile("[+-]?[0-9]{1,19}")
 
 
 def events(blocks: Iterator[bytes], most: int) -> Iterator[bytes]:
-    """See `durproj.events.containers.json_lines`."""
+    """See `durproj.events.containers.conversion.json_lines`."""
     log = _Log(most)
     ended = False
     while not ended:

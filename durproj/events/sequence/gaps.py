@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from durproj.events.order import whole_number
+from durproj.events.sequence.order import whole_number
 
 
 @dataclass

@@ -7,7 +7,7 @@ from itertools import accumulate
 from operator import lt
 from typing import Any, Literal
 
-from durproj.events.times import comparable
+from durproj.events.sequence.times import comparable
 
 Order = Literal["file", "time", "seq"]
 """What events are taken in the order of: their places in the log, their times, their numbers."""

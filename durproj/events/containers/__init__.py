@@ -1,0 +1,1 @@
+"""Containers: files that hold events in another form than JSON lines."""

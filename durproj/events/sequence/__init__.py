@@ -1,0 +1,1 @@
+"""The order of events: times, sequence numbers and their gaps, duplicates."""
