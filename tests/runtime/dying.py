@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from durproj.runtime import engine, project
+from durproj.runtime import engine, folding
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
@@ -79,12 +79,12 @@ def dying(
 ) -> Iterator[type[Dying]]:
     """Let `durproj.fold`, `resume` and `run` write to a store that dies at point `at`."""
     Dying.arm(at, error, mends=mends)
-    plain = project.SqliteStore
-    project.SqliteStore = engine.SqliteStore = Dying
+    plain = folding.SqliteStore
+    folding.SqliteStore = engine.SqliteStore = Dying
     try:
         yield Dying
     finally:
-        project.SqliteStore = engine.SqliteStore = plain
+        folding.SqliteStore = engine.SqliteStore = plain
         Dying.arm(None)
 
 
