@@ -65,7 +65,7 @@ def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
     for name, value in (
         ("status", record["status"]),
         ("steps", f"{record['steps']:,}"),
-        ("reducer", record["reducer"]),
+        ("reducer", _one_line(record["reducer"])),
         ("input", record["input"]),
         ("durability", record["durability"]),
     ):
@@ -99,3 +99,8 @@ def _show_step(shown: Screen, record: dict[str, Any]) -> None:
     failed = "error" in record
     shown.line(("failed with" if failed else f"state after step {record['step']}", "dim"))
     shown.document(record["error"] if failed else record["state"])
+
+
+def _one_line(reducer: str | None) -> str | None:
+    """A reference as one line: a jq program may have many."""
+    return " ".join(reducer.split()) if reducer else reducer

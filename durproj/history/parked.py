@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.errors import NotFound
 from durproj.ids import split_id
+from durproj.runtime.release import not_parked
 from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
@@ -35,9 +35,7 @@ def inspect_parked(id: str, *, store: str | Path | Store = "durproj.db") -> dict
     with _reader(store) as opened:
         journal = Journal.open(opened, id)
         if journal is None or journal.head.status != "parked":
-            what = "is no workflow" if journal is None else f"is {journal.head.status}, not parked"
-            hint = "durproj parked list shows those that are"
-            raise NotFound(f"{id} {what} in {opened.location}", hint)
+            raise not_parked(id, journal.head if journal else None, opened.location)
         head = journal.head
         assert head.no is not None
         state = journal.last_output()

@@ -117,6 +117,12 @@ class _Released:
         return request
 
 
+def not_parked(id: str, head: Head | None, location: str) -> NotFound:
+    """The error for a workflow, of this head, that is not parked."""
+    what = f"{id}: it is {head.status}, not parked," if head else f"{id}: no such workflow"
+    return NotFound(f"{what} in {location}", "durproj parked list shows those that are")
+
+
 def _chosen(store: Store, ids: list[str] | None, keys: list[str] | None) -> list[Head]:
     """The heads of the parked workflows that were named."""
     parked = [head for head in store.heads() if head.status == "parked"]
@@ -125,9 +131,7 @@ def _chosen(store: Store, ids: list[str] | None, keys: list[str] | None) -> list
     for id in ids or ():
         split_id(id)
         if not any(head.id == id for head in parked):
-            head = store.head(id)
-            what = f"is {head.status}, not parked" if head else "is no workflow"
-            raise NotFound(f"{id} {what} in {store.location}", "durproj parked list shows them")
+            raise not_parked(id, store.head(id), store.location)
     for key in keys or ():
         if not any(head.key == key for head in parked):
             raise NotFound(
