@@ -163,8 +163,9 @@ class Reporter:
     def following(self, counts: Counts, behind: int) -> None:
         # From here on, what nothing came to is no news.
         self.wants_all = False
-        self._hide_bar()
-        self._bar = None
+        if self._bar:
+            self._bar.hide()
+            self._bar = None
         self._screen.flush()
         if self._status:
             self._status.show(counts, behind)

@@ -32,14 +32,20 @@ CURSOR_LINES = 8_192
 
 
 class LogFold:
-    """One fold over `store`, set up. `run` raises what stopped it; `counts` is right in any case."""
+    """One fold over `store`, set up. `run` raises what stopped it; `counts` is right in any case.
+    errors: how many events were parked or skipped in folds that this one goes on with."""
 
-    def __init__(self, setup: Setup, store: Store, observer: Observer, stop: Stop) -> None:
+    def __init__(
+        self, setup: Setup, store: Store, observer: Observer, stop: Stop, errors: int = 0
+    ) -> None:
         self.counts = Counts()
         self._setup, self._request, self._store = setup, setup.request, store
         self._source, self._observer = setup.source, observer
         commits = Commits(store, setup.request.durability)
-        self._fold = Fold(setup.request, store, setup.run, setup.envelope, observer, stop, commits)
+        self._fold = Fold(
+            *(setup.request, store, setup.run, setup.envelope, observer, stop, commits),
+            errors=errors,
+        )
         self._cursor = Cursor.from_dict(setup.run.cursor) if setup.run.cursor else None
         self._intake = Intake(setup.request, setup.envelope, setup.run.cursor, stop.check)
         self._expect_untouched()

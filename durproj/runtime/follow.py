@@ -170,7 +170,8 @@ class Follower:
 
     def _fold(self, setup: Setup) -> None:
         """Fold what is there."""
-        folding = LogFold(setup, self._store, self._observer, self._stop)
+        errors = self.counts.skipped
+        folding = LogFold(setup, self._store, self._observer, self._stop, errors)
         try:
             folding.run()
         finally:
