@@ -15,7 +15,6 @@ from durproj.events.cursor import Cursor, PrefixChanged
 from durproj.events.log import Index
 from durproj.events.single import SingleStream
 from durproj.ids import workflow_id
-from durproj.runtime.commits import Commits
 from durproj.runtime.guard import other_input
 from durproj.runtime.intake import Intake
 from durproj.runtime.observer import Counts, Observer, Stop
@@ -41,11 +40,8 @@ class LogFold:
         self.counts = Counts()
         self._setup, self._request, self._store = setup, setup.request, store
         self._source, self._observer = setup.source, observer
-        commits = Commits(store, setup.request.durability)
-        self._fold = Fold(
-            *(setup.request, store, setup.run, setup.envelope, observer, stop, commits),
-            errors=errors,
-        )
+        request, run = setup.request, setup.run
+        self._fold = Fold(request, store, run, setup.envelope, observer, stop, errors=errors)
         self._cursor = Cursor.from_dict(setup.run.cursor) if setup.run.cursor else None
         self._intake = Intake(setup.request, setup.envelope, setup.run.cursor, stop.check)
         self._expect_untouched()
@@ -154,13 +150,8 @@ class LogFold:
                 if self._cursor and len(index):
                     raise PrefixChanged
             if index.skipped:
-                one = index.skipped == 1
-                what = (
-                    "1 line without a key was"
-                    if one
-                    else f"{index.skipped:,} lines without a key were"
-                )
-                self._observer.note(f"{what} left out")
+                what = "1 line" if index.skipped == 1 else f"{index.skipped:,} lines"
+                self._observer.note(f"left out: {what} without a key")
             self._observer.expect(len(index))
             for key in index.keys:
                 stream = self._open(key)

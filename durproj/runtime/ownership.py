@@ -33,14 +33,15 @@ class Fold:
     envelope: Envelope
     observer: Observer
     stop: Stop
-    commits: Commits
     meta: bytes = field(init=False)
     reduce: Callable[[Any, Event], Any] = field(init=False)
     types: frozenset[str] | None = field(init=False)
     unknown: Counter[str] = field(default_factory=Counter)
     errors: int = 0
+    commits: Commits = field(init=False)
 
     def __post_init__(self) -> None:
+        self.commits = Commits(self.store, self.request.durability)
         strict = self.request.strict_types
         self.reduce = applied(self.request.reducer, strict=strict)
         self.types = None if strict else self.request.reducer.types
