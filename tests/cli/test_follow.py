@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 
 import pytest
-from live import Following, add, line, lines, recorded, until
-
-
-@pytest.fixture
-def follow(tmp_path):
-    begun = []
-
-    def start(*args, **how):
-        begun.append(Following(tmp_path, *args, **how))
-        return begun[-1]
-
-    yield start
-    for following in begun:
-        if not following.process.stdout.closed:
-            following.process.kill()
-            following.process.communicate()
-
-
-@pytest.fixture
-def log(tmp_path):
-    return tmp_path / "app.log"
+from live import add, line, lines, recorded, rotate, touched, until
 
 
 def there(log):
@@ -152,7 +131,7 @@ def test_several_rotations_at_once_are_read_in_their_order(follow, log, names, d
     add(log.parent / newest.name.translate(str.maketrans("345", "000")), line(99))
     if (stale := log.parent / "app.log.9") not in (newest, middle, oldest):
         add(stale, line(98))
-    until(lambda: stale.stat().st_mtime_ns < _touched(log.parent / "now"))
+    until(lambda: stale.stat().st_mtime_ns < touched(log.parent / "now"))
     add(log, lines(range(3)))
     following = follow("app.log")
     following.expect(range(3))
@@ -161,11 +140,11 @@ def test_several_rotations_at_once_are_read_in_their_order(follow, log, names, d
     else:
         following.process.send_signal(signal.SIGSTOP)
     add(log, line(3))
-    _rotate(log, oldest)
+    rotate(log, oldest)
     add(log, line(4))
-    _rotate(log, middle)
+    rotate(log, middle)
     add(log, line(5))
-    _rotate(log, newest)
+    rotate(log, newest)
     add(log, line(6))
     if down:
         following = follow("app.log")
@@ -174,18 +153,6 @@ def test_several_rotations_at_once_are_read_in_their_order(follow, log, names, d
     following.expect(range(7))
     add(log, line(7))
     following.expect(range(8))
-
-
-def _touched(path):
-    path.touch()
-    return path.stat().st_mtime_ns
-
-
-def _rotate(log, name):
-    """Rename it, once a later change is told from its last one by the time."""
-    last = log.stat().st_mtime_ns
-    log.rename(name)
-    until(lambda: _touched(log.parent / "now") > last)
 
 
 def test_a_file_that_is_gone_is_refused_until_somebody_says_that_all_of_it_was_read(follow, log):
@@ -291,227 +258,3 @@ def test_a_copy_that_takes_the_place_of_the_file_is_not_read_again(follow, log):
     following.expect(range(7))
     add(log, line(7))
     following.expect(range(8))
-
-
-# -- what goes wrong
-
-
-def test_a_bad_line_ends_it_and_after_mending_it_in_place_the_same_command_goes_on(follow, log):
-    add(log, lines(range(3)))
-    following = follow("app.log")
-    following.expect(range(3))
-    log.rename(f"{log}.1")
-    add(log, line(3), b'{"user_id":"u1","type":"T","n":4]\n', line(5))
-    code, _, err = following.end(None)
-    assert code == 65
-    assert "app.log:2: byte 39" in err
-    following = follow("app.log")
-    assert following.end(None)[0] == 65
-    content = log.read_bytes()
-    with log.open("r+b") as file:
-        file.write(content.replace(b"4]", b"4}"))
-    follow("app.log").expect(range(6))
-
-
-FRAIL = """
-def frail(state, event):
-    if event.data.get("bad"):
-        raise ValueError("no")
-    return {"n": event.data["n"]}
-frail.initial = {}
-"""
-
-
-def test_an_event_that_fails_stops_it_or_is_skipped(follow, log):
-    (log.parent / "frail.py").write_text(FRAIL)
-    reducer = ["--reducer", "frail.py:frail"]
-    add(log, line(0))
-    following = follow("app.log", *reducer)
-    following.expect([0])
-    add(log, line(1, bad=True), line(2))
-    code, _, err = following.end(None)
-    assert code == 1
-    assert "the same command" in err
-    following = follow("app.log", *reducer, "--on-error", "skip")
-    following.expect(range(3))
-    log.rename(f"{log}.1")
-    add(log, line(3))
-    following.expect(range(4))
-    assert following.end()[0] == 143
-
-
-@pytest.mark.parametrize("ways", [["--on-error", "park"], ["--order", "time"]])
-def test_what_needs_all_of_a_log_is_refused(follow, log, ways):
-    add(log, line(0, time="2026-01-01T00:00:00Z"))
-    code, _, err = follow("app.log", *ways).end(None)
-    assert code == 2
-    assert "--follow" in err
-    assert not there(log)
-
-
-def test_gaps_and_duplicates_are_told_through_rotation(follow, log):
-    add(log, line(0, id="a", seq=1), line(1, id="b", seq=2))
-    following = follow("app.log", "--seq", "seq", "--dedupe", "id")
-    following.expect([0, 1])
-    log.rename(f"{log}.1")
-    add(log, line(1, id="b", seq=2), line(2, id="c", seq=4))
-    following.expect([0, 1, 2])
-    following.end()
-    add(log, line(3, id="d", seq=5))
-    follow("app.log", "--seq", "seq", "--dedupe", "id").expect([0, 1, 2, 3])
-
-
-def test_a_run_without_follow_goes_on_where_a_followed_input_was(follow, log, durproj):
-    add(log, lines(range(3)))
-    following = follow("app.log")
-    following.expect(range(3))
-    log.rename(f"{log}.1")
-    add(log, line(3))
-    following.expect(range(4))
-    following.end()
-    add(log, line(4))
-    assert durproj("run", "app.log").code == 0
-    add(log, line(5))
-    assert durproj("resume").code == 0
-    following = follow("app.log")
-    following.expect(range(6))
-    following.end()
-    log.rename(f"{log}.1")
-    add(log, line(6))
-    assert durproj("run", "app.log").code == 4
-    follow("app.log").expect(range(7))
-
-
-def test_a_rewind_that_would_lose_events_is_refused(follow, log, durproj):
-    add(log, lines(range(3)))
-    following = follow("app.log")
-    following.expect(range(3))
-    following.end()
-    # Of a file that is all there they are folded again.
-    assert durproj("rewind", "projection/u1#0").code == 0
-    following = follow("app.log")
-    following.expect(range(3))
-    log.rename(f"{log}.1")
-    add(log, line(3))
-    following.expect(range(4))
-    following.end()
-    done = durproj("rewind", "projection/u1#0")
-    assert done.code == 2
-    assert "--restart" in done.err
-    add(log, line(4))
-    follow("app.log").expect(range(5))
-
-
-def test_restart_folds_what_is_there(follow, log):
-    add(log, lines(range(3)))
-    following = follow("app.log")
-    following.expect(range(3))
-    log.rename(f"{log}.1")
-    add(log, line(3))
-    following.expect(range(4))
-    following.end()
-    following = follow("app.log", "--restart")
-    until(lambda: there(log)["u1"] == [3])
-    log.rename(f"{log}.1")
-    add(log, line(4))
-    following.expect([3, 4])
-
-
-# -- what it prints
-
-
-def test_json_is_whole_lines_while_it_goes_on(follow, log, durproj):
-    add(log, line(0))
-    following = follow("app.log", "--json", "-v")
-    following.expect([0])
-    add(log, line(1))
-    following.expect([0, 1])
-    assert durproj("inspect", "projection/u1", "--json").json[0]["steps"] == 2
-    assert durproj("list", "--json").json[0]["steps"] == 2
-    code, out, _ = following.end()
-    records = [json.loads(text) for text in out.splitlines()]
-    assert [record["type"] for record in records] == [
-        *("run", "step", "projection", "step", "projection", "summary")
-    ]
-    assert records[-1]["exit"] == code == 143
-    assert (records[-1]["executed"], records[-1]["cached"]) == (2, 0)
-
-
-def test_nothing_is_drawn_where_there_is_no_terminal(follow, log):
-    add(log, lines(range(3)))
-    following = follow("app.log", quiet=False)
-    following.expect(range(3))
-    _, out, err = following.end()
-    assert "following" not in out + err
-    assert "\x1b" not in out + err
-    assert "1 projection, 3 events: 3 executed, 0 cached" in out
-
-
-# -- pipes
-
-
-def spool(folder, key=None):
-    return folder / ("durproj.db.live-projection" + (f"-{key.encode().hex()}" if key else ""))
-
-
-def test_a_pipe_is_folded_as_it_comes_and_its_end_ends_it(follow, tmp_path):
-    following = follow("-", pipe=True)
-    following.feed(line(0), line(1)[:5])
-    following.expect([0])
-    following.feed(line(1)[5:], line(2)[:-1])
-    following.expect([0, 1])
-    assert following.end(None)[0] == 0
-    assert recorded(tmp_path / "durproj.db") == {"u1": [0, 1, 2]}
-    assert spool(tmp_path).stat().st_size == 0
-    # What comes later comes after that, even if it is the same.
-    following = follow("-", pipe=True)
-    following.feed(line(2), line(3))
-    following.expect([0, 1, 2, 2, 3])
-
-
-def test_what_was_taken_out_of_a_pipe_survives_a_kill(follow, tmp_path):
-    (tmp_path / "slow.py").write_text(
-        "import time\ndef slow(state, event):\n    time.sleep(0.01)\n    return state\nslow.initial = {}\n"
-    )
-    ways = ["-", "--reducer", "slow.py:slow"]
-    following = follow(*ways, pipe=True)
-    following.feed(lines(range(200)), line(200)[:9])
-    until(lambda: len(recorded(tmp_path / "durproj.db").get("u1", [])) > 5)
-    following.end(signal.SIGKILL)
-    following = follow(*ways, pipe=True, quiet=False)
-    following.feed(line(200))
-    following.expect(range(201))
-    _, _, err = following.end()
-    assert "9 bytes of an unfinished line; they are dropped" in err
-
-
-def test_a_history_comes_before_a_pipe_of_the_same_name(follow, tmp_path, durproj):
-    add(tmp_path / "history.jsonl", lines(range(3)), lines(range(2), "old"))
-    assert durproj("run", "history.jsonl", "--reducer", "counts").code == 0
-    for first in (3, 5):
-        following = follow("-", pipe=True)
-        following.feed(line(first))
-        following.expect(range(first + 1))
-        following.feed(line(first + 1))
-        following.expect(range(first + 2))
-        following.end(signal.SIGKILL)
-    assert recorded(tmp_path / "durproj.db")["old"] == [0, 1]
-    done = durproj("rewind", "projection/u1#3")
-    assert done.code == 2
-    assert durproj("resume").code == 0
-    following = follow("-", "--user", "u1", pipe=True)
-    following.feed(line(7))
-    following.expect(range(8))
-    assert spool(tmp_path, "u1").exists()
-
-
-def test_another_fold_of_all_of_it_does_not_make_a_pipe_count_twice(follow, tmp_path, durproj):
-    following = follow("-", pipe=True)
-    following.feed(lines(range(3)))
-    following.expect(range(3))
-    following.end(signal.SIGTERM)
-    add(tmp_path / "all.jsonl", lines(range(3)))
-    assert durproj("run", "all.jsonl", "--reducer", "counts").code == 0
-    following = follow("-", pipe=True)
-    following.feed(line(3))
-    following.expect(range(4))

@@ -98,3 +98,16 @@ class Following:
         out, err = self.process.communicate(timeout=PATIENCE_S)
         assert b"Traceback" not in err, err.decode()
         return self.process.returncode, out.decode(), err.decode()
+
+
+def touched(path):
+    """The time of a change that is made now."""
+    path.touch()
+    return path.stat().st_mtime_ns
+
+
+def rotate(log, name):
+    """Rename it, once a later change is told from its last one by the time."""
+    last = log.stat().st_mtime_ns
+    log.rename(name)
+    until(lambda: touched(log.parent / "now") > last)
