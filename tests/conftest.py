@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from live import Following
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,3 +83,26 @@ class CommandLine:
 @pytest.fixture
 def durproj(tmp_path: Path) -> CommandLine:
     return CommandLine(tmp_path)
+
+
+@pytest.fixture
+def follow(tmp_path: Path) -> Iterator[Callable[..., Following]]:
+    """`follow(INPUT, *args)` begins to follow an input; it ends with the test, at the latest."""
+    from live import Following
+
+    begun: list[Following] = []
+
+    def start(*args: object, **how: Any) -> Following:
+        begun.append(Following(tmp_path, *args, **how))
+        return begun[-1]
+
+    yield start
+    for following in begun:
+        if not following.process.stdout.closed:
+            following.process.kill()
+            following.process.communicate()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "app.log"

@@ -15,14 +15,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
 from durproj.codec import DecodeError, decode
 from durproj.errors import StoreError, UsageError
 from durproj.events.compressed import is_compressed
 from durproj.events.cursor import Cursor
 from durproj.events.inputs import Waiting, named
 from durproj.events.reader import MAX_LINE, Source
+from durproj.events.rotation import begins_with, copy_of, identity, name_of, rotated_after
 
 if TYPE_CHECKING:
     from durproj.events.lines import Chunk
@@ -43,13 +42,15 @@ class LiveSource(Source):
 
     def __init__(self, path: str, max_line: int = MAX_LINE) -> None:
         super().__init__([path], max_line)
+        self._path = path
         self._descriptor = -1
-        self._looked = -1
-        self._final = False
+        self._looked = (-1, -1)
+        self._arrived = self._final = False
+        self._former: tuple[int, int] | None = None
 
     def open(self, path: str | None = None) -> bool:
         """Open the file, as `path` when it has been renamed; False when it is not there."""
-        path = path or self.paths[0]
+        path = path or self._path
         with named(path):
             try:
                 file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -60,8 +61,11 @@ class LiveSource(Source):
                 raise UsageError(
                     f"{path} cannot be followed", "only a plain file or a pipe grows line by line"
                 )
+        if self._descriptor >= 0:
+            self._former = self._identity()
         self.close()
-        self._descriptor, self._looked, self._final = file, -1, False
+        self._descriptor, self._looked, self._final = file, (-1, -1), False
+        self.paths = [path]
         return True
 
     def close(self) -> None:
@@ -72,14 +76,14 @@ class LiveSource(Source):
 
     def chunks(self, start: Cursor | None = None) -> Iterator[Chunk]:
         """As `Source.chunks`: the whole lines from `start` on that are there now."""
-        if start is not None and start == self.cursor():
+        if start is not None and self._offset and start == self.cursor():
             yield from self._split(self._read(self._offset), self.paths[0])
         else:
             yield from super().chunks(start)
 
     def cursor(self, taken: int | None = None) -> Cursor:
         """As `Source.cursor`, with the file."""
-        return replace(super().cursor(taken), file=_identity(os.fstat(self._descriptor)))
+        return replace(super().cursor(taken), file=self._identity())
 
     def unchanged(self) -> bool:
         """True: what was handed out is what was hashed, whatever became of the file."""
@@ -91,17 +95,38 @@ class LiveSource(Source):
         return self.cursor()
 
     def turn(self) -> Cursor | None:
-        """Go over to the file that has the name now, by a new origin; None when there is none."""
-        origin = self._position + 1
-        return self.begin(origin) if self.open() else None
+        """Go over to the file that had or has the name next; None when there is none.
+
+        It begins a new origin, unless it is a copy of this one that has taken its place: then reading
+        goes on in it.
+        """
+        cursor, here = self.cursor(), self._identity()
+        while True:
+            name = name_of(self._path, here)
+            following = name and rotated_after(self._path, name, self._former)
+            if not self.open(following or None):
+                return None
+            # Names move on while files are rotated.
+            if name_of(self._path, here) == name:
+                break
+        if name is None and cursor.bytes > cursor.origin and begins_with(self._path, cursor):
+            return self.cursor()
+        return self.begin(self._position + 1)
+
+    def turn_back(self) -> Cursor | None:
+        """Go on after the file was cut: with a copy that was made of it before, else from its new
+        beginning; None when it is not there."""
+        cursor = self.cursor()
+        if (copy := copy_of(self._path, cursor)) and self.open(copy):
+            return self.cursor()
+        return self.begin(self._position + 1) if self.open() else None
 
     def arrived(self) -> bool:
         """Whether whole lines have come since the last pass."""
-        size = os.fstat(self._descriptor).st_size
-        if size == self._looked:
-            return False
-        self._looked = size
-        return self._end(self._offset) > self._offset
+        look = os.fstat(self._descriptor).st_size, self._offset
+        if look != self._looked:
+            self._looked, self._arrived = look, self._end(self._offset) > self._offset
+        return self._arrived
 
     def place(self) -> int:
         """How many bytes of the file have been handed out."""
@@ -115,13 +140,13 @@ class LiveSource(Source):
             else 0
         )
 
-    def replaced(self) -> bool:
-        """Whether another file has the name now."""
+    def replaced(self, *, begun: bool = False) -> bool:
+        """Whether another file has the name now; `begun`: and something was written to it."""
         try:
-            now = os.stat(self.paths[0])
+            now = os.stat(self._path)
         except OSError:
             return False
-        return _identity(now) != _identity(os.fstat(self._descriptor))
+        return identity(now) != self._identity() and (now.st_size > 0 or not begun)
 
     def cut(self) -> bool:
         """Whether the file no longer holds what was read last."""
@@ -133,7 +158,10 @@ class LiveSource(Source):
 
     def end(self) -> None:
         """Nothing more will come: the last line counts, finished or not."""
-        self._final, self._looked = True, -1
+        self._final, self._looked = True, (-1, -1)
+
+    def _identity(self) -> tuple[int, int]:
+        return identity(os.fstat(self._descriptor))
 
     def _raw(self, path: str) -> Iterator[bytes]:  # noqa: ARG002
         yield from self._read(0)
@@ -226,28 +254,3 @@ class Pump:
             return 0
         os.ftruncate(self._descriptor, size - len(left))
         return len(left)
-
-
-def begins_with(path: str, start: Cursor) -> bool:
-    """Whether the file `path` begins with what `start` was taken over since its origin."""
-    left, hasher = start.bytes - start.origin, blake3()
-    with named(path), open(path, "rb", buffering=0) as file:
-        while left and (block := file.read(min(left, 1 << 20))):
-            hasher.update(block)
-            left -= len(block)
-    return not left and hasher.hexdigest() == start.digest
-
-
-def renamed(path: str, start: Cursor) -> str | None:
-    """The name that the file which `start` lies in has now, in the folder of `path`."""
-    folder = os.path.dirname(path) or "."
-    with suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with suppress(OSError):
-                if entry.is_file() and _identity(entry.stat()) == start.file:
-                    return entry.path
-    return None
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino

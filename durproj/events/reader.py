@@ -100,6 +100,8 @@ class Source:
                 "standard input and pipes can be read only once", "save it to a file first"
             )
         self._passes += 1
+        if start and start.file and start.bytes == start.origin and not self._is_in(start.file):
+            raise PrefixChanged
         self._reset(start.origin if start else 0)
         for path in self.paths:
             yield from self._file(path, start)
@@ -215,6 +217,11 @@ class Source:
                 raise too_long(path, self._line, self._offset, self._max_line)
         if held and path not in self._broken:
             yield from self._hand_out(self._end_line(b"".join(held)), path)
+
+    def _is_in(self, file: tuple[int, int]) -> bool:
+        """Whether `file` is the one input; of a file of which nothing was read, that is all to tell it by."""
+        status = os.stat(self.paths[0])
+        return (status.st_dev, status.st_ino) == file
 
     def _begin(self, path: str, start: Cursor | None) -> None:
         if self._unended:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.errors import NotFound, PastChanged
+from durproj.errors import NotFound, PastChanged, UsageError
 from durproj.ids import split_id
-from durproj.stores.base import Head, Store
+from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import damaged
 from durproj.stores.sqlite import SqliteStore
@@ -128,7 +128,7 @@ def rewind(id: str, step: int, *, store: str | Path = "durproj.db", wait_s: floa
     """Drop what `id` recorded after `step`; -1 drops all. Returns how many steps were dropped.
 
     The workflow is pending then, and the next run or resume goes on from there. Raises NotFound,
-    StoreBusy, StoreError.
+    StoreBusy, StoreError; UsageError where the events came in a way in which they will not come again.
     """
     path = Path(store)
     if not path.exists():
@@ -145,13 +145,27 @@ def rewind(id: str, step: int, *, store: str | Path = "durproj.db", wait_s: floa
                 raise NotFound(
                     f"{id}#{step}: no such step", f"{id} has {journal.steps} steps, from 0"
                 )
-            dropped = journal.steps - step - 1
-            journal.rewind(step + 1)
             run = opened.run(journal.head.run)
             if run is None:
                 raise PastChanged(id, None, "a run", "none")
+            _refuse_loss(id, run)
+            dropped = journal.steps - step - 1
+            journal.rewind(step + 1)
             run.cursor, run.complete = None, False
             opened.save_run(run)
         return dropped
     finally:
         opened.close()
+
+
+def _refuse_loss(id: str, run: Run) -> None:
+    """What was dropped is to be folded again: not when it came through a pipe, or from files that are
+    rotated away."""
+    piped, rotated = run.options.get("continues"), (run.cursor or {}).get("origin")
+    if piped or rotated:
+        came = "through a pipe" if piped else "from a file that has been rotated since"
+        raise UsageError(
+            f"{id}: its events came {came}, and would not be folded again",
+            "all of it is kept; to drop it and fold what comes from now on: durproj run --follow --restart …\n"
+            "to fold an archive of the events beside it: --name OTHER",
+        )

@@ -118,7 +118,7 @@ class LogFold:
             if stream is None:
                 stream = self._open(key)
             there = stream.position or stream.cached or stream.parked
-            if self._fold.envelope.mapping.key and not there:
+            if self._fold.envelope.mapping.key and not there and self._cursor is None:
                 raise no_such_key(self._request, [key], sorted(single.others))
             if stream.exists:
                 self._finish(stream)
@@ -287,7 +287,7 @@ class LogFold:
             parked=counts.parked + untouched.parked,
         )
         # Without any workflow nothing has shown what the log is like.
-        known = now.projections or self._request.continues
+        known = now.projections or self._cursor
         run.cursor = self._held(cursor, now) if cursor and known else None
         with self._store.transaction():
             for id in self._unclaimed:
@@ -305,7 +305,7 @@ class LogFold:
             return
         self.counts += self._untouched
         observer = self._observer
-        if observer.wants_all or observer.wants_steps:
+        if (observer.wants_all or observer.wants_steps) and not self._request.onward:
             for head in self._store.heads(run=self._fold.run.no):
                 if head.id not in self._touched:
                     if observer.wants_steps:

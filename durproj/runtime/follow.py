@@ -14,9 +14,11 @@ from pathlib import Path
 from durproj.errors import UsageError
 from durproj.events.cursor import Cursor
 from durproj.events.inputs import is_regular
-from durproj.events.live import LiveSource, Pump, begins_with, renamed
+from durproj.events.live import LiveSource, Pump
+from durproj.events.rotation import begins_with, lies_in
 from durproj.runtime.fold import LogFold
 from durproj.runtime.guard import other_input
+from durproj.runtime.intake import Intake
 from durproj.runtime.observer import Counts, Observer, Stop
 from durproj.runtime.proven import counted, held_cursor
 from durproj.runtime.request import Request, opened_path, stored_path
@@ -97,10 +99,11 @@ class Follower:
             )
             self._begun(setup)
             self._refuse_parked(setup)
-            if origin:
+            if origin is not None:
                 self._save(setup, self._live.begin(origin))
             while True:
                 self._fold(setup)
+                self._tell()
                 if not self._more(setup):
                     return
         finally:
@@ -116,31 +119,36 @@ class Follower:
             )
         return pump
 
-    def _open(self) -> int:
-        """Open the file that the run's cursor lies in. The origin at which it begins, if that is a new
-        one; 0 if not."""
-        request = self._request
-        before = self._store.find_run(request.name, request.identity())
-        start = None if request.restart or before is None else before.cursor
-        if start is None:
+    def _open(self) -> int | None:
+        """Open the file that the run's cursor lies in. The origin at which it is to be begun, None to go
+        on at the cursor, or without one to compare from the beginning."""
+        request, store = self._request, self._store
+        before = None if request.restart else store.find_run(request.name, request.identity())
+        recorded = before is not None and store.has_workflows(before.no or 0)
+        if before is None or before.cursor is None:
             self._await(line=True)
-            # What comes through a pipe comes after what is recorded, whatever that is.
-            return 1 if self._pump else 0
-        cursor = Cursor.from_dict(start)
-        former = renamed(self._path, cursor)
-        if former and not self._holds(cursor) and begins_with(former, cursor):
-            self._observer.note(f"{self._path} was rotated: first the rest of {former}")
-            self._live.open(former)
-            self._leave()
-            return 0
-        self._await()
-        if self._holds(cursor):
-            return 0
+            if recorded and self._pump:
+                raise other_input(request.name, 0)
+            # From now on the file is known by its inode. A place in a spool is never 0, which would say
+            # that nothing of a stream came before.
+            return None if recorded else 1 if self._pump else 0
+        start = Cursor.from_dict(before.cursor)
+        found = self._found(start)
+        if found and found != self._path:
+            self._observer.note(f"{self._path} was rotated: first the rest of {found}")
+        self._await(found)
+        if found or self._found(start):
+            # Nothing has shown what the lines are like, and it may be another thing now.
+            return None if recorded or self._pump else start.origin
         if self._rotated:
-            return cursor.bytes + 1
-        if cursor.origin:
-            raise other_input(request.name, cursor.bytes - cursor.origin)
-        return 0
+            return start.bytes + 1
+        raise other_input(request.name, start.bytes - start.origin)
+
+    def _found(self, start: Cursor) -> str | None:
+        """The name of the file in which `start` lies; a spool has one name only."""
+        if not self._pump:
+            return lies_in(self._path, start)
+        return self._path if begins_with(self._path, start) else None
 
     def _refuse_parked(self, setup: Setup) -> None:
         """Streams that wait would miss what comes and goes meanwhile."""
@@ -151,13 +159,11 @@ class Follower:
                 "retry or drop them first: durproj parked list",
             )
 
-    def _holds(self, cursor: Cursor) -> bool:
-        return os.path.exists(self._path) and begins_with(self._path, cursor)
-
-    def _await(self, *, line: bool = False) -> None:
-        """Wait until the file is there; `line`: and a first line in it, which shows how to read it."""
+    def _await(self, path: str | None = None, *, line: bool = False) -> None:
+        """Wait until the file is there; `line`: and a first line in it, which shows how to read it.
+        `path`: the name it has now."""
         waiting = False
-        while not self._live.open() or (line and not self._has_line()):
+        while not self._live.open(path) or (line and not self._has_line()):
             if not waiting:
                 self._observer.note(f"waiting for {self._request.shown_input()}")
             waiting = True
@@ -176,28 +182,38 @@ class Follower:
             folding.run()
         finally:
             self.counts.go_on(folding.counts)
+            self._request.onward = True
 
     def _more(self, setup: Setup) -> bool:
         """Wait until there is more to fold; False when there will be no more."""
         live, pump = self._live, self._pump
         quiet_from = time.monotonic()
-        while not live.arrived():
-            if pump and pump.ended and self._leaving:
-                pump.renew()
-                self._turn(setup)
-                return False
-            if pump and pump.ended:
+        while True:
+            if live.cut():
+                self._turn(setup, live.turn_back())
+            elif live.arrived():
+                return True
+            elif pump:
+                if not self._more_piped(setup, pump):
+                    return False
+            elif self._leaving:
+                self._turn(setup, live.turn())
+            elif time.monotonic() - quiet_from > QUIET_S and live.replaced(begun=True):
                 self._leave()
-                continue
-            gone = live.cut() or (live.replaced() if pump else self._leaving)
-            if gone and self._turn(setup):
-                quiet_from = time.monotonic()
-                continue
-            if pump and live.behind() == 0 and live.place() > SPOOL_BYTES:
-                pump.renew()
-            elif not pump and time.monotonic() - quiet_from > QUIET_S and live.replaced():
-                self._leave()
-            self._pause()
+            if not live.arrived():
+                self._pause()
+
+    def _more_piped(self, setup: Setup, pump: Pump) -> bool:
+        """See to the spool, all of whose whole lines are folded; False when there will be no more."""
+        live = self._live
+        if live.replaced():
+            self._turn(setup, live.turn())
+        elif pump.ended and not self._leaving:
+            self._leave()
+        elif pump.ended or (live.behind() == 0 and live.place() > SPOOL_BYTES):
+            pump.renew()
+            self._turn(setup, live.turn())
+            return not pump.ended
         return True
 
     def _leave(self) -> None:
@@ -205,26 +221,31 @@ class Follower:
         self._leaving = True
         self._live.end()
 
-    def _turn(self, setup: Setup) -> bool:
-        """Go over to the file that has the name now, if there is one."""
-        cursor = self._live.turn()
+    def _turn(self, setup: Setup, cursor: Cursor | None) -> None:
+        """Reading goes on at `cursor`, in another file or from its new beginning; None: not yet."""
         if cursor is None:
-            return False
+            return
         self._leaving = False
         if not self._pump:
-            self._observer.note(f"{self._path} was rotated: on to the new file")
-        if setup.run.cursor:
-            self._save(setup, cursor)
-        return True
+            self._observer.note(f"{self._path} was rotated: on with {self._live.paths[0]}")
+        self._save(setup, cursor)
 
     def _save(self, setup: Setup, cursor: Cursor) -> None:
         """Move the run's cursor, before anything is read from there."""
-        now = counted(setup.run.cursor) if setup.run.cursor else Counts()
-        setup.run.cursor = held_cursor(cursor, now)
-        self._store.save_run(setup.run)
+        run = setup.run
+        if run.cursor is None:
+            run.cursor = Intake(self._request, setup.envelope, None, self._stop.check).held()
+            now = Counts()
+        else:
+            now = counted(run.cursor)
+        run.cursor |= held_cursor(cursor, now)
+        self._store.save_run(run)
+
+    def _tell(self) -> None:
+        self._observer.following(self.counts, self._live.behind())
 
     def _pause(self) -> None:
-        self._observer.following(self.counts, self._live.behind())
+        self._tell()
         # What a signal may break off is the wait, not what has been taken out of the pipe.
         if self._pump and not self._pump.ended:
             with self._stop.waiting():

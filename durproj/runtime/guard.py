@@ -33,12 +33,13 @@ def other_input(name: str, size: int) -> PastChanged:
     """The error for an input that was rotated before, and is now neither the file of which `size` bytes
     were read last nor known to follow on it."""
     ways = (
-        "put the file back, under any name in its folder: its rest is read, then the new one",
+        "put the file back, under its name or a rotated one: its rest is read, then the new one",
         "or, if all of it was read: durproj run --follow --rotated …",
+        "or, if the file was edited: without --follow every event is compared",
         "or fold again from the start of what is there: --restart",
     )
-    recorded = f"{size:,} bytes of the input, by their hash"
-    return PastChanged(name, None, recorded, "it begins with other bytes", "\n".join(ways))
+    recorded = f"{size:,} bytes of the input, by their hash" if size else "the file by its inode"
+    return PastChanged(name, None, recorded, "it is another file", "\n".join(ways))
 
 
 def late_event(changed: PastChanged, order: str) -> PastChanged:

@@ -107,7 +107,9 @@ class Fold:
             and not self.store.has_workflows(former.no)
         )
         if over or former.cursor:
-            former.cursor = None
+            # Of a pipe it says what of the spool is folded, whoever's that is.
+            if not former.options.get("continues"):
+                former.cursor = None
             if over:
                 finish(former)
             self.store.save_run(former)

@@ -54,7 +54,7 @@ class Request:
     the process dies, by `crash_with`. fail: a
     step and how often its attempt fails. resumed: it was asked for before; only: of these keys alone,
     in a resumed run of more. continues: the inputs are what came through a pipe, after whatever is
-    recorded.
+    recorded. onward: it was folded before by this process, and what was recorded then has been shown.
     """
 
     inputs: list[str]
@@ -82,6 +82,7 @@ class Request:
     resumed: bool = False
     only: frozenset[str] | None = None
     continues: bool = False
+    onward: bool = False
 
     def identity(self) -> str:
         """Tells this fold from others of its name."""

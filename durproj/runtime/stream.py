@@ -57,7 +57,7 @@ class StreamFold:
         drops = waits and fold.request.release == "drop"
         self._dropped = codec.decode(journal.head.error or b"") if drops else None
         self._showing = Showing(fold, self.id, key, journal)
-        if fold.observer.wants_steps:
+        if fold.observer.wants_steps and not fold.request.onward:
             self._showing.cached(0, proven)
 
     @property

@@ -1,0 +1,112 @@
+"""Standard input without --follow: copied beside the store until the run is complete, so that a crash can
+be resumed; by the real command line."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from conftest import environment
+from live import PATIENCE_S, add, line, lines, recorded, until
+
+RUN = ["run", "-", "--reducer", "counts"]
+
+
+def copies(folder):
+    return sorted(path.name for path in folder.glob("durproj.db.input-*"))
+
+
+def there(folder):
+    return recorded(folder / "durproj.db").get("u1")
+
+
+@pytest.mark.parametrize("durability", ["step", "fsync", "batch"])
+def test_a_crash_in_a_pipe_is_resumed_from_the_copy(durproj, durability):
+    ways = ["--crash", 5, "--durability", durability]
+    assert durproj(*RUN, *ways, input=lines(range(8))).code == 3
+    assert copies(durproj.folder)
+    assert durproj("resume").code == 0
+    assert there(durproj.folder) == list(range(8))
+    assert not copies(durproj.folder)
+
+
+def test_a_pipe_that_is_killed_while_it_is_open_is_resumed_and_then_given_again(durproj):
+    folder = durproj.folder
+    process = subprocess.Popen(
+        [sys.executable, "-m", "durproj", *RUN, "-q", "--user", "u1"],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    # More than are looked at to tell how to read them; the last one is unfinished.
+    process.stdin.write(lines(range(150)) + line(150)[:9])
+    process.stdin.flush()
+    until(lambda: len(there(folder) or []) == 150 if (folder / "durproj.db").exists() else False)
+    process.kill()
+    process.communicate()
+    done = durproj("resume")
+    assert done.code == 0
+    assert "broke off" in done.err
+    assert there(folder) == list(range(150))
+    done = durproj(*RUN, "--user", "u1", input=lines(range(160)))
+    assert done.code == 0
+    assert there(folder) == list(range(160))
+    assert not copies(folder)
+
+
+@pytest.mark.parametrize("given", [lines(range(3)), lines(range(100, 104)), b""])
+def test_input_that_is_refused_does_not_cost_what_a_crash_left(durproj, given):
+    assert durproj(*RUN, "--crash", 5, input=lines(range(8))).code == 3
+    assert durproj(*RUN, input=given).code == 4
+    assert copies(durproj.folder)
+    assert durproj("resume").code == 0
+    assert there(durproj.folder) == list(range(8))
+    assert not copies(durproj.folder)
+
+
+def test_compressed_input_comes_through_a_pipe_and_is_resumed(durproj):
+    whole = gzip.compress(lines(range(300)))
+    assert durproj(*RUN, "--crash", 150, input=whole).code == 3
+    assert durproj("resume").code == 0
+    assert there(durproj.folder) == list(range(300))
+
+
+def test_a_named_pipe_is_resumed_from_its_copy(durproj):
+    path = durproj.folder / "fifo"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: add(path, lines(range(8))))
+    writer.start()
+    done = durproj("run", "fifo", "--reducer", "counts", "--crash", 5, timeout=PATIENCE_S)
+    writer.join()
+    assert done.code == 3
+    assert durproj("resume", timeout=PATIENCE_S).code == 0
+    assert there(durproj.folder) == list(range(8))
+    assert not copies(durproj.folder)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_no_room_for_the_copy_is_an_io_error_that_names_it(durproj):
+    durproj("run", "--store", "durproj.db")
+    limit = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000,) * 2);"
+    )
+    code = (
+        limit
+        + "sys.argv = ['durproj', *sys.argv[1:]]; runpy.run_module('durproj', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *RUN, "-q", "--name", "n"],
+        cwd=durproj.folder,
+        env=environment(),
+        input=lines(range(20_000)),
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 74, done.stderr
+    assert b"Traceback" not in done.stderr
