@@ -61,6 +61,7 @@ def totals(counts: Counts, seconds: float | None) -> Line:
         (f", {counts.failed:,} failed" if counts.failed else "", "red"),
         (f", {counts.parked:,} parked" if counts.parked else "", "red"),
         (f", {counts.skipped:,} skipped" if counts.skipped else "", "red"),
+        (f", {number(counts.bad_lines, 'bad line')} left out" if counts.bad_lines else "", "red"),
         (_dropped(counts), ""),
         ("" if seconds is None else f" in {seconds:.1f} s", "dim"),
     )
