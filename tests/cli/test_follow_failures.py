@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 
+import pyte
 import pytest
-from live import add, line, lines, recorded, until
+from conftest import environment
+from live import PATIENCE_S, add, line, lines, recorded, until
 
 
 def there(log):
@@ -164,3 +173,31 @@ def test_nothing_is_drawn_where_there_is_no_terminal(follow, log):
     assert "following" not in out + err
     assert "\x1b" not in out + err
     assert "1 projection, 3 events: 3 executed, 0 cached" in out
+
+
+def test_a_terminal_shows_a_line_of_figures_and_no_trace_of_it_afterwards(log):
+    add(log, lines(range(3)), line(3)[:9])
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    command = [sys.executable, "-m", "durproj", "run", "app.log", "--follow"]
+    process = subprocess.Popen(
+        command, cwd=log.parent, env=environment(), stdin=follower, stdout=follower, stderr=follower
+    )
+    os.close(follower)
+    shown = b""
+    while b"lag 9 B" not in shown:
+        shown += os.read(leader, 65536)
+    assert b"3 events" in shown
+    assert b"1 stream " in shown
+    process.terminate()
+    try:
+        while block := os.read(leader, 65536):
+            shown += block
+    except OSError:
+        pass  # Linux says EIO when the last writer has gone
+    os.close(leader)
+    assert process.wait(PATIENCE_S) == 143
+    screen = pyte.Screen(100, 40)
+    pyte.Stream(screen).feed(shown.decode())
+    assert not any("following" in text for text in screen.display)
+    assert any("go on with: the same command" in text for text in screen.display)

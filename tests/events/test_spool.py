@@ -89,9 +89,7 @@ def test_a_named_pipe_is_resumed_from_its_copy(durproj):
     assert not copies(durproj.folder)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
 def test_no_room_for_the_copy_is_an_io_error_that_names_it(durproj):
-    durproj("run", "--store", "durproj.db")
     limit = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000,) * 2);"
     )
