@@ -8,18 +8,15 @@ ended, so that no two places of the sequence are the same.
 from __future__ import annotations
 
 import os
-import select
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from durproj.codec import DecodeError, decode
-from durproj.errors import StoreError, UsageError
+from durproj.errors import UsageError
 from durproj.events.compressed import is_compressed
 from durproj.events.cursor import Cursor
-from durproj.events.inputs import Waiting, named
+from durproj.events.inputs import named
 from durproj.events.reader import MAX_LINE, Source
 from durproj.events.rotation import begins_with, copy_of, identity, name_of, rotated_after
 
@@ -184,73 +181,3 @@ class LiveSource(Source):
             end = begin
         # A line that is too long already will not become right by waiting.
         return size if self._final or size - at > self._max_line else at
-
-
-class Pump:
-    """Copies what comes through a pipe to the end of a spool file, which can then be followed.
-
-    path: a named pipe, or `-`. A line that an earlier pipe left unfinished is kept if it is JSON, else
-    dropped: `dropped` has how many bytes that were. ended: the pipe is at its end.
-    """
-
-    def __init__(self, path: str, spool: str, waiting: Waiting) -> None:
-        self.ended = False
-        self._spool = spool
-        with named(path), waiting():
-            self._pipe = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._descriptor = self._opened(spool)
-        self.dropped = self._mend()
-
-    def wait(self, wait_s: float) -> bool:
-        """Whether there is something to copy, within `wait_s` seconds."""
-        return bool(select.select([self._pipe], [], [], wait_s)[0])
-
-    def pull(self) -> None:
-        """Copy what is there."""
-        taken = 0
-        while not self.ended and taken < _MOST_AT_ONCE and self.wait(0):
-            block = os.read(self._pipe, 64 << 10)
-            self.ended = not block
-            self._write(block)
-            taken += len(block)
-
-    def renew(self) -> None:
-        """Put an empty file in the place of the spool: all of it has been checkpointed."""
-        fresh = f"{self._spool}.new"
-        file = self._opened(fresh, os.O_TRUNC)
-        os.replace(fresh, self._spool)
-        os.close(self._descriptor)
-        self._descriptor = file
-
-    def close(self) -> None:
-        """Let go of the pipe and the spool."""
-        os.close(self._descriptor)
-        if self._pipe:
-            os.close(self._pipe)
-
-    def _opened(self, path: str, flags: int = 0) -> int:
-        try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
-        except OSError as error:
-            raise StoreError(f"cannot spool the input: {path}: {error.strerror}") from None
-
-    def _write(self, block: bytes) -> None:
-        rest = memoryview(block)
-        try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        except OSError as error:
-            raise StoreError(f"cannot spool the input: {error.strerror}") from None
-
-    def _mend(self) -> int:
-        size = os.fstat(self._descriptor).st_size
-        begin = max(0, size - MAX_LINE)
-        left = os.pread(self._descriptor, size - begin, begin).rpartition(b"\n")[2]
-        if not left:
-            return 0
-        with suppress(DecodeError):
-            decode(left)
-            self._write(b"\n")
-            return 0
-        os.ftruncate(self._descriptor, size - len(left))
-        return len(left)

@@ -51,7 +51,7 @@ def lies_in(path: str, start: Cursor) -> str | None:
     return copy_of(path, start)
 
 
-def name_of(path: str, file: Identity) -> str | None:
+def name_of(path: str, file: Identity | None) -> str | None:
     """The name of `file` in the folder of `path`."""
     if (status := _status(path)) and identity(status) == file:
         return path

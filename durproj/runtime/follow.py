@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from blake3 import blake3
+
 from durproj.errors import UsageError
 from durproj.events.cursor import Cursor
 from durproj.events.inputs import is_regular
-from durproj.events.live import LiveSource, Pump
-from durproj.events.rotation import begins_with, lies_in
+from durproj.events.live import LiveSource
+from durproj.events.pump import Pump
+from durproj.events.rotation import begins_with, lies_in, name_of
 from durproj.runtime.fold import LogFold
 from durproj.runtime.guard import other_input
 from durproj.runtime.intake import Intake
@@ -31,6 +34,9 @@ POLL_S = 0.1
 QUIET_S = 0.5
 """A file that was rotated away is left when nothing was written to it for so long."""
 
+LONGEST_OF = 100
+"""A spool file is named for the keys that were asked for, and by a hash of them when that is longer."""
+
 SPOOL_BYTES = 64 << 20
 """A spool file is begun anew when it has come to this size and everything in it is checkpointed."""
 
@@ -44,7 +50,9 @@ def followed(
     if path != "-" and (not os.path.exists(path) or is_regular(path)):
         return inputs, None
     of = "".join(f"-{key.encode().hex()}" for key in sorted(keys or ()))
-    return [stored_path(f"{location}.live-{name}{of[:100]}", base)], path
+    if len(of) > LONGEST_OF:
+        of = f"-{blake3(of.encode()).hexdigest(16)}"
+    return [stored_path(f"{location}.live-{name}{of}", base)], path
 
 
 class Follower:
@@ -81,7 +89,7 @@ class Follower:
         self._observer, self._stop, self._begun = observer, stop, begun
         self._path = opened_path(request.inputs[0], base)
         self._pump = self._pumping(pipe) if pipe else None
-        self._rotated = rotated or pipe is not None
+        self._rotated = rotated
         self._live = LiveSource(self._path, request.max_line)
         self._leaving = False
 
@@ -112,7 +120,8 @@ class Follower:
                 self._pump.close()
 
     def _pumping(self, pipe: str) -> Pump:
-        pump = Pump(pipe, self._path, self._stop.waiting)
+        sync = self._request.durability == "fsync"
+        pump = Pump(pipe, self._path, self._stop.waiting, sync=sync)
         if pump.dropped:
             self._observer.note(
                 f"the last pipe left {pump.dropped:,} bytes of an unfinished line; they are dropped"
@@ -140,7 +149,9 @@ class Follower:
         if found or self._found(start):
             # Nothing has shown what the lines are like, and it may be another thing now.
             return None if recorded or self._pump else start.origin
-        if self._rotated:
+        # A spool is begun anew as another file, when all that was in it is checkpointed.
+        renewed = self._pump is not None and name_of(self._path, start.file) != self._path
+        if self._rotated or renewed:
             return start.bytes + 1
         raise other_input(request.name, start.bytes - start.origin)
 

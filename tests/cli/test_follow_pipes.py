@@ -79,3 +79,25 @@ def test_another_fold_of_all_of_it_does_not_make_a_pipe_count_twice(follow, tmp_
     following = follow("-", pipe=True)
     following.feed(line(3))
     following.expect(range(4))
+
+
+def test_a_spool_that_lost_what_was_checkpointed_is_refused_not_folded_again(follow, tmp_path):
+    following = follow("-", "--durability", "fsync", pipe=True)
+    following.feed(lines(range(6)))
+    following.expect(range(6))
+    following.end(signal.SIGKILL)
+    left = spool(tmp_path).read_bytes()
+    spool(tmp_path).write_bytes(left[: len(left) // 2])
+    code, _, err = follow("-", pipe=True).end(None)
+    assert (code, "the past changed" in err) == (4, True), err
+    assert recorded(tmp_path / "durproj.db") == {"u1": list(range(6))}
+
+
+def test_long_keys_have_spools_of_their_own(follow, tmp_path):
+    one, two = "k" * 60 + "1", "k" * 60 + "2"
+    for key in (one, two):
+        following = follow("-", "--user", key, pipe=True)
+        following.feed(line(7, key))
+        until(lambda key=key: recorded(tmp_path / "durproj.db").get(key) == [7])
+        following.end()
+    assert len(list(tmp_path.glob("durproj.db.live-*"))) == 2
