@@ -37,6 +37,9 @@ QUIET_S = 0.5
 LONGEST_OF = 100
 """A spool file is named for the keys that were asked for, and by a hash of them when that is longer."""
 
+SETTLED_S = 0.3
+"""How long the first lines of a pipe are waited for, once one is there, before they are looked at."""
+
 SPOOL_BYTES = 64 << 20
 """A spool file is begun anew when it has come to this size and everything in it is checkpointed."""
 
@@ -88,6 +91,7 @@ class Follower:
         self._request, self._store, self._base = request, store, base
         self._observer, self._stop, self._begun = observer, stop, begun
         self._path = opened_path(request.inputs[0], base)
+        self._pipe = pipe
         self._pump = self._pumping(pipe) if pipe else None
         self._rotated = rotated
         self._live = LiveSource(self._path, request.max_line)
@@ -176,9 +180,15 @@ class Follower:
         waiting = False
         while not self._live.open(path) or (line and not self._has_line()):
             if not waiting:
-                self._observer.note(f"waiting for {self._request.shown_input()}")
+                shown = "standard input" if self._pipe == "-" else self._request.shown_input()
+                self._observer.note(f"waiting for {shown}")
             waiting = True
             self._pause()
+        # A first line alone shows little of a pipe; what comes with it shows more.
+        settled = time.monotonic() + SETTLED_S
+        while line and self._pump and not self._leaving and time.monotonic() < settled:
+            self._pause()
+            self._has_line()
 
     def _has_line(self) -> bool:
         if self._pump and self._pump.ended:
