@@ -8,7 +8,7 @@ from typing import Any
 from durproj import codec
 from durproj.errors import UsageError
 from durproj.events.event import IRREGULAR, UNTYPED, Event, decoder
-from durproj.events.formats.mapping import CLOUDEVENTS, FIVE, PLAIN, Layers, Mapping
+from durproj.events.formats.mapping import CLOUDEVENTS, FIVE, Layers, Mapping
 from durproj.events.formats.paths import Parts, alternatives, elements, is_many, plain, reader
 from durproj.events.lines import KeyMissing, is_blank, parse, parse_value
 
@@ -188,7 +188,7 @@ def _flat(paths: dict[str, tuple[Parts, ...]], *names: str) -> bool:
 
 
 def _shape(layers: Layers) -> Shape | None:
-    if layers.convention == PLAIN and not layers.kafka:
+    if layers.as_they_are:
         return None
     from durproj.events.formats.conventions import shape_of
 

@@ -7,7 +7,7 @@ jq computes with doubles. So that no number changes unseen, integers of an event
 as strings of their digits, and a state that holds a number beyond that, NaN or an infinity fails the
 step: it may be a sum that was rounded.
 What would make a program depend on more than its input is out of its reach: `now`, `input`, the
-environment, the time zone, other files.
+environment, the time zone, other files. So is what ends more than the step: `halt`, `halt_error`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from durproj.events.event import Event
 
 _ONLY_INPUT = "a reducer gives the same for the same events each time, so it has no "
+_GOES_ON = (
+    "would end the program, and a reducer is asked for each event: to leave the state as it is, give \
+.state; to fail the step, error(…)"
+)
 
 # Names are looked up where they stand in the text: the program sees these instead of jq's own, and
 # any that it defines itself instead of these.
@@ -34,6 +38,9 @@ def env: error("{0}environment (env)");
 def localtime: error("{0}time zone (localtime): use gmtime");
 def strflocaltime(f): error("{0}time zone (strflocaltime): use strftime");
 def modulemeta: error("{0}modules");
+def halt: error("halt {2}");
+def halt_error: error("halt_error {2}");
+def halt_error(exit_code): halt_error;
 . as {{$state, $event}} | "no environment" as $ENV | (
 {1}
 
@@ -76,7 +83,7 @@ class Program:
         except ValueError as error:
             raise UsageError(f"the jq program does not compile:\n{_tidy(error)}", _HOW) from None
         try:
-            self._run = jq.compile(_FRAME.format(_ONLY_INPUT, text)).input_text
+            self._run = jq.compile(_FRAME.format(_ONLY_INPUT, text, _GOES_ON)).input_text
         except ValueError:
             raise UsageError(
                 "the jq program reads a module: the guard would not see that change",

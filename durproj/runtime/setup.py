@@ -10,8 +10,8 @@ from typing import Any
 from durproj import codec
 from durproj.errors import UsageError
 from durproj.events.envelope import Envelope
-from durproj.events.formats.detection import detect, partial_keys
-from durproj.events.formats.mapping import Layers, Mapping
+from durproj.events.formats.mapping import PLAIN, Layers, Mapping
+from durproj.events.formats.paths import plain
 from durproj.events.inputs import expand
 from durproj.events.reader import Source
 from durproj.events.spool import drop, kept
@@ -135,12 +135,17 @@ class Setup:
             return Mapping.from_dict(
                 options["mapping"] | found | {"format": self._layers().resolved().name}
             )
+        from durproj.events.formats.detection import detect, infrequent_keys
+
         bodies = self._sample[:SMALL]
+        if self.request.inputs == [SAMPLE]:
+            return detect(bodies, replace(given, format=given.format or PLAIN))
         mapping = detect(bodies, given)
-        if bodies and self.request.inputs != [SAMPLE]:
+        if bodies:
             self._observer.note(f"{self.request.shown_input()}: {mapping.describe()}")
-        if mapping.key is None and given.key is None and mapping.format is None:
-            for name, lines in partial_keys(bodies).items():
+        layers = Layers.parse(mapping.format).resolved()
+        if mapping.key is None and given.key is None and layers.as_they_are:
+            for name, lines in infrequent_keys(bodies).items():
                 way = f"to use it: --key {name} --no-key skip"
                 self._observer.note(f"{name} is on {lines} of the first {len(bodies)} lines; {way}")
         return mapping
@@ -162,13 +167,28 @@ class Setup:
             "id": ("--dedupe id", "id"),
         }
         for name in (self.request.order, self.request.dedupe):
-            if self._sample and name in by and getattr(mapping, name) is None:
-                flag, what = by[name]
+            if not self._sample or name not in by:
+                continue
+            flag, what = by[name]
+            why = self._unknown(getattr(mapping, name), what, mapping)
+            if why:
                 without = "--dedupe none" if name == "id" else "--order file"
                 raise UsageError(
-                    f"{flag}: it is not known where a line has its {what}",
-                    f"say where: --{name} PATH; or fold with {without}",
+                    f"{flag}: {why}", f"say where: --{name} PATH; or fold with {without}"
                 )
+
+    def _unknown(self, path: str | None, what: str, mapping: Mapping) -> str | None:
+        """Why it is not known where lines have `what`; None when they have it at `path`."""
+        if path is None:
+            return f"it is not known where a line has its {what}"
+        if self._recorded:  # by lines that had it; a log that was rotated may begin with others
+            return None
+        from durproj.events.formats.detection import leads_nowhere
+
+        sample = self._sample[:SMALL]
+        if leads_nowhere(path, sample, mapping):
+            return f"none of the first {len(sample)} lines has its {what} in {plain(path)}"
+        return None
 
     def _label(self, mapping: Mapping) -> str:
         """Without a key in the lines, the one key asked for names the whole log."""

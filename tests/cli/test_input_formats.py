@@ -186,6 +186,60 @@ def test_a_row_change_log_needs_a_key_and_passes_over_tombstones(durproj, folder
     assert projections(done)["projection/1004"]["events"] == 2
 
 
+@pytest.mark.parametrize("name", ["auto", "kcat", "kcat+github", "kcat+plain"])
+@pytest.mark.parametrize("feed", ["topic.jsonl", "-"])
+@pytest.mark.parametrize("one", [True, False])
+def test_tombstones_of_a_topic_are_passed_over(durproj, folder, name, feed, one):
+    record = {"topic": "t", "partition": 0, "ts": 5, "key": "ann"}
+    payloads = [None, *sample("github").decode().splitlines(), None]
+    lines = [{**record, "offset": n, "payload": payload} for n, payload in enumerate(payloads)]
+    log = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+    (folder / "topic.jsonl").write_bytes(log)
+    args = [feed, "--format", name, "--key", "" if one else "key", *COUNTS, "--json"]
+    found = projections(durproj("run", *args, input=log))
+    assert [state["events"] for state in found.values()] == [len(payloads) - 2]
+
+
+def test_two_lists_of_events_in_one_object_are_refused(durproj, folder):
+    (folder / "two.json").write_text('{"data":[{"user":"a"}],"data":[{"user":"b"}]}')
+    done = durproj("run", "two.json", "--array", *COUNTS)
+    assert done.code == 65
+    assert 'two.json:1: byte 0: the list object has "data" more than once' in done.err
+    assert "  keep one of them, or put the events of all in one array\n" in done.err
+
+
+@pytest.mark.parametrize("options", [[], ["--array"]])
+def test_a_key_on_most_lines_is_asked_for_and_one_on_few_is_told(durproj, folder, options):
+    def log(*lines):
+        text = f"[{','.join(lines)}]" if options else "".join(f"{line}\n" for line in lines)
+        (folder / "log").write_text(text)
+
+    keyed, other = '{"type":"A","userId":"u1"}', '{"type":"B"}'
+    log(keyed, other, keyed)
+    args = ["run", "log", *options, *COUNTS]
+    done = durproj(*args)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(
+        "durproj: it is not clear whether the log has a key: userId is on 2 of the first 3 lines\n"
+        "  take it, and leave the other lines out: --key userId --no-key skip\n"
+        "  take it, and give the other lines a key: --key userId --no-key NAME\n"
+        "  fold the whole log as one stream: --key ''\n"
+    )
+    assert durproj("stats", *args[1:-2]).code == 0
+    ways = {
+        ("--key", "userId", "--no-key", "skip"): {"projection/u1": 2},
+        ("--key", "userId", "--no-key", "rest"): {"projection/u1": 2, "projection/rest": 1},
+        ("--key", ""): {"projection/all": 3},
+    }
+    for n, (way, expected) in enumerate(ways.items()):
+        found = projections(durproj(*args, *way, "--json", "--store", f"{n}.db"))
+        assert {id: state["events"] for id, state in found.items()} == expected
+    log(keyed, other, other)
+    done = durproj(*args)
+    assert done.code == 0
+    assert "userId is on 1 of the first 3 lines; to use it: --key userId --no-key skip" in done.err
+
+
 TRANSFERS = (
     b'{"id":1,"type":"T","items":[{"id":"a"},{"id":"b"}]}\n'
     b'{"id":2,"type":"T","items":[{"id":"b"},{"id":"b"}]}\n'

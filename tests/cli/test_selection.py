@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
+from time import sleep
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, environment
 
 WIKI = ROOT.parent / "shared" / "data" / "wikiticker-2015-09-12-sampled.json.gz"
 
@@ -24,6 +27,40 @@ def log(durproj):
     path = durproj.folder / "log.jsonl"
     path.write_text(UNORDERED)
     return path
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "what"),
+    [
+        (["--dedupe", "id"], "id", "id"),
+        (["--order", "seq"], "seq", "sequence number"),
+        (["--order", "time"], "time", "time"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_a_wrong_option(durproj, log, options, name, what):
+    args = ["run", "log.jsonl", "--reducer", "counts", *options]
+    done = durproj(*args, f"--{name}", "no\x1bsuch")
+    assert (done.code, done.out) == (2, "")
+    flag, without = " ".join(options), f"{options[0]} {'none' if name == 'id' else 'file'}"
+    assert (
+        f"durproj: {flag}: none of the first 4 lines has its {what} in 'no\\x1bsuch'\n"
+        f"  say where: --{name} PATH; or fold with {without}\n"
+    ) in done.err
+
+
+def test_a_followed_log_may_go_on_with_lines_that_have_no_id(durproj, log):
+    args = ["run", "log.jsonl", "--follow", "--reducer", "counts", "--dedupe", "id"]
+    log.write_text('{"id":"e1","type":"Opened","user":"u1"}\n')
+    command = [sys.executable, "-m", "durproj", *args]
+    with subprocess.Popen(command, cwd=durproj.folder, env=environment()) as following:
+        while following.poll() is None and durproj("inspect", "projection/u1").code:
+            sleep(0.05)
+        following.terminate()
+    log.unlink()
+    log.write_text('{"type":"Noted","user":"u1"}\n' * 2)
+    done = durproj(*args, "--rotated", "--crash", "2")
+    assert done.code == 3, done.err
+    assert types(durproj) == ["Opened", "Noted"]
 
 
 def types(durproj, id="projection/u1"):

@@ -43,6 +43,16 @@ def test_a_command_imports_nothing_heavy(tmp_path, args):
     assert {name for name in found if name in HEAVY or name.partition(".")[0] in HEAVY} == set()
 
 
+def test_detection_costs_those_who_need_it(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"type":"A","user":"u1"}\n')
+    conventions, formats = "durproj.events.formats.conventions", "durproj.events.formats.detection"
+    assert conventions not in imported(tmp_path, "run")
+    first = imported(tmp_path, "run", "log.jsonl", "--reducer", "counts", "--name", "log")
+    assert {conventions, formats} <= first
+    assert formats not in imported(tmp_path, "run")
+    assert formats not in imported(tmp_path, "run", "log.jsonl", "--name", "log")
+
+
 def test_stats_imports_no_store(tmp_path):
     assert "sqlite3" not in imported(tmp_path, "stats")
 

@@ -65,7 +65,7 @@ JSON = st.recursive(
 def test_an_array_is_its_elements_however_it_is_written_and_read(
     elements, indent, block, listed, ascii
 ):
-    whole = {"object": "list", "x": {"data": [0]}, "data": elements, "more": [1]}
+    whole = {"object": "list", "x": {"data": [0]}, "data": elements, "more": ["data", {"data": 1}]}
     text = json.dumps(whole if listed else elements, indent=indent, ensure_ascii=ascii)
     lines, trouble = converted("array", text, block)
     assert trouble is None
@@ -114,6 +114,9 @@ def test_numbers_and_escapes_keep_every_character():
         ("[{}][{}]", 1, None, "not JSON around"),
         ('{"data":[{}]', 1, None, "not JSON around"),
         ('{"data" [{}]}', 0, None, "neither a JSON array"),
+        ('{"data":[{}],"data":[{}]}', 1, None, '"data" more than once'),
+        ('{"data":[{}],"x":{"data":1},"d\\u0061ta" : null}', 1, None, '"data" more than once'),
+        ('{"data":{"a":":"},"data":[{}]}', 1, None, '"data" more than once'),
     ],
 )
 def test_what_is_no_array_is_refused_after_the_elements_before_it(content, count, number, why):

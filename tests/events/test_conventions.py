@@ -225,14 +225,21 @@ def test_a_key_that_is_on_no_line_is_none():
     assert detect([], Mapping(format="cloudevents")).key == "subject|partitionkey"
 
 
-def test_kafka_records_of_text_and_of_nothing_are_events():
+def test_kafka_records_of_text_are_events_and_those_of_nothing_are_none():
     record = {"topic": "t", "partition": 0, "offset": 1, "ts": 5, "key": "k", "payload": "hello"}
     bodies = [record, {**record, "payload": None}, {**record, "payload": "17"}]
     found = detect(bodies)
     assert found == Mapping("key", None, None, "ts", "payload", "offset", "kcat")
     envelope = Envelope(found)
-    data = [envelope.event(body, b"", "k").data for body in bodies]
-    assert data == ["hello", {}, "17"]
+    seen = [envelope.examine(json.dumps(body).encode(), exact=False) for body in bodies]
+    assert [event and event.data for event in seen] == ["hello", None, "17"]
+
+
+@pytest.mark.parametrize("name", CONVENTION_NAMES)
+def test_a_tombstone_is_no_event_whatever_the_records_hold(name):
+    mapping = Mapping(key="key", format=f"kcat+{name}")
+    tombstone = b'{"topic":"t","partition":0,"offset":1,"ts":5,"key":"k","payload":null}'
+    assert Envelope(mapping).examine(tombstone, exact=False) is None
 
 
 @pytest.mark.parametrize(

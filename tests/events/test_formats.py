@@ -4,7 +4,7 @@ import pytest
 
 from durproj.errors import UsageError
 from durproj.events.envelope import Envelope
-from durproj.events.formats.detection import Mapping, detect, partial_keys, split_path
+from durproj.events.formats.detection import Mapping, detect, infrequent_keys, split_path
 
 RESONATE = {
     "eventId": "evt_001",
@@ -84,8 +84,16 @@ def test_a_name_with_dots_taken_for_a_path_is_pointed_out():
 
 def test_keys_on_some_lines_are_told():
     lines = [{"subject": "a"}, {"subject": None}, {"user": 1.5}, {"userId": 1}]
-    assert partial_keys(lines) == {"userId": 1, "subject": 1}
-    assert partial_keys([{"userId": 1}]) == {}
+    assert infrequent_keys(lines) == {"userId": 1, "subject": 1}
+    assert infrequent_keys([{"userId": 1}]) == {}
+    assert infrequent_keys([]) == {}
+
+
+def test_a_key_on_half_of_the_lines_or_more_is_asked_for():
+    lines = [{"userId": "a"}, {"user": "a", "userId": 2}, {"user": "b"}, {"subject": "c"}]
+    with pytest.raises(UsageError, match="userId is on 2, user is on 2 of the first 4") as met:
+        infrequent_keys(lines)
+    assert "--key userId --no-key skip" in met.value.hint
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,10 @@ def test_a_program_may_have_names_of_its_own():
     ("program", "text"),
     [
         ("empty", "no output"),
-        ("halt", "no output"),
+        ("halt", "halt would end the program"),
+        (".state, halt", "halt would end the program"),
+        ('"why" | halt_error', "halt_error would end the program"),
+        ('"why" | halt_error(3)', "halt_error would end the program"),
         ("if .event.type == 1 then .state else empty end", "no output"),
         (".state, .state", "several outputs"),
         ("repeat(.state)", "several outputs"),

@@ -24,6 +24,7 @@ _MARK = re.compile(rb'[^"\[\]{},]*+(?:' + _STRING + rb'[^"\[\]{},]*+)*+(["\[\]{}
 _BRACKET = re.compile(rb'[^"\[\]{}]*+(?:' + _STRING + rb'[^"\[\]{}]*+)*+(["\[\]{}])', re.DOTALL)
 _STRINGS = re.compile(rb"(" + _STRING + rb")", re.DOTALL)
 _NAMED = re.compile(rb'(?<!\\)"data"[ \t\r\n]*:[ \t\r\n]*\Z')
+_TOKEN = re.compile(_STRING + rb"|[\[\]{}:]", re.DOTALL)
 _BLANK = b" \t\r\n"
 # A name is looked for so far back: there may be white space around its colon.
 _NEAR = 1000
@@ -115,10 +116,16 @@ class _Cutter:
             raise BadRecord(
                 None, "neither a JSON array nor a list object such as {data: […]}", hint
             )
+        around = self._before + self._rest
         try:
-            decode(self._before + self._rest)
+            decode(around)
         except DecodeError as error:
             raise BadRecord(None, f"not JSON around the array of events ({error.msg})") from None
+        if list(_names(around)).count("data") > 1:
+            why = (
+                'the list object has "data" more than once, where one array of events was expected'
+            )
+            raise BadRecord(None, why, "keep one of them, or put the events of all in one array")
 
     def _opens_events(self, mark: bytes, data: bytes, here: int) -> bool:
         """Whether the bracket at `here` opens the array of events."""
@@ -142,6 +149,21 @@ class _Cutter:
         self._level = -1
         self._depth -= 1
         return here
+
+
+def _names(text: bytes) -> Iterator[str]:
+    """The names of the fields of the JSON object `text`, in their order; those within them left out."""
+    depth, last = 0, b""
+    for token in _TOKEN.findall(text):
+        if token == b":":
+            if depth == 1:
+                yield decode(last)
+        elif token in b"{[":
+            depth += 1
+        elif token in b"}]":
+            depth -= 1
+        else:
+            last = token
 
 
 def _line(element: bytes) -> bytes:

@@ -39,10 +39,25 @@ def named_fields(bodies: Sequence[Body], keyed: bool) -> Mapping:
     )
 
 
-def partial_keys(bodies: Sequence[Body]) -> dict[str, int]:
-    """Key candidates that are on some of `bodies` but not on all, with the number of lines."""
-    found = {name: sum(_is_name(body.get(name)) for body in bodies) for name in KEYS}
-    return {name: count for name, count in found.items() if 0 < count < len(bodies)}
+def infrequent_keys(bodies: Sequence[Body]) -> dict[str, int]:
+    """Key candidates that are on fewer than half of `bodies`, with the number of lines.
+
+    Raises UsageError when one is on half of them or more but not on all: it is more likely the key than
+    not, and a wrong key corrupts every projection.
+    """
+    counts = {name: sum(_is_name(body.get(name)) for body in bodies) for name in KEYS}
+    found = {name: count for name, count in counts.items() if 0 < count < len(bodies)}
+    frequent = [name for name, count in found.items() if 2 * count >= len(bodies)]
+    if frequent:
+        shown = ", ".join(f"{name} is on {found[name]}" for name in frequent)
+        key = f"--key {frequent[0]}"
+        raise UsageError(
+            f"it is not clear whether the log has a key: {shown} of the first {len(bodies)} lines",
+            f"take it, and leave the other lines out: {key} --no-key skip\n"
+            f"take it, and give the other lines a key: {key} --no-key NAME\n"
+            "fold the whole log as one stream: --key ''",
+        )
+    return found
 
 
 def _first(bodies: Sequence[Body], names: Sequence[str], fits: Callable[[Any], bool]) -> str | None:

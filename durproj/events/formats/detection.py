@@ -12,8 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from durproj.errors import UsageError
-from durproj.events.formats.candidates import named_fields, partial_keys
-from durproj.events.formats.conventions import CONVENTIONS, shape_of
+from durproj.events.formats.candidates import infrequent_keys, named_fields
 from durproj.events.formats.kafka import from_kafka, in_kafka, is_kafka, payload_of
 from durproj.events.formats.mapping import DEBEZIUM, PLAIN, Layers, Mapping
 from durproj.events.formats.paths import alternatives, plain, reader, split_path, written
@@ -21,9 +20,11 @@ from durproj.events.formats.paths import alternatives, plain, reader, split_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from durproj.events.formats.conventions import Convention
+
     Body = dict[str, Any]
 
-__all__ = ["Mapping", "detect", "partial_keys", "split_path"]
+__all__ = ["Mapping", "detect", "infrequent_keys", "leads_nowhere", "split_path"]
 
 
 def detect(bodies: Sequence[Body], given: Mapping | None = None) -> Mapping:
@@ -43,12 +44,21 @@ def detect(bodies: Sequence[Body], given: Mapping | None = None) -> Mapping:
     return replace(found, **chosen, format=layers.name)
 
 
+def leads_nowhere(path: str, bodies: Sequence[Body], mapping: Mapping) -> bool:
+    """Whether there are events among the sampled lines `bodies`, read by `mapping`, but none has a value at
+    `path`."""
+    shaped = _shaped(bodies, Layers.parse(mapping.format).resolved())
+    return bool(shaped) and not _is_anywhere(path, shaped)
+
+
 def _layers(bodies: Sequence[Body], asked: Layers) -> Layers:
     """What the lines are, as far as it was not said."""
     if asked.convention is not None:
         return asked
+    from durproj.events.formats.conventions import CONVENTIONS
+
     kafka = asked.kafka or (bool(bodies) and all(map(is_kafka, bodies)))
-    # Records without a payload, Kafka's tombstones, tell nothing.
+    # Kafka's tombstones tell nothing.
     inner = (
         [payload_of(body) for body in bodies if body.get("payload") is not None]
         if kafka
@@ -65,6 +75,10 @@ def _layers(bodies: Sequence[Body], asked: Layers) -> Layers:
 def _shaped(bodies: Sequence[Body], layers: Layers) -> list[Body]:
     """The bodies in which paths are read; without those that reading the log will refuse, with their
     place, or pass over."""
+    if layers.as_they_are:
+        return list(bodies)
+    from durproj.events.formats.conventions import shape_of
+
     shape = shape_of(layers)
     if shape is None:
         return list(bodies)
@@ -84,7 +98,7 @@ def _found(shaped: Sequence[Body], layers: Layers, given: Mapping) -> Mapping:
     inner = [body["payload"] for body in shaped] if layers.kafka else shaped
     own_key = layers.kafka and (not shaped or _is_anywhere("key", shaped))
     known = given.key is not None or own_key
-    convention = CONVENTIONS.get(layers.convention or PLAIN)
+    convention = _convention(layers)
     if convention is not None:
         mapping = convention.mapping
     elif inner and all(type(value) is dict for value in inner):
@@ -100,6 +114,15 @@ def _found(shaped: Sequence[Body], layers: Layers, given: Mapping) -> Mapping:
     if mapping.key is not None and shaped and not _is_anywhere(mapping.key, inner):
         mapping = replace(mapping, key=None)
     return from_kafka(mapping, own_key=own_key) if layers.kafka else mapping
+
+
+def _convention(layers: Layers) -> Convention | None:
+    name = layers.convention or PLAIN
+    if name == PLAIN:
+        return None
+    from durproj.events.formats.conventions import CONVENTIONS
+
+    return CONVENTIONS[name]
 
 
 def _is_anywhere(path: str, bodies: Sequence[Body]) -> bool:

@@ -37,8 +37,9 @@ def payload_of(body: Body) -> Any:
 def kafka_shape(
     value: Any, inner: Callable[[Any], Body | None] | None, row_key: bool
 ) -> Body | None:
-    """The record with its payload parsed and shaped by `inner`; None when that is no event. `row_key`: the
-    key is a row's primary key in JSON, of which the value is taken where it is one column.
+    """The record with its payload parsed and shaped by `inner`; None when that is no event, as a tombstone
+    is: a record without a payload, by which Kafka forgets the key. `row_key`: the key is a row's primary
+    key in JSON, of which the value is taken where it is one column.
 
     Raises ValueError when it is no record, or its payload not what it should be.
     """
@@ -46,12 +47,14 @@ def kafka_shape(
     for name in _FIELDS:
         if name not in body:
             raise ValueError(f"no event of the format kcat: it has no {name}")
+    if body["payload"] is None:
+        return None
     try:
         payload = parse_text(body["payload"])
         shaped = payload if inner is None else inner(payload)
     except ValueError as error:
         raise ValueError(f"in the payload: {error}") from None
-    if shaped is None and inner is not None:
+    if shaped is None:
         return None
     key = _column(body.get("key")) if row_key else body.get("key")
     return {**body, "key": key, "payload": shaped}

@@ -68,6 +68,11 @@ class Layers:
         return "+".join(part for part in parts if part) or None
 
     @property
+    def as_they_are(self) -> bool:
+        """Whether the lines, once they are lines, are what paths are read in: plain, and no Kafka records."""
+        return self.convention == PLAIN and not self.kafka
+
+    @property
     def source(self) -> str | None:
         """The path of what makes an id unique together with it (CloudEvents, spec.md: id); or None."""
         if self.convention != CLOUDEVENTS:
