@@ -110,6 +110,10 @@ class Screen:
         if not self.style.quiet:
             self._say(text, style)
 
+    def warning(self, text: str) -> None:
+        """A note that `-q` does not silence."""
+        self._say(text, "")
+
     def plain_note(self, text: str) -> None:
         """A line on standard error without a name before it."""
         if not self.style.quiet:

@@ -49,7 +49,7 @@ def table(
             (f"  {head.id:<{width}}", "bold"),
             (f"  {head.status:<8}", status_color(head.status)),
             (f"{text:<{wide}}  ", ""),
-            (_why(head), "red") if head.status == "parked" else (short, "dim"),
+            (_why(head), "red") if head.error is not None else (short, "dim"),
         )
 
 
@@ -59,7 +59,7 @@ def totals(counts: Counts, seconds: float | None) -> Line:
     return (
         (f"{what}{counts.executed:,} executed, {counts.cached:,} cached", "bold"),
         (f", {counts.failed:,} failed" if counts.failed else "", "red"),
-        (f", {counts.parked:,} parked" if counts.parked else "", "red"),
+        (_parked(counts), "red"),
         (f", {counts.skipped:,} skipped" if counts.skipped else "", "red"),
         (f", {number(counts.bad_lines, 'bad line')} left out" if counts.bad_lines else "", "red"),
         (_dropped(counts), ""),
@@ -74,8 +74,17 @@ def _done(head: Head, cached: int, executed: int) -> str:
     return f"  {number(head.steps, 'step')} ({what}, {cached:,} cached)"
 
 
+def _parked(counts: Counts) -> str:
+    """How many streams are parked, and what waits behind their events, if any are."""
+    if not counts.parked:
+        return ""
+    verb = "waits" if counts.waiting == 1 else "wait"
+    waiting = f" ({number(counts.waiting, 'event')} {verb})" if counts.waiting else ""
+    return f", {counts.parked:,} parked{waiting}"
+
+
 def _why(head: Head) -> str:
-    """Where a parked workflow waits, and for what error."""
+    """Where a parked or rejected workflow stands, and for what error."""
     error = projection_record(head, 0, 0)["error"]
     return f"at step {error['step']:,}: {shortened(described(error), 100)}"
 

@@ -199,6 +199,12 @@ class Reporter:
         self._show_steps()
         if sys.exc_info()[0] is None:
             self._note_found(counts)
+        self._report(heads, counts)
+        if counts.parked:
+            self._note_parked(counts)
+
+    def _report(self, heads: list[tuple[Head, int, int]], counts: Counts) -> None:
+        """Print what a fold came to, for people."""
         if self._style.json or not (heads or counts.events):
             return
         if self._follows:
@@ -218,9 +224,6 @@ class Reporter:
             self._total(counts)
         if counts.unknown:
             self._line((f"unknown types: {most_common(counts.unknown)}", "yellow"))
-        if counts.parked:
-            command = command_for(self.store, "parked", "list")
-            self.note(f"{number(counts.parked, 'stream')} parked; which, and why: {command}")
 
     def close(self, exit_code: int) -> None:
         """The last line of `--json`."""
@@ -237,6 +240,7 @@ class Reporter:
                     "failed": counts.failed,
                     "parked": counts.parked,
                     "skipped": counts.skipped,
+                    **({"waiting": counts.waiting} if counts.waiting else {}),
                     **({"unknown": dict(counts.unknown.most_common())} if counts.unknown else {}),
                     **counts.found(),
                     **({"bad_lines": counts.bad_lines} if counts.bad_lines else {}),
@@ -250,6 +254,17 @@ class Reporter:
             self._screen.note(f"out of order in the log: {number(counts.reordered, 'event')}")
         if counts.gaps:
             self._screen.note(f"gaps in the sequence: {counts.gaps.describe()}")
+
+    def _note_parked(self, counts: Counts) -> None:
+        """Say, with `-q` as well, that streams wait: what comes to them is not folded."""
+        streams, before = number(counts.parked, "stream"), counts.parked_before
+        if before == counts.parked:
+            what = f"{streams} {'is' if before == 1 else 'are'} parked since before"
+        else:
+            what = f"{streams} parked" + (f", {before:,} of them since before" if before else "")
+        command = command_for(self.store, "parked", "list")
+        self._hide_bar()
+        self._screen.warning(f"{what}; which, and why: {command}")
 
     def _one(self, head: Head, cached: int, executed: int) -> None:
         """The one projection there was, whole."""

@@ -195,7 +195,10 @@ def run(
     max_errors: Annotated[
         int | None,
         typer.Option(
-            "--max-errors", metavar="N", min=0, help="Stop when more are parked or skipped."
+            "--max-errors",
+            metavar="N",
+            min=0,
+            help="Stop when more than N events are parked or skipped.",
         ),
     ] = None,
     strict_types: Annotated[

@@ -127,6 +127,14 @@ class Envelope:
             return event.id
         return [self._source_of(self._body(event.line)), event.id]
 
+    def is_same(self, event: Event, other: Event) -> bool:
+        """Whether two events of a stream, of whatever content, are one to those who wrote them: by their
+        id or, without any, by their type and time."""
+        ids = self.event_id(event), self.event_id(other)
+        if ids == (None, None):
+            return (event.type, event.time) == (other.type, other.time)
+        return bool(ids[0] == ids[1])
+
     def _body(self, line: bytes) -> Any:
         """The shaped body of a line that is known to be sound."""
         value = codec.decode(line)

@@ -117,7 +117,7 @@ class LogFold:
                     raise error
             if stream is None:
                 stream = self._open(key)
-            there = stream.position or stream.cached or stream.parked
+            there = stream.position or stream.cached or stream.parked or stream.awaited
             if self._fold.envelope.mapping.key and not there and self._cursor is None:
                 raise no_such_key(self._request, [key], sorted(single.others))
             if stream.exists:
@@ -198,19 +198,16 @@ class LogFold:
             head = Head(id, self._request.name, key, fold.run.no, prefix_bytes=prefix_bytes)
             return StreamFold(fold, key, Journal(self._store, head), 0, prefix_bytes)
         head = journal.head
-        if head.run != fold.run.no:
-            # What comes through a pipe comes after all of what others recorded.
-            proven = journal.steps if self._request.continues else 0
-        elif self._cursor is None:
-            proven = 0
-        else:
-            proven = head.prefix_steps if head.prefix_bytes == prefix_bytes else journal.steps
-        stream = StreamFold(fold, key, journal, proven, prefix_bytes)
-        if self._cursor is not None and head.run == fold.run.no:
-            # A stream whose prefix ends where the cursor stands has moved since.
-            waits = head.status == "parked" and head.prefix_bytes != prefix_bytes
-            if proven or waits:
-                stream.before = Counts(1, proven, parked=int(waits))
+        own = head.run == fold.run.no
+        counted_in = own and self._cursor is not None
+        # Not behind: what moved since the cursor, and others' streams unless a pipe goes on with them.
+        past = head.prefix_bytes != prefix_bytes
+        behind = past if counted_in else self._request.continues and not own
+        proven = journal.steps if behind else head.prefix_steps if counted_in else 0
+        stream = StreamFold(fold, key, journal, proven, prefix_bytes, behind=behind)
+        waits = head.status == "parked" and behind
+        if counted_in and (proven or waits):
+            stream.before = Counts(1, proven, parked=int(waits))
         return stream
 
     def _finish(self, stream: StreamFold) -> None:
@@ -232,6 +229,8 @@ class LogFold:
         counts.executed += stream.executed
         counts.failed += stream.failed
         counts.parked += stream.parked
+        counts.parked_before += stream.parked_before
+        counts.waiting += stream.waiting
         counts.skipped += stream.skipped
 
     def _alone(self) -> bool:
@@ -285,6 +284,7 @@ class LogFold:
             counts.projections + untouched.projections,
             counts.cached + counts.executed + untouched.cached,
             parked=counts.parked + untouched.parked,
+            waiting=counts.waiting + untouched.waiting,
         )
         # Without any workflow nothing has shown what the log is like.
         known = now.projections or self._cursor
@@ -304,6 +304,7 @@ class LogFold:
         if self._cursor is None or self._request.only is not None:
             return
         self.counts += self._untouched
+        self.counts.parked_before += self._untouched.parked
         observer = self._observer
         if (observer.wants_all or observer.wants_steps) and not self._request.onward:
             for head in self._store.heads(run=self._fold.run.no):

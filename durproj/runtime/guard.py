@@ -24,6 +24,17 @@ def compare_inputs(
             raise PastChanged(id, step, *difference(was, now), way_on(step))
 
 
+def changed_parked(
+    id: str, step: int, recorded: bytes, present: bytes, *, mended: bool
+) -> PastChanged:
+    """The error for a stream that is parked at `step`, where its log has another event now. `mended`:
+    by its id it is the same event, with other content."""
+    ways = way_on(step)
+    if mended:
+        ways = f"take the event as it is now:  durproj parked retry …\n{ways}"
+    return PastChanged(id, step, *difference(recorded, present), ways)
+
+
 def past_the_end(id: str, step: int, recorded: bytes) -> PastChanged:
     """The error for a log that ends before the event which `step` was recorded for."""
     return PastChanged(id, step, show(recorded), "the log ends before this event", way_on(step))
@@ -78,7 +89,8 @@ def show(blob: bytes, limit: int = 100) -> str:
 
 
 def difference(was: bytes, now: bytes) -> tuple[str, str]:
-    """Both sides of a changed input, in short; where both are JSON objects of one shape, the first path that differs."""
+    """Both sides of a changed input, in short; where both are JSON objects of one shape, the first path
+    that differs."""
     try:
         path, old, new = _first_path(codec.decode(was), codec.decode(now), "")
     except codec.DecodeError:

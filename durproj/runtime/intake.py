@@ -122,7 +122,12 @@ class Intake:
         """`changed`, said in other words where an event has come late: the one recorded is still there."""
         if not self.ordered or changed.step is None:
             return changed
-        recorded = next(stream.inputs(changed.step))
+        waits = stream.awaited
+        recorded = (
+            waits.line
+            if waits and waits.step == changed.step
+            else next(stream.inputs(changed.step))
+        )
         if not any(recorded in lines for lines in index.lines(key)):
             return changed
         return late_event(changed, self._order)

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 class Counts:
     """What a fold came to: workflows, how many of them wait, parked, and their events.
 
-    executed: skipped ones included. unknown: executed events of types that the reducer does not know,
-    by type. None where nobody asked for it: duplicates: events that were dropped as such; reordered:
-    events that came later in the log than they were taken; gaps: what is irregular in their sequences;
-    bad_lines: lines that are no events, and were left out.
+    executed: skipped ones included. parked_before: those of the parked ones that were so before this
+    fold; waiting: events behind those at which they wait, as far as the log was read. unknown: executed
+    events of types that the reducer does not know, by type. None where nobody asked for it: duplicates:
+    events that were dropped as such; reordered: events that came later in the log than they were taken;
+    gaps: what is irregular in their sequences; bad_lines: lines that are no events, and were left out.
     """
 
     projections: int = 0
@@ -32,6 +33,8 @@ class Counts:
     executed: int = 0
     failed: int = 0
     parked: int = 0
+    parked_before: int = 0
+    waiting: int = 0
     skipped: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
     duplicates: int | None = None
@@ -54,6 +57,7 @@ class Counts:
         by those before it."""
         executed = self.executed + more.executed
         self.projections, self.parked = more.projections, more.parked
+        self.parked_before, self.waiting = more.parked_before, more.waiting
         self.cached, self.executed = more.cached + more.executed - executed, executed
         self.failed += more.failed
         self.skipped += more.skipped

@@ -10,15 +10,18 @@ from durproj.runtime.observer import Counts
 
 def held_cursor(cursor: Cursor, counts: Counts) -> dict[str, Any]:
     """`cursor` with how many workflows and steps there are as far as that, and how many of the
-    workflows are parked. Heads are not counted for it each time: there may be many, and what they say
+    workflows are parked, and how many events wait behind those. Heads are not counted for it each time: there may be many, and what they say
     is under a seal of its own only."""
     held = {"workflows": counts.projections, "steps": counts.cached, "parked": counts.parked}
-    return {**cursor.to_dict(), **held}
+    waiting = {"waiting": counts.waiting} if counts.waiting else {}
+    return {**cursor.to_dict(), **held, **waiting}
 
 
 def counted(held: dict[str, Any]) -> Counts:
-    """The counts in `held_cursor`; stores of the first version know of no parked streams."""
-    return Counts(held["workflows"], held["steps"], parked=held.get("parked", 0))
+    """The counts in `held_cursor`; older stores may know of no parked streams, or not what
+    waits."""
+    parked, waiting = held.get("parked", 0), held.get("waiting", 0)
+    return Counts(held["workflows"], held["steps"], parked=parked, waiting=waiting)
 
 
 def restored_cursor(
@@ -31,4 +34,7 @@ def restored_cursor(
     counts = counted(held)
     counts.cached += released.executed
     counts.parked -= released.projections - released.parked
+    # Of what is executed now, one event of each stream did not wait behind another.
+    moved = released.executed + released.parked - released.projections
+    counts.waiting = max(0, counts.waiting - moved)
     return None if counts.parked < 0 else held_cursor(cursor, counts)

@@ -9,6 +9,7 @@ from durproj.errors import NotFound, PastChanged
 from durproj.events.single import MOST_OTHERS
 from durproj.runtime.guard import past_the_end
 from durproj.runtime.ownership import Fold
+from durproj.runtime.parking import ParkedEvent
 from durproj.runtime.request import Request
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
@@ -37,6 +38,8 @@ def refuse_vanished(fold: Fold, keys: Collection[str], asked: Collection[str] | 
         journal = Journal(fold.store, head)
         if journal.steps:
             raise past_the_end(head.id, 0, journal.read(0).input)
+        if head.status == "parked":
+            raise ParkedEvent(head).gone()
 
 
 def no_such_key(request: Request, keys: Sequence[str], there: Sequence[str]) -> NotFound:

@@ -30,7 +30,9 @@ def retry_parked(
     stop: Stop | None = None,
 ) -> Counts:
     """Let parked streams go on from the event at which they wait, with the reducer as it is now; a step
-    that fails parks the stream again.
+    that fails parks the stream again. That event may have been mended in the log: what has its id or,
+    without one, its type and time is taken for it, and a note says so. Another event there, or none, is
+    refused.
 
     ids, keys: these streams (None of both: all). reducer: where a program brought its own, that one.
     The rest is as in `fold`. Other streams are left as they are, and a reducer that has changed is
@@ -95,7 +97,17 @@ class _Released:
             ]
             for request in requests:
                 run_one(request, store, self._base, self._observer, self._stop, counts)
+                self._note_others(request, store.find_run(request.name, request.identity()))
         return counts
+
+    def _note_others(self, request: Request, run: Run | None) -> None:
+        """Say how to go on with the streams of `run` that were not released, if that needs more than
+        before: its reducer is still the one they were made with."""
+        if run and run.options["fingerprint"] != request.reducer.fingerprint:
+            self._observer.note(
+                f"the other streams of {request.name} were made with the former reducer;"
+                " to go on with them, too: durproj run … --accept-reducer"
+            )
 
     def _request(self, run: Run, keys: frozenset[str], location: str) -> Request:
         if is_gone(run, location):

@@ -231,18 +231,17 @@ class Setup:
 
     def _released(self, options: dict[str, Any]) -> dict[str, Any]:
         """The run's options as they were: what a changed reducer does to streams that were parked says
-        nothing of the others."""
+        nothing of the others. Where there are no others, the run has the changed one from now on."""
         assert self._before is not None
-        was = self._before.options
-        if was["fingerprint"] != options["fingerprint"]:
-            change = (
-                f"{was['reducer']} has changed ({was['fingerprint']} → {options['fingerprint']})"
-            )
-            what = (
-                "it makes the new steps of these streams; for others run asks for --accept-reducer"
-            )
-            self._observer.note(f"{change}: {what}")
-        return was
+        was, only = self._before.options, self.request.only or ()
+        if was["fingerprint"] == options["fingerprint"]:
+            return was
+        change = f"{was['reducer']} has changed ({was['fingerprint']} → {options['fingerprint']})"
+        self._observer.note(f"{change}: it makes the new steps of these streams")
+        others = any(head.key not in only for head in self._store.heads(run=self._before.no))
+        if others or was["reducer"] != options["reducer"]:
+            return was
+        return was | {name: options[name] for name in ("fingerprint", "initial_source")}
 
     def _permits(self, options: dict[str, Any]) -> dict[str, bool]:
         """What this run may do to the workflows of others: what is asked of it or, when it is resumed,

@@ -20,6 +20,7 @@ from durproj.runtime.commits import BATCH_SECONDS
 from durproj.runtime.guard import compare_inputs, past_the_end
 from durproj.runtime.observer import Counts
 from durproj.runtime.ownership import Fold
+from durproj.runtime.parking import ParkedEvent
 from durproj.runtime.planned import crash_as_planned, fail_as_planned, planned_steps
 from durproj.runtime.recording import parked_error, refuse_none, rejected_error
 from durproj.runtime.showing import Showing
@@ -30,11 +31,20 @@ from durproj.stores.packing import BLOCK_STEPS, Record, Records
 class StreamFold:
     """Folds the stream `key` into `journal`, of whose steps the first `proven` need no comparing:
     they come from the first `prefix_bytes` bytes of the input. A parked stream is compared as far as
-    its journal goes, and left alone, unless it is the one to be released. before: what of it the run's
-    cursor counts in; inputs: the recorded inputs from a step on."""
+    the event it waits at, unless that is `behind`, too, and left alone unless it is the one to be
+    released. before: what of it the run's cursor counts in; cached: how many steps the journal held
+    before; awaited: the event it is parked at, until that comes; waiting: how many came behind that;
+    inputs: the recorded inputs from a step on."""
 
     def __init__(
-        self, fold: Fold, key: str, journal: Journal, proven: int, prefix_bytes: int
+        self,
+        fold: Fold,
+        key: str,
+        journal: Journal,
+        proven: int,
+        prefix_bytes: int,
+        *,
+        behind: bool = False,
     ) -> None:
         self._fold = fold
         self.key = key
@@ -43,19 +53,18 @@ class StreamFold:
         self._blob: bytes = journal.last_output() or codec.encode(fold.request.reducer.initial(key))
         self._state: Any = codec.decode(self._blob)
         self._settle = codec.settle_plain if fold.request.reducer.plain else codec.settle
-        self._known = journal.steps
+        self.cached = journal.steps
         self.inputs = journal.inputs
         self._recorded = self.inputs(proven)
         self._fresh = True
         self.prefix = (prefix_bytes, proven if prefix_bytes else 0)
         self.proven = self.position = proven
-        self.executed = 0
-        self.failed = self.skipped = 0
+        self.executed = self.failed = self.skipped = self.waiting = 0
         self.before: Counts | None = None
         waits = journal.head.status == "parked"
-        self.parked = waits and not fold.request.release
-        drops = waits and fold.request.release == "drop"
-        self._dropped = codec.decode(journal.head.error or b"") if drops else None
+        self.parked = self.parked_before = waits and not fold.request.release
+        self.awaited = ParkedEvent(journal.head) if waits and not behind else None
+        self._dropped = self.awaited if fold.request.release == "drop" else None
         self._showing = Showing(fold, self.id, key, journal)
         if fold.observer.wants_steps and not fold.request.onward:
             self._showing.cached(0, proven)
@@ -70,16 +79,11 @@ class StreamFold:
         """Whether there is anything of it: a stream without events is none until it was begun."""
         return self._journal.head.no is not None or self.executed > 0
 
-    @property
-    def cached(self) -> int:
-        """How many steps the journal held before."""
-        return self._known
-
     def feed(self, lines: Sequence[bytes], events: Sequence[Event]) -> None:
         """The next events of the stream, with the lines they stand on. Compares those the journal
         holds, applies the rest. Raises PastChanged, StepFailed, TooManyErrors, Interrupted."""
         self._fold.stop.check()
-        held = max(0, min(self._known - self.position, len(lines)))
+        held = max(0, min(self.cached - self.position, len(lines)))
         if held:
             recorded = [next(self._recorded) for _ in range(held)]
             compare_inputs(self.id, self.position, recorded, list(lines[:held]))
@@ -87,9 +91,17 @@ class StreamFold:
                 self._showing.cached(self.position, self.position + held)
             self.position += held
             self._fold.observer.progress(held)
+        if held == len(lines):
+            return
+        if self.parked:
+            self.waiting += len(lines) - held - (self.awaited is not None)
+        if self.awaited:
+            self.awaited.meet(self._fold, lines[held], events[held])
+            self.awaited = None
+        if self.parked:
+            return
         try:
-            if held < len(lines) and not self.parked:
-                self._apply(lines[held:], events[held:])
+            self._apply(lines[held:], events[held:])
         except StepFailed as failed:
             self._reject(failed)
             raise
@@ -99,10 +111,10 @@ class StreamFold:
 
     def finish(self) -> None:
         """The stream has no more events. Raises PastChanged when the journal has more steps."""
-        if self.position < self._known:
+        if self.position < self.cached:
             raise past_the_end(self.id, self.position, next(self._recorded))
-        if self._dropped:
-            raise past_the_end(self.id, self.position, self._dropped["line"].encode())
+        if self.awaited:
+            raise self.awaited.gone()
         if self.parked or (self._journal.head.status == "resolved" and not self.executed):
             self.report()
         else:
@@ -118,7 +130,7 @@ class StreamFold:
 
     def report(self) -> None:
         """Tell the observer how far the workflow has come."""
-        self._fold.observer.projection(self._journal.head, self._known, self.executed)
+        self._fold.observer.projection(self._journal.head, self.cached, self.executed)
 
     def mark(self, prefix_bytes: int) -> None:
         """Note in the head that all steps so far come from the first `prefix_bytes` of the input."""
@@ -130,15 +142,12 @@ class StreamFold:
         fold, planned = self._fold, planned_steps(self._fold.request)
         if self._fresh:
             self._begin()
-        take = (
-            self._take_batch
-            if fold.commits.shared or fold.observer.wants_steps
-            else self._take_each
-        )
+        in_batches = fold.commits.shared or fold.observer.wants_steps
+        take = self._take_batch if in_batches else self._take_each
         at, first = 0, self.position
         if self._dropped:
-            self._drop(lines[0], self._dropped)
-            at = 1
+            self._skip(lines[0], self._dropped.error["kind"], self._dropped.error["message"])
+            self._dropped, at = None, 1
         while at < len(events) and not self.parked:
             fold.stop.check()
             n = self.position
@@ -154,6 +163,7 @@ class StreamFold:
                 at += 1
             fold.count_unknown(events[n - first : self.position - first])
             fold.observer.progress(self.position - n)
+        self.waiting += len(events) - at  # none, unless it was parked
 
     def _take_one(self, line: bytes, error: BaseException | None) -> None:
         """One step with retries. Of one that fails for good the stream is parked or goes on without
@@ -173,11 +183,8 @@ class StreamFold:
     def _take_each(self, lines: Sequence[bytes], events: Sequence[Event]) -> BaseException | None:
         """Take the state over events for a while, every step committed before the next one begins; the
         error of an attempt that failed."""
-        reduce, settle, add, meta = (
-            *(self._fold.reduce, self._settle),
-            *(self._journal.add, self._fold.meta),
-        )
-        stop, clock = self._fold.stop, time.monotonic
+        reduce, settle, meta = self._fold.reduce, self._settle, self._fold.meta
+        add, stop, clock = self._journal.add, self._fold.stop, time.monotonic
         due = clock() + BATCH_SECONDS
         for line, event in zip(lines, events, strict=True):
             try:
@@ -306,12 +313,6 @@ class StreamFold:
         self.parked = True
         self._fold.commits.flush()
         self._journal.save("parked", error=parked_error(failed, line))
-
-    def _drop(self, line: bytes, parked: dict[str, Any]) -> None:
-        """Skip the event at which the stream waits; it must be the one that was looked at."""
-        compare_inputs(self.id, self.position, [parked["line"].encode()], [line])
-        self._skip(line, parked["kind"], parked["message"])
-        self._dropped = None
 
     def _skip(self, line: bytes, kind: str, message: str) -> None:
         """Record a step that leaves the state as it was before the attempts that failed."""

@@ -45,7 +45,7 @@ def test_a_run_that_parks_says_which_stream_why_and_what_to_do(shop):
     assert "projection/b  parked    0 steps (0 executed, 0 cached)  at step 0: ValueError: neg" in (
         done.out
     )
-    assert "2 projections, 4 events: 3 executed, 0 cached, 1 parked in " in done.out
+    assert "2 projections, 4 events: 3 executed, 0 cached, 1 parked (1 event waits) in " in done.out
     assert done.out.endswith("unknown types: Odd\\x1b 1\n")
     assert "1 stream parked; which, and why: durproj parked list\n" in done.err
     assert "\x1b" not in done.out + done.err
@@ -71,6 +71,7 @@ def test_the_summary_counts_what_was_parked_skipped_and_unknown(shop):
             "failed": 0,
             "parked": 1,
             "skipped": 0,
+            "waiting": 1,
             "unknown": {"Odd\x1b": 1},
             "exit": 1,
         },
@@ -135,6 +136,10 @@ def test_retry_ends_with_1_until_the_cause_is_mended(shop):
     done = shop("parked", "retry", "--user", "b")
     assert done.code == 0
     assert "shop.py:orders has changed (" in done.err
+    assert done.err.endswith(
+        "durproj: the other streams of projection were made with the former reducer;"
+        " to go on with them, too: durproj run … --accept-reducer\n"
+    )
     assert '"sum": 2' in done.out
     nothing = shop("parked", "retry", "--all")
     assert (nothing.code, nothing.out) == (0, "")
@@ -234,3 +239,64 @@ def test_a_parked_stream_is_listed_however_many_others_there_are(shop):
     listed = [line for line in done.out.split("\n") if line.startswith("  projection/")]
     assert len(listed) == 21
     assert listed[-1].startswith("  projection/k40  parked  ")
+
+
+def append(shop, *events):
+    with (shop.folder / "log.jsonl").open("a") as log:
+        for key, v in events:
+            log.write(json.dumps({"key": key, "type": "T", "data": {"v": v}}) + "\n")
+
+
+def test_what_waits_behind_parked_streams_is_counted_over_all_runs(shop):
+    run(shop, "--on-error", "park")
+    append(shop, ("b", 5), ("c", -1), ("c", 6), ("a", 7))
+    done = run(shop, "--on-error", "park")
+    assert "1 executed, 3 cached, 2 parked (3 events wait) in " in done.out
+    assert "2 streams parked, 1 of them since before; which, and why: " in done.err
+    again = run(shop, "--json")
+    assert (again.code, again.json[-1]["parked"], again.json[-1]["waiting"]) == (1, 2, 3)
+    done = shop("parked", "drop", "projection/b", "--json")
+    assert "waiting" not in done.json[-1]
+    assert run(shop, "--json").json[-1]["waiting"] == 1
+
+
+@pytest.mark.parametrize(
+    "args", [(), ("-q",), ("--json",), ("--on-error", "skip"), ("--user", "b")]
+)
+def test_a_run_over_a_stream_that_is_parked_says_so(shop, args):
+    run(shop, "--on-error", "park")
+    for done in (run(shop, *args), run(shop, *args)):
+        said = "durproj: 1 stream is parked since before; which, and why: durproj parked list\n"
+        assert (done.code, done.err.endswith(said)) == (1, True)
+
+
+def test_a_rejected_stream_has_its_reason_in_the_table(shop):
+    lines = [f'{{"key":"k{i}","type":"T","data":{{"v":{1 - i}}}}}' for i in range(12)]
+    (shop.folder / "log.jsonl").write_text("\n".join(lines * 2))
+    done = run(shop)
+    assert done.code == 1
+    (row,) = [line for line in done.out.split("\n") if line.startswith("  projection/k2 ")]
+    assert row.split("cached)")[1].startswith("  at step 0: ValueError: negative")
+
+
+def test_a_mended_event_is_taken_by_retry_alone_and_another_one_by_nothing(shop):
+    run(shop, "--on-error", "park")
+    log = shop.folder / "log.jsonl"
+    text = log.read_text()
+    log.write_text(text.replace('"v": -1', '"v": 9'))
+    done = run(shop)
+    assert done.code == 4
+    assert "projection/b#0: the past changed\n" in done.err
+    assert "data.v = -1\n" in done.err
+    assert "take the event as it is now:  durproj parked retry " in done.err
+    assert shop("parked", "drop", "projection/b").code == 4
+    log.write_text(text.replace('"e1"', '"e9"'))
+    for refused in (run(shop), shop("resume"), shop("parked", "retry", "--all")):
+        assert refused.code == 4
+        assert 'id = "e1"' in refused.err
+        assert "as it is now" not in refused.err
+    log.write_text(text.replace('"v": -1', '"v": 9'))
+    done = shop("parked", "retry", "--all")
+    assert (done.code, '"sum": 12' in done.out) == (0, True)
+    assert "durproj: projection/b#0: the parked event was mended in the log\n" in done.err
+    assert run(shop).code == 0

@@ -176,6 +176,75 @@ def test_an_event_that_was_mended_in_the_log_is_taken_as_it_is_now(log):
     assert inputs(journals(Path("s.db"))["projection/u1"]) == stream(mended, "u1")
 
 
+ALONE = [("u1", 1), ("u1", BAD), ("u1", 2)]
+FIRST = [("u1", BAD), ("u2", 1), ("u1", 2)]
+
+
+@pytest.mark.parametrize("keys", [None, ["u1"]], ids=["all", "one"])
+@pytest.mark.parametrize(
+    ("events", "now", "step"),
+    [
+        (EVENTS, [event for event in EVENTS if event != ("u1", BAD)], 1),
+        (EVENTS, [("u1", 77) if event == ("u1", BAD) else event for event in EVENTS], 1),
+        (ALONE, ALONE[:1], 1),
+        (ALONE, [ALONE[0], *ALONE[2:]], 1),
+        (FIRST, FIRST[1:], 0),
+        (FIRST, FIRST[1:2], 0),
+    ],
+    ids=["removed", "replaced", "cut", "removed of one", "first removed", "stream gone"],
+)
+def test_the_event_at_which_a_stream_waits_is_guarded_as_a_step_is(log, events, now, step, keys):
+    write(log, events)
+    fold(log, keys=keys)
+    before = journals(Path("s.db"))
+    write(log, now)
+    again = [lambda: fold(log, keys=keys), lambda: durproj.resume(store="s.db")]
+    if (keys, len(now)) == (None, 1):
+        again.append(lambda: durproj.retry_parked(store="s.db"))
+        again.append(lambda: durproj.drop_parked(keys=["u1"], store="s.db"))
+    for act in again:
+        with pytest.raises(PastChanged, match=f"projection/u1#{step}: ") as refused:
+            act()
+        assert "13" in refused.value.recorded
+        assert journals(Path("s.db")) == before
+    write(log, events)
+    assert fold(log, keys=keys).parked
+
+
+def test_what_comes_after_the_cursor_is_not_taken_for_the_parked_event(log):
+    fold(log)
+    write(log, [*EVENTS, *MORE])
+    counts = fold(log)
+    assert (counts.parked, counts.parked_before, counts.waiting) == (2, 2, 4)
+    counts = fold(log, keys=["u1"])
+    assert (counts.parked, counts.waiting) == (1, 2)
+
+
+def test_a_late_event_before_the_parked_one_is_told_as_late(log):
+    def write_times(*times):
+        lines = [
+            f'{{"user_id":"u1","type":"T","time":{at},"v":{BAD if at == 30 else at}}}\n'
+            for at in times
+        ]
+        log.write_text("".join(lines))
+
+    write_times(10, 30, 40)
+    fold(log, order="time")
+    write_times(10, 30, 40, 20)
+    for act in (lambda: fold(log), lambda: durproj.retry_parked(store="s.db")):
+        with pytest.raises(PastChanged, match="it came late"):
+            act()
+
+
+def test_a_run_of_which_all_streams_were_retried_has_the_mended_reducer(log):
+    write(log, ALONE)
+    fold(log)
+    mend()
+    assert durproj.retry_parked(store="s.db").executed == 2
+    write(log, [*ALONE, ("u1", 5)])
+    assert fold(log).executed == 1
+
+
 def test_what_is_not_parked_is_not_found(log):
     with pytest.raises(NotFound):
         durproj.retry_parked(store="s.db")
@@ -279,6 +348,11 @@ class Parking(RuleBasedStateMachine):
         assert counts.projections == len(found) == len({key for key, _ in self.events})
         assert counts.cached + counts.executed == sum(each["steps"] for each in found.values())
         assert counts.parked == sum(each["status"] == "parked" for each in found.values())
+        assert counts.waiting == sum(
+            len(stream(self.events, id.partition("/")[2])) - each["steps"] - 1
+            for id, each in found.items()
+            if each["status"] == "parked"
+        )
         for id, each in found.items():
             lines = stream(self.events, id.partition("/")[2])
             assert each["status"] in ("resolved", "parked")
