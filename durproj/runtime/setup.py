@@ -170,17 +170,20 @@ class Setup:
             if not self._sample or name not in by:
                 continue
             flag, what = by[name]
-            why = self._unknown(getattr(mapping, name), what, mapping)
+            why = self._unknown(name, what, mapping)
             if why:
                 without = "--dedupe none" if name == "id" else "--order file"
                 raise UsageError(
                     f"{flag}: {why}", f"say where: --{name} PATH; or fold with {without}"
                 )
 
-    def _unknown(self, path: str | None, what: str, mapping: Mapping) -> str | None:
-        """Why it is not known where lines have `what`; None when they have it at `path`."""
+    def _unknown(self, name: str, what: str, mapping: Mapping) -> str | None:
+        """Why it is not known where lines have `what`, the field `name`; None when it is."""
+        path = getattr(mapping, name)
         if path is None:
             return f"it is not known where a line has its {what}"
+        if name != "id":  # the first line without one will be refused, with its place
+            return None
         if self._recorded:  # by lines that had it; a log that was rotated may begin with others
             return None
         from durproj.events.formats.detection import leads_nowhere

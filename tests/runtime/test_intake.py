@@ -26,7 +26,7 @@ EVENTS = st.lists(
     st.tuples(st.sampled_from("ab"), st.one_of(st.none(), st.integers(0, 9)), st.integers(0, 4)),
     min_size=1,
     max_size=30,
-)
+).filter(lambda events: any(id is not None for _, id, _ in events))
 ORDERS = st.sampled_from(["file", "time", "seq"])
 
 
