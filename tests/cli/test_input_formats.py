@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,9 +136,7 @@ def test_a_store_without_formats_is_still_read(durproj, folder):
     """As stores were before there were formats: the mapping alone, and what is plain."""
     args = ["hub.jsonl", *COUNTS, "--format", "plain", "--key", "actor.login"]
     assert durproj("run", *args).code == 0
-    import sqlite3
-
-    with sqlite3.connect(folder / "durproj.db") as store:
+    with closing(sqlite3.connect(folder / "durproj.db")) as store:
         ((options,),) = store.execute("select options from run").fetchall()
     assert set(json.loads(options)["mapping"]) == {"key", "type", "id", "time", "data"}
     again = durproj("run", "hub.jsonl", *COUNTS, "--json")

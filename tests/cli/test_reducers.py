@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 
 import pytest
 from conftest import ROOT
@@ -35,9 +36,13 @@ def folder(durproj):
     return durproj.folder
 
 
+def rows(folder, store, query):
+    with closing(sqlite3.connect(folder / store)) as opened:
+        return opened.execute(query).fetchall()
+
+
 def states(folder, store):
-    rows = sqlite3.connect(folder / store).execute("select id, state from projections")
-    return dict(rows.fetchall())
+    return dict(rows(folder, store, "select id, state from projections"))
 
 
 def test_jq_handlers_and_python_come_to_the_same(durproj, folder):
@@ -65,8 +70,7 @@ def test_a_crash_is_nothing(durproj, folder, reducer, how):
     for field in ("state", "status", "steps", "reducer", "events_seen"):
         assert shown[0][field] == shown[1][field]
     hashes = [
-        sqlite3.connect(folder / store).execute("select hash from workflow").fetchall()
-        for store in ("durproj.db", "whole.db")
+        rows(folder, store, "select hash from workflow") for store in ("durproj.db", "whole.db")
     ]
     assert hashes[0] == hashes[1]
 
