@@ -33,7 +33,7 @@ class Intake:
 
     asked: whether there is anything to do but to hand lines on as they come; ordered: whether a stream
     must be known to its end before its first event is. held: what an earlier run found before the
-    cursor, as `held` gave it; informed: whether that is all that is asked for now. left_out: the bad lines
+    cursor, as `held` gave it; informed: whether that covers all that is asked for. left_out: the bad lines
     of this run, where they are to be left out. check: called now and then; what it raises ends the work.
     """
 
