@@ -68,6 +68,21 @@ def test_an_event_that_fails_stops_it_or_is_skipped(follow, log):
     assert following.end()[0] == 143
 
 
+def test_what_is_skipped_round_after_round_is_counted_and_ends_it_when_it_is_too_much(follow, log):
+    (log.parent / "frail.py").write_text(FRAIL)
+    ways = ["--reducer", "frail.py:frail", "--on-error", "skip", "--max-errors", 2, "--json"]
+    add(log, line(0))
+    following = follow("app.log", *ways)
+    following.expect([0])
+    for n in (1, 2):
+        add(log, line(n, bad=True))
+        following.expect(range(n + 1))
+    add(log, line(3, bad=True))
+    code, out, err = following.end(None)
+    assert (code, "3 events failed for good, and --max-errors is 2" in err) == (1, True), err
+    assert json.loads(out.splitlines()[-1])["skipped"] == 3
+
+
 @pytest.mark.parametrize("ways", [["--on-error", "park"], ["--order", "time"]])
 def test_what_needs_all_of_a_log_is_refused(follow, log, ways):
     add(log, line(0, time="2026-01-01T00:00:00Z"))

@@ -300,3 +300,14 @@ def test_a_mended_event_is_taken_by_retry_alone_and_another_one_by_nothing(shop)
     assert (done.code, '"sum": 12' in done.out) == (0, True)
     assert "durproj: projection/b#0: the parked event was mended in the log\n" in done.err
     assert run(shop).code == 0
+
+
+def test_a_stream_that_was_parked_from_standard_input_is_retried_from_what_came(shop):
+    log = (shop.folder / "log.jsonl").read_bytes()
+    done = shop("run", "-", "--reducer", "shop.py:orders", "--on-error", "park", input=log)
+    assert done.code == 1
+    assert len(list(shop.folder.glob("durproj.db.input-*"))) == 1
+    mend(shop)
+    done = shop("parked", "retry", "projection/b", "--json")
+    assert (done.code, done.json[-1]["executed"]) == (0, 2), done.err
+    assert shop("inspect", "projection/b", "--json").json[0]["state"] == {"sum": 2}
