@@ -101,12 +101,3 @@ def test_long_keys_have_spools_of_their_own(follow, tmp_path):
         until(lambda key=key: recorded(tmp_path / "durproj.db").get(key) == [7])
         following.end()
     assert len(list(tmp_path.glob("durproj.db.live-*"))) == 2
-
-
-def test_the_first_lines_of_a_pipe_show_together_how_to_read_it(follow, tmp_path):
-    following = follow("-", pipe=True, quiet=False)
-    # Alone, the first would show no key at all.
-    following.feed(b'{"type":"T","n":0,"user_id":null}\n')
-    following.feed(line(1), line(2))
-    code, _, err = following.end(None)
-    assert (code, "user_id is on 2 of the first 3 lines" in err) == (2, True), err
