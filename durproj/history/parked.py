@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from durproj import codec
+from durproj.history.reading import reading
 from durproj.ids import split_id
 from durproj.runtime.release import not_parked
 from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
-from durproj.stores.sqlite import SqliteStore
 
 
 def parked(*, store: str | Path | Store = "durproj.db") -> list[dict[str, Any]]:
@@ -20,7 +18,7 @@ def parked(*, store: str | Path | Store = "durproj.db") -> list[dict[str, Any]]:
 
     Raises NotFound when there is no store, StoreError.
     """
-    with _reader(store) as opened:
+    with reading(store) as opened:
         return [_record(head) for head in opened.heads() if head.status == "parked"]
 
 
@@ -32,7 +30,7 @@ def inspect_parked(id: str, *, store: str | Path | Store = "durproj.db") -> dict
     what was written.
     """
     split_id(id)
-    with _reader(store) as opened:
+    with reading(store) as opened:
         journal = Journal.open(opened, id)
         if journal is None or journal.head.status != "parked":
             raise not_parked(id, journal.head if journal else None, opened.location)
@@ -46,17 +44,6 @@ def inspect_parked(id: str, *, store: str | Path | Store = "durproj.db") -> dict
             "attempts": failures,
             "state": None if state is None else codec.decode(state),
         }
-
-
-@contextmanager
-def _reader(store: str | Path | Store) -> Iterator[Store]:
-    """`store`, opened if it is a path."""
-    opened = SqliteStore.open_reader(Path(store)) if isinstance(store, str | Path) else store
-    try:
-        yield opened
-    finally:
-        if opened is not store:
-            opened.close()
 
 
 def _record(head: Head) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import NotFound, PastChanged, UsageError
-from durproj.ids import split_id
+from durproj.history.reading import journal_of, reading
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import damaged
@@ -23,18 +23,9 @@ def inspect(
     A projection's `state` is what its last step returned; a workflow's, its result. Raises NotFound,
     StoreError, and StoreDamaged when what is stored is not what was written.
     """
-    split_id(id)
-    opened = SqliteStore.open_reader(Path(store)) if isinstance(store, str | Path) else store
-    try:
-        journal = Journal.open(opened, id)
-        if journal is None:
-            near = next((head.id for head in opened.heads() if id in head.id), None)
-            hint = f"did you mean {near}?" if near else "durproj list shows those there are"
-            raise NotFound(f"{id}: no such workflow in {opened.location}", hint)
+    with reading(store) as opened:
+        journal = journal_of(opened, id)
         return _workflow(opened, journal) if step is None else _step(opened, journal, step)
-    finally:
-        if opened is not store:
-            opened.close()
 
 
 def projection_record(head: Head, cached: int, executed: int) -> dict[str, Any]:

@@ -140,6 +140,11 @@ class Journal:
     def read(self, step: int) -> Record:
         """The checkpoint of `step`. Raises NotFound beyond the journal, StoreDamaged for a checkpoint
         that is not what was written."""
+        start, records = self.block(step)
+        return records[step - start]
+
+    def block(self, step: int) -> tuple[int, Records]:
+        """The block that holds `step`: its first step and its records. Raises as `read` does."""
         id = self.head.id
         if not 0 <= step < self.steps:
             last = f"steps 0 to {self.steps - 1}" if self.steps else "no step"
@@ -147,11 +152,11 @@ class Journal:
         assert self.head.no is not None
         segment = self.store.segment(self.head.no, step)
         if segment and segment.full and step < segment.start + segment.steps:
-            return unpack(id, segment)[step - segment.start]
+            return segment.start, unpack(id, segment)
         block = self._open_block()
         if step < block.start:
             raise damaged(f"{id}#{step}", "its segment is missing")
-        return block.records[step - block.start]
+        return block.start, block.records
 
     def blocks(self, first: int = 0) -> Iterator[tuple[int, Records]]:
         """(step, the records from that step on), block after block, from the block that holds `first`

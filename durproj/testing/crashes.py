@@ -20,7 +20,7 @@ from durproj.runtime.project import fold
 from durproj.runtime.retry import Never
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
-from durproj.testing.differences import differences, show_both, show_path
+from durproj.testing.differences import differences, path_shown, show_both
 from durproj.testing.folding import AnyReducer, prepare
 from durproj.testing.streams import exactly, flatten, make_stream
 
@@ -177,7 +177,7 @@ def _difference(expected: _Left, left: _Left | None) -> str:
     states = [codec.decode(side.state or b"null") for side in (expected, left)]
     found = [
         "  {}: {} without, {} with the crash".format(
-            show_path(each.path), *show_both(each.expected, each.actual)
+            path_shown(each.path), *show_both(each.expected, each.actual)
         )
         for each in differences(*states)[:5]
     ]

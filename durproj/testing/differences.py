@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -10,13 +9,8 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import Unstorable
+from durproj.history.paths import ABSENT, Place, show_path
 from durproj.render import safe, safe_json
-
-Place = tuple[str | int, ...]
-"""The names and indices that lead to a value in a state."""
-
-ABSENT: Any = object()
-"""Stands for a value that is not there."""
 
 _WIDTH = 60
 _BEFORE = 20  # so much of what is the same is shown before what differs
@@ -52,28 +46,9 @@ def differences(expected: Any, actual: Any, path: Place = ()) -> list[Difference
     return found
 
 
-def dig(state: Any, path: Place) -> Any:
-    """The value at `path`; ABSENT when there is none."""
-    for part in path:
-        if isinstance(part, str) and isinstance(state, dict):
-            state = state.get(part, ABSENT)
-        elif isinstance(part, int) and isinstance(state, list) and part < len(state):
-            state = state[part]
-        else:
-            return ABSENT
-    return state
-
-
-def show_path(path: Place) -> str:
-    """A path in one line: `orders[2].amount`; names with other characters as JSON."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            plain = part if re.fullmatch(r"[\w-]+", part) else safe_json(codec.to_json(part))
-            text += f".{plain}" if text else plain
-    return text or "the state"
+def path_shown(path: Place) -> str:
+    """A path in one line that does nothing but show."""
+    return safe(show_path(path)) if path else "the state"
 
 
 def show(value: Any, width: int = 2 * _WIDTH) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 
 from durproj import codec
 from durproj.events.event import Event
+from durproj.history.paths import ABSENT, Place, dig
 from durproj.projections.reducer import Reducer, from_function, load
 from durproj.render import safe
 from durproj.runtime.attempts import FAILURES, describe, kind_of
 from durproj.runtime.known import applied
 from durproj.runtime.recording import refuse_none
-from durproj.testing.differences import ABSENT, Place, differences, dig, show_both, show_path
+from durproj.testing.differences import differences, path_shown, show_both
 from durproj.testing.streams import Stream
 
 AnyReducer = Callable[[Any, Event], Any] | Reducer | str
@@ -130,7 +131,7 @@ def _between(first: bytes | BaseException, then: bytes | BaseException) -> str:
             return "  it gave the fields of an object in another order"
         path, was, now = found[0].path, found[0].expected, found[0].actual
         shown = show_both(*("(absent)" if side is ABSENT else side for side in (was, now)))
-        return f"  {show_path(path)}: first {shown[0]}, then {shown[1]}"
+        return f"  {path_shown(path)}: first {shown[0]}, then {shown[1]}"
     words = [
         f"failed with {told(result)}" if isinstance(result, BaseException) else "gave a state"
         for result in (first, then)

@@ -13,11 +13,12 @@ from durproj.events.formats.detection import Mapping, detect
 from durproj.events.inputs import expand
 from durproj.events.lines import bad_event
 from durproj.events.reader import Source
+from durproj.history.paths import ABSENT
 from durproj.projections.reducer import MISSING, Reducer
 from durproj.render import number, safe
 from durproj.runtime.attempts import place_of
 from durproj.runtime.setup import SMALL
-from durproj.testing.differences import ABSENT, Difference, differences, show, show_both, show_path
+from durproj.testing.differences import Difference, differences, path_shown, show, show_both
 from durproj.testing.folding import AnyReducer, Folded, fold, prepare, told
 from durproj.testing.streams import EventLike, Stream, exactly, flatten, make_stream
 
@@ -198,7 +199,7 @@ def _unexpected(folded: Folded, found: list[Difference]) -> str:
             origin = path[:-1] if isinstance(path[-1], int) else path
         else:
             what = "expected {}, was {}".format(*show_both(expected, actual))
-        lines.append(f"  {show_path(path)}: {what} ({folded.set_by(origin)})")
+        lines.append(f"  {path_shown(path)}: {what} ({folded.set_by(origin)})")
     if len(found) > _MOST:
         lines.append(f"  and {len(found) - _MOST} more")
     if len(found) > 1 or found[0].path:

@@ -1,0 +1,107 @@
+"""What changed from one state to the next, path by path, lists by element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from typing import Any, Literal
+
+from durproj import codec
+from durproj.history.paths import ABSENT, Place, show_path
+
+MOST_ALIGNED = 1000
+"""Of longer stretches of two lists, elements are not matched by content but by position: matching takes
+time by the product of their lengths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path at which two states differ. `old` is ABSENT where it was added, `new` where it was removed.
+    An index in `path` counts in the new list; where the element was removed, in the old one."""
+
+    path: Place
+    old: Any
+    new: Any
+
+    @property
+    def kind(self) -> Literal["added", "removed", "changed"]:
+        """Which of the three it is."""
+        return "added" if self.old is ABSENT else "removed" if self.new is ABSENT else "changed"
+
+    def record(self) -> dict[str, Any]:
+        """As JSON can carry it: `path`, `kind`, and those of `old` and `new` that there are."""
+        sides = {"old": self.old, "new": self.new}
+        return {
+            "path": show_path(self.path),
+            "kind": self.kind,
+            **{name: value for name, value in sides.items() if value is not ABSENT},
+        }
+
+
+def changes(old: Any, new: Any, path: Place = ()) -> list[Change]:
+    """What differs between two values of decoded JSON, in the order of the newer one. An element that
+    was put into a list or taken out of it is one change, and moves no other. 1, 1.0 and true differ;
+    the order of an object's names does not matter. Either may be ABSENT."""
+    if old is new or same(old, new):
+        return []
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [*new, *(name for name in old if name not in new)]
+        found: list[Change] = []
+        for name in names:
+            found += changes(old.get(name, ABSENT), new.get(name, ABSENT), (*path, name))
+        return found
+    if isinstance(old, list) and isinstance(new, list):
+        found = []
+        for before, after in aligned(old, new):
+            index = before if after is None else after
+            assert index is not None
+            first = ABSENT if before is None else old[before]
+            second = ABSENT if after is None else new[after]
+            found += changes(first, second, (*path, index))
+        return found
+    return [Change(path, old, new)]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON; of two objects whose names come in another order it may
+    say no."""
+    if one is ABSENT or other is ABSENT or one != other:
+        return one is other
+    # In Python 1 == 1.0 == True.
+    return one is other or codec.encode(one) == codec.encode(other)
+
+
+def aligned(old: list[Any], new: list[Any]) -> Iterator[tuple[int | None, int | None]]:
+    """The elements of two lists side by side, by index: (in the old one, in the new one), None where
+    an element has no counterpart."""
+    first = _common(old, new)
+    last = _common(old[first:][::-1], new[first:][::-1])
+    yield from zip(range(first), range(first), strict=True)
+    yield from _matched(old, new, range(first, len(old) - last), range(first, len(new) - last))
+    tail = range(len(old) - last, len(old)), range(len(new) - last, len(new))
+    yield from zip(*tail, strict=True)
+
+
+def _common(old: list[Any], new: list[Any]) -> int:
+    """How many elements from the first on are the same."""
+    count = 0
+    for one, other in zip(old, new, strict=False):
+        if not same(one, other):
+            break
+        count += 1
+    return count
+
+
+def _matched(
+    old: list[Any], new: list[Any], olds: range, news: range
+) -> Iterator[tuple[int | None, int | None]]:
+    if not olds or not news or max(len(olds), len(news)) > MOST_ALIGNED:
+        yield from zip_longest(olds, news)
+        return
+    texts = [codec.encode(old[n]) for n in olds], [codec.encode(new[n]) for n in news]
+    matcher = SequenceMatcher(None, *texts, autojunk=False)
+    for _, start, stop, begin, end in matcher.get_opcodes():
+        # Elements that gave way to others are paired: what is within them may have changed.
+        yield from zip_longest(olds[start:stop], news[begin:end])

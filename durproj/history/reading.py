@@ -1,0 +1,36 @@
+"""Opening what is to be read: a store, and the journal of one workflow in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from durproj.errors import NotFound
+from durproj.ids import split_id
+from durproj.stores.base import Store
+from durproj.stores.journal import Journal
+from durproj.stores.sqlite import SqliteStore
+
+
+@contextmanager
+def reading(store: str | Path | Store) -> Iterator[Store]:
+    """`store`, opened for reading, and closed in the end, if it is a path. Raises NotFound when there is
+    none."""
+    opened = SqliteStore.open_reader(Path(store)) if isinstance(store, str | Path) else store
+    try:
+        yield opened
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def journal_of(store: Store, id: str) -> Journal:
+    """The journal of workflow `id`. Raises NotFound when there is none, UsageError when it is no id."""
+    split_id(id)
+    journal = Journal.open(store, id)
+    if journal is None:
+        near = next((head.id for head in store.heads() if id in head.id), None)
+        hint = f"did you mean {near}?" if near else "durproj list shows those there are"
+        raise NotFound(f"{id}: no such workflow in {store.location}", hint)
+    return journal
