@@ -7,7 +7,6 @@ from typing import Any
 
 from durproj import codec
 from durproj.history.reading import reading
-from durproj.ids import split_id
 from durproj.runtime.release import not_parked
 from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
@@ -29,8 +28,7 @@ def inspect_parked(id: str, *, store: str | Path | Store = "durproj.db") -> dict
     Raises NotFound when it is not parked, StoreError, and StoreDamaged when what is stored is not
     what was written.
     """
-    split_id(id)
-    with reading(store) as opened:
+    with reading(store, id) as opened:
         journal = Journal.open(opened, id)
         if journal is None or journal.head.status != "parked":
             raise not_parked(id, journal.head if journal else None, opened.location)

@@ -14,9 +14,11 @@ from durproj.stores.sqlite import SqliteStore
 
 
 @contextmanager
-def reading(store: str | Path | Store) -> Iterator[Store]:
-    """`store`, opened for reading, and closed in the end, if it is a path. Raises NotFound when there is
-    none."""
+def reading(store: str | Path | Store, *ids: str) -> Iterator[Store]:
+    """`store`, opened for reading, and closed in the end, if it is a path. Raises UsageError when one of
+    `ids` is no id, before anything is opened; NotFound when there is no store."""
+    for id in ids:
+        split_id(id)
     opened = SqliteStore.open_reader(Path(store)) if isinstance(store, str | Path) else store
     try:
         yield opened
@@ -26,8 +28,7 @@ def reading(store: str | Path | Store) -> Iterator[Store]:
 
 
 def journal_of(store: Store, id: str) -> Journal:
-    """The journal of workflow `id`. Raises NotFound when there is none, UsageError when it is no id."""
-    split_id(id)
+    """The journal of workflow `id`. Raises NotFound when there is none."""
     journal = Journal.open(store, id)
     if journal is None:
         near = next((head.id for head in store.heads() if id in head.id), None)

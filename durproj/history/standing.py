@@ -23,7 +23,7 @@ def inspect(
     A projection's `state` is what its last step returned; a workflow's, its result. Raises NotFound,
     StoreError, and StoreDamaged when what is stored is not what was written.
     """
-    with reading(store) as opened:
+    with reading(store, id) as opened:
         journal = journal_of(opened, id)
         return _workflow(opened, journal) if step is None else _step(opened, journal, step)
 

@@ -23,10 +23,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
-from durproj.stores.packing import Record, Segment
+from durproj.stores.packing import ORIGIN, Record, Segment
 
 Status = Literal["pending", "resolved", "rejected", "parked"]
 Durability = Literal["step", "fsync", "batch"]
+
+
+class Past(NamedTuple):
+    """What a workflow was before: the `id` under which it was begun, which its hashes cover; how many
+    of its oldest `steps` are no longer kept, the `hash` of the last of them and a digest of their
+    `inputs` (`packing.digest_inputs`)."""
+
+    id: str
+    steps: int = 0
+    hash: bytes = ORIGIN
+    inputs: bytes = ORIGIN
 
 
 @dataclass(slots=True)
@@ -35,7 +46,9 @@ class Head:
     steps committed one by one since then are rows beyond it, which `Journal` counts in.
 
     `prefix_steps`: how many of its events lie in the first `prefix_bytes` bytes of the run's input.
-    When the run's cursor stands elsewhere, all of its steps come from before the cursor."""
+    When the run's cursor stands elsewhere, all of its steps come from before the cursor.
+
+    `past`: None for a workflow that has its first id and all of its steps."""
 
     id: str
     name: str
@@ -49,6 +62,17 @@ class Head:
     prefix_bytes: int = 0
     prefix_steps: int = 0
     no: int | None = None
+    past: Past | None = None
+
+    @property
+    def origin(self) -> str:
+        """The id that its hashes cover."""
+        return self.past.id if self.past else self.id
+
+    @property
+    def dropped(self) -> int:
+        """How many of its oldest steps are no longer kept."""
+        return self.past.steps if self.past else 0
 
 
 class Row(NamedTuple):
@@ -107,7 +131,10 @@ class Store(Protocol):
         """Whether any workflow is this run's."""
 
     def save_head(self, head: Head) -> None:
-        """Write a head down; a new one gets its `no`."""
+        """Write a head down; a new one gets its `no`. What names it, and its past, stay as they are."""
+
+    def save_past(self, head: Head) -> None:
+        """Write down what names a head that is there, and its past."""
 
     def drop_workflow(self, no: int) -> None:
         """Drop a workflow with all it recorded."""
@@ -129,6 +156,10 @@ class Store(Protocol):
 
     def drop_steps(self, no: int, first: int) -> None:
         """Drop the rows from step `first` on, and the segments that start there or later."""
+
+    def drop_steps_before(self, no: int, first: int) -> None:
+        """Drop the rows and segments that start before step `first`, and what is known of attempts and
+        crash points there."""
 
     def attempts(self, no: int, step: int) -> list[Attempt]:
         """The failed attempts at a step, oldest first."""

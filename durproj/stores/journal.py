@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from durproj.errors import NotFound, StoreDamaged, StoreError
-from durproj.stores.base import Head, Status, Store
+from durproj.stores.base import Head, Past, Status, Store
 from durproj.stores.block import Block
+from durproj.stores.loading import first_block, load_block
 from durproj.stores.packing import (
-    ORIGIN,
+    Chain,
     Record,
     Records,
     Segment,
     damaged,
+    digest_inputs,
     seal_row,
     unpack,
 )
@@ -35,6 +37,7 @@ class Journal:
     def __init__(self, store: Store, head: Head) -> None:
         self.store = store
         self.head = head
+        self._origin = head.origin
         last = store.last_row(head.no) if head.no is not None else None
         self.steps = last.step + 1 if last else head.steps
         self._block: Block | None = None
@@ -67,7 +70,7 @@ class Journal:
             self.append(step, Records(*([part] for part in record)))
             return
         block.take_one(record, size)
-        self.store.add_row(head.no, step, record, seal_row(head.id, step, record))
+        self.store.add_row(head.no, step, record, seal_row(self._origin, step, record))
         block.stored += 1
         self.steps += 1
 
@@ -120,7 +123,7 @@ class Journal:
             block.stored = len(block)
             last = block.hash()
             if block.full():
-                block = self._block = Block(self.head.id, block.start + len(block), last)
+                block = self._block = Block(self._origin, block.start + len(block), last)
             at += len(part)
         self.steps += len(records)
         head = self.head
@@ -133,7 +136,7 @@ class Journal:
             self.store.add_segment(head.no, segment)
         for at in rows:
             step, record = self.steps - len(records) + at, records[at]
-            self.store.add_row(head.no, step, record, seal_row(head.id, step, record))
+            self.store.add_row(head.no, step, record, seal_row(self._origin, step, record))
 
     # -- reading
 
@@ -149,22 +152,28 @@ class Journal:
         if not 0 <= step < self.steps:
             last = f"steps 0 to {self.steps - 1}" if self.steps else "no step"
             raise NotFound(f"{id}#{step}: no such step", f"{id} has {last}")
+        if step < self.head.dropped:
+            raise self._not_kept(step)
         assert self.head.no is not None
         segment = self.store.segment(self.head.no, step)
         if segment and segment.full and step < segment.start + segment.steps:
-            return segment.start, unpack(id, segment)
+            return segment.start, unpack(self._origin, segment)
         block = self._open_block()
         if step < block.start:
             raise damaged(f"{id}#{step}", "its segment is missing")
         return block.start, block.records
 
-    def blocks(self, first: int = 0) -> Iterator[tuple[int, Records]]:
+    def blocks(self, first: int | None = None) -> Iterator[tuple[int, Records]]:
         """(step, the records from that step on), block after block, from the block that holds `first`
-        to the end. Verifies every block and how they are chained."""
+        to the end; None: from the first step that is kept. Verifies every block and how they are
+        chained. Raises NotFound for a step that is no longer kept."""
         head = self.head
+        first = head.dropped if first is None else first
+        if first < head.dropped:
+            raise self._not_kept(first)
         end = self._open_block().start if self.steps else 0
         step = min(first, end)
-        seed: bytes | None = ORIGIN if step == 0 else None
+        seed = first_block(head).seed if step == head.dropped else None
         while step < end:
             assert head.no is not None
             segment = self.store.segment(head.no, step)
@@ -176,7 +185,7 @@ class Journal:
                 raise damaged(f"{head.id}#{step}", "its segment is missing")
             if seed is not None and segment.seed != seed:
                 raise damaged(f"{head.id}#{step}", "the chain of hashes is broken")
-            yield segment.start, unpack(head.id, segment)
+            yield segment.start, unpack(self._origin, segment)
             step, seed = segment.start + segment.steps, segment.hash
         block = self._open_block()
         if seed is not None and self.steps and block.seed != seed:
@@ -192,7 +201,9 @@ class Journal:
 
     def last_output(self) -> bytes | None:
         """What the last step returned; None when there is no step."""
-        return self.read(self.steps - 1).output if self.steps else None
+        if self.steps == self.head.dropped:
+            return self.head.state
+        return self.read(self.steps - 1).output
 
     def rewind(self, steps: int) -> None:
         """Keep the first `steps` steps and drop what came after, damaged or not, failed attempts and
@@ -202,64 +213,85 @@ class Journal:
             raise NotFound(f"{head.id}: it has {self.steps} steps, so it cannot go back to {steps}")
         if head.no is None:
             return
-        start, kept, seed = 0, Records(), ORIGIN
-        if steps:
+        if 0 < head.dropped >= steps < self.steps:
+            raise self._not_kept(steps - 1)
+        start, kept, seed = head.dropped, Records(), first_block(head).seed
+        state = head.state if start else None
+        if steps > start:
             segment = self.store.segment(head.no, steps - 1)
             if segment and segment.full and steps <= segment.start + segment.steps:
-                start, records, seed = segment.start, unpack(head.id, segment), segment.seed
+                start, records, seed = segment.start, unpack(self._origin, segment), segment.seed
             else:
-                block = self._load_block(steps)
+                block = load_block(self.store, head, self.steps, upto=steps)
                 start, records, seed = block.start, block.records, block.seed
             kept = records.part(0, steps - start)
         with self.store.transaction():
             self.store.drop_steps(head.no, start)
             self.store.drop_attempts(head.no, steps)
-            self._block = Block(head.id, start, seed)
+            self._block = Block(self._origin, start, seed)
             self.steps = start
             head.status, head.error = "pending", None
-            head.steps, head.hash, head.state = start, seed, None
+            head.steps, head.hash, head.state = start, seed, state
             if kept:
                 self._append_all(kept)
             else:
                 self.store.save_head(head)
 
+    def trim(self, keep: int) -> int:
+        """Drop the oldest steps, of which at least the newest `keep` stay; returns how many were dropped.
+
+        Those in full blocks go block by block. The head's state stays, whatever is dropped, and so does
+        a digest of the dropped inputs. Raises StoreDamaged when a dropped step is not what was written.
+        """
+        head, block = self.head, self._open_block()
+        past = head.past or Past(head.id)
+        at = max(past.steps, self.steps - keep)
+        if at < block.start:
+            at, _ = self.block(at)
+        if at == past.steps:
+            return 0
+        kept = Records()
+        digest, seed = past.inputs, past.hash
+        for start, records in self.blocks(past.steps):
+            part = records.part(0, at - start)
+            kept = records.part(at - start, len(records))
+            chain = Chain(self._origin, start, seed)
+            chain.absorb(part.texts())
+            digest, seed = digest_inputs(digest, part.inputs), chain.digest()
+            if start + len(records) >= at:
+                break
+        assert head.no is not None
+        with self.store.transaction():
+            head.past = Past(past.id, at, seed, digest)
+            self.store.save_past(head)
+            if at > block.start:
+                self.store.drop_steps(head.no, block.start)
+            self.store.drop_steps_before(head.no, at)
+            if at > block.start:
+                self._append_again(at, kept)
+        return at - past.steps
+
+    def _append_again(self, at: int, kept: Records) -> None:
+        """Record `kept`, from step `at` on, as a block of their own: what was before them in it has been
+        dropped. The head stays as it was but for its hash."""
+        head = self.head
+        state, self.steps = head.state, at
+        self._block = first_block(head)
+        if kept:
+            self._append_all(kept)
+        head.steps, head.hash, head.state = self.steps, self._block.hash(), state
+        self.store.save_head(head)
+
+    def _not_kept(self, step: int) -> NotFound:
+        dropped = self.head.dropped
+        return NotFound(
+            f"{self.head.id}#{max(0, step)}: no longer kept: durproj gc dropped the first {dropped} steps",
+            f"{self.head.id} has steps {dropped} to {self.steps - 1}"
+            if dropped < self.steps
+            else f"of {self.head.id} only the latest state is kept",
+        )
+
     def _open_block(self) -> Block:
         if self._block is None:
-            self._block = self._load_block()
+            self._block = load_block(self.store, self.head, self.steps)
         return self._block
-
-    def _load_block(self, steps: int | None = None) -> Block:
-        """The open block. `steps`: whatever comes after so many steps does not matter."""
-        head = self.head
-        if head.no is None:
-            return Block(head.id, 0, ORIGIN)
-        segment = self.store.segment(head.no)
-        if segment is None:
-            block = Block(head.id, 0, ORIGIN)
-        elif segment.full:
-            block = Block(head.id, segment.start + segment.steps, segment.hash)
-        else:
-            block = Block(head.id, segment.start, segment.seed)
-            records = unpack(head.id, segment)
-            block.take(records, records.texts())
-        step = block.start + len(block)
-        self._check_head(step, block)
-        for row in self.store.rows(head.no, step):
-            if step == steps:
-                return block
-            if row.step != step:
-                raise damaged(f"{head.id}#{step}", "the step is missing")
-            if row.hash != seal_row(head.id, step, row.record):
-                raise damaged(f"{head.id}#{step}", "the seal does not match")
-            block.take_one(row.record, sum(map(len, row.record)) + 3)
-            step += 1
-            self._check_head(step, block)
-        short = step < steps if steps is not None else step != self.steps or step < head.steps
-        if short:
-            raise damaged(f"{head.id}#{step}", "steps are missing")
-        block.stored = len(block)
-        return block
-
-    def _check_head(self, step: int, block: Block) -> None:
-        if step == self.head.steps and step and block.hash() != self.head.hash:
-            raise damaged(f"{self.head.id}#{step - 1}", "its hash is not the one in the head")

@@ -15,12 +15,23 @@ from functools import cache
 APPLICATION_ID = 0x64757270
 """`durp`, in SQLite's header, tells a store from other databases."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 OLDEST_VERSION = 2
 """Version 1 was never released: its hashes were others."""
 
-MIGRATIONS: Mapping[int, str] = {}
+MIGRATIONS: Mapping[int, str] = {
+    2: """
+CREATE TABLE past (
+  workflow INTEGER PRIMARY KEY REFERENCES workflow (no),
+  id TEXT NOT NULL,
+  steps INTEGER NOT NULL CHECK (steps >= 0),
+  hash BLOB NOT NULL,
+  inputs BLOB NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+"""
+}
 """By the version they start from: the SQL that leads to the next one."""
 
 

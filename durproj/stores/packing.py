@@ -12,7 +12,8 @@ step is
 cut to 16 bytes, over the columns of its block up to and including it. The seed is the hash of the last
 step of the block before, 16 zero bytes for the first block. The hash is therefore the same however the
 steps were committed, packed, interrupted and resumed, and no block passes for another, nor for one of
-another workflow. A step that is still a row has a seal of its own instead: BLAKE3, cut to 16 bytes,
+another workflow. (The id is the one that the workflow was begun under; and where the oldest steps were
+dropped out of the middle of a block, the rest of it is a block of its own.) A step that is still a row has a seal of its own instead: BLAKE3, cut to 16 bytes,
 over a line `<step> <workflow's id>` and the three pieces, each ended by \n.
 
 A segment holds a block, or the beginning of one: a line with the lengths of its first two columns in
@@ -21,7 +22,7 @@ bytes, then the columns. That compresses better and faster than record by record
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -120,6 +121,14 @@ class Chain:
         metas, inputs, outputs = self._pieces
         lengths = sum(map(len, metas)), sum(map(len, inputs))
         return compress(b"".join((b"%d %d\n" % lengths, *metas, *inputs, *outputs)))
+
+
+def digest_inputs(digest: bytes, inputs: Iterable[bytes]) -> bytes:
+    """`digest` of a journal's first inputs (ORIGIN for none), taken over the `inputs` that follow: for
+    each, BLAKE3 over the digest so far and the input, cut to 16 bytes."""
+    for line in inputs:
+        digest = blake3(digest + line).digest(HASH_BYTES)
+    return digest
 
 
 def seal_row(id: str, step: int, record: Record) -> bytes:

@@ -69,6 +69,15 @@ CREATE TABLE crash (
   PRIMARY KEY (workflow, step)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE past (
+  workflow INTEGER PRIMARY KEY REFERENCES workflow (no),
+  id TEXT NOT NULL,
+  steps INTEGER NOT NULL CHECK (steps >= 0),
+  hash BLOB NOT NULL,
+  inputs BLOB NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+
 CREATE VIEW projections AS
 SELECT
   workflow.id,

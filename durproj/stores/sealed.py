@@ -7,20 +7,31 @@ from collections.abc import Sequence
 from typing import Any
 
 from durproj import codec
-from durproj.stores.base import Attempt, Head, Row, Run
+from durproj.stores.base import Attempt, Head, Past, Row, Run
 from durproj.stores.packing import BLOCK_STEPS, Record, Segment, damaged, seal
 
 
 def head_of(row: Sequence[Any]) -> Head:
-    """A head, from its columns in the order of the table (without `updated_ms`), its seal last."""
-    if row[-1] != seal(*row[:-1]):
+    """A head, from its columns in the order of the table (without `updated_ms`), its seal last, and then
+    those of its past, None if it has none."""
+    columns, past = row[:13], row[13:]
+    if columns[-1] != seal(*columns[:-1]):
         raise damaged(f"workflow {row[1]!r}", "the seal of its head does not match")
-    no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, _ = row
+    no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, _ = (
+        columns
+    )
     state = None if state is None else state.encode()
     error = None if error is None else error.encode()
     return Head(
-        id, name, key, run, status, steps, state, error, hash, prefix_bytes, prefix_steps, no
+        *(id, name, key, run, status, steps, state, error, hash, prefix_bytes, prefix_steps, no),
+        None if past[0] is None else _past_of(no, id, past),
     )
+
+
+def _past_of(no: int, id: str, row: Sequence[Any]) -> Past:
+    if row[-1] != seal(no, *row[:-1]):
+        raise damaged(f"workflow {id!r}", "the seal of its past does not match")
+    return Past(*row[:-1])
 
 
 def run_of(row: Sequence[Any]) -> Run:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import get_args
 
 from durproj import codec
-from durproj.errors import StoreError, UsageError
+from durproj.errors import UsageError
 from durproj.stores.base import Attempt, Durability, Head, Row, Run
 from durproj.stores.connection import (
     FAULTS,
@@ -23,25 +21,27 @@ from durproj.stores.connection import (
 from durproj.stores.lock import Lock
 from durproj.stores.packing import Record, Segment, damaged, seal
 from durproj.stores.sealed import attempts_of, head_of, row_of, run_of, segment_of
+from durproj.stores.statements import Statements
 
 _HEAD = (
     "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, seal"
+)
+_HEADS = (
+    f"SELECT {', '.join(f'workflow.{column}' for column in _HEAD.split(', '))},"
+    " past.id, past.steps, past.hash, past.inputs, past.seal"
+    " FROM workflow LEFT JOIN past ON past.workflow = workflow.no"
 )
 _RUN = "no, name, identity, options, cursor, complete, updated_ms, seal"
 _SEGMENT = 'start, steps, "full", seed, hash, packed'
 
 
-class SqliteStore:
+class SqliteStore(Statements):
     """A store in one SQLite file. `open_writer` for the one process that writes, `open_reader` for
     any number that read meanwhile."""
 
     def __init__(self, conn: sqlite3.Connection, path: Path, lock: Lock | None) -> None:
-        self.location = str(path)
-        self._conn = conn
+        super().__init__(conn, str(path), alone=lock is not None)
         self._lock = lock
-        self._open = False
-        self._doomed = False
-        self._numbers: dict[str, count[int]] = {}
 
     @classmethod
     def open_writer(
@@ -86,43 +86,10 @@ class SqliteStore:
         finally:
             self._lock.release()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        if self._open:
-            try:
-                yield
-            except BaseException:
-                self._doomed = True
-                raise
-            return
-        self._write("BEGIN IMMEDIATE")
-        self._open, self._doomed = True, False
-        try:
-            yield
-            if self._doomed:
-                raise StoreError(f"{self.location}: a part of the transaction failed")
-            self._write("COMMIT")
-        except BaseException:
-            self._roll_back()
-            raise
-        finally:
-            self._open = False
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        if self._lock:  # nobody else writes
-            yield
-            return
-        self._write("BEGIN")
-        try:
-            yield
-        finally:
-            self._roll_back()
-
     # -- workflows
 
     def head(self, id: str) -> Head | None:
-        rows = self._read(f"SELECT {_HEAD} FROM workflow WHERE id = ?", (id,))
+        rows = self._read(f"{_HEADS} WHERE workflow.id = ?", (id,))
         if not rows and not self._lock:
             # Damage must not hide it from who looks for it: heads() verifies all of them.
             return next((head for head in self.heads() if head.id == id), None)
@@ -133,7 +100,7 @@ class SqliteStore:
 
     def heads(self, name: str | None = None, run: int | None = None) -> Iterator[Head]:
         number = 0
-        sql = f"SELECT {_HEAD} FROM workflow WHERE no > ? ORDER BY no LIMIT 500"
+        sql = f"{_HEADS} WHERE no > ? ORDER BY no LIMIT 500"
         while rows := self._read(sql, (number,)):
             for row in rows:
                 if row[0] <= number:
@@ -174,9 +141,24 @@ class SqliteStore:
             )
             self._write(sql, (*values[4:], no))
 
+    def save_past(self, head: Head) -> None:
+        past = head.past
+        with self.transaction():
+            self._write(
+                "UPDATE workflow SET id = ?, name = ? WHERE no = ?", (head.id, head.name, head.no)
+            )
+            self.save_head(head)
+            self._write("DELETE FROM past WHERE workflow = ?", (head.no,))
+            if past:
+                values = (head.no, *past, seal(head.no, *past))
+                self._write(
+                    "INSERT INTO past (workflow, id, steps, hash, inputs, seal) VALUES (?, ?, ?, ?, ?, ?)",
+                    values,
+                )
+
     def drop_workflow(self, no: int) -> None:
         with self.transaction():
-            for table in ("step", "segment", "attempt", "crash"):
+            for table in ("step", "segment", "attempt", "crash", "past"):
                 self._write(f"DELETE FROM {table} WHERE workflow = ?", (no,))
             self._write("DELETE FROM workflow WHERE no = ?", (no,))
 
@@ -213,6 +195,11 @@ class SqliteStore:
     def drop_steps(self, no: int, first: int) -> None:
         self._write("DELETE FROM step WHERE workflow = ? AND step >= ?", (no, first))
         self._write("DELETE FROM segment WHERE workflow = ? AND start >= ?", (no, first))
+
+    def drop_steps_before(self, no: int, first: int) -> None:
+        for table in ("step", "attempt", "crash"):
+            self._write(f"DELETE FROM {table} WHERE workflow = ? AND step < ?", (no, first))
+        self._write("DELETE FROM segment WHERE workflow = ? AND start < ?", (no, first))
 
     # -- attempts and crash points
 
@@ -283,36 +270,6 @@ class SqliteStore:
 
     def drop_run(self, no: int) -> None:
         self._write("DELETE FROM run WHERE no = ?", (no,))
-
-    # -- plumbing
-
-    def _next(self, table: str) -> int:
-        """The number of the next row; it is chosen here because the seal covers it."""
-        if table not in self._numbers:
-            (last,) = self._read(f"SELECT coalesce(max(no), 0) FROM {table}")[0]
-            self._numbers[table] = count(last + 1)
-        return next(self._numbers[table])
-
-    def _write(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        try:
-            return self._conn.execute(sql, values)
-        except FAULTS as error:
-            self._raise(error)
-
-    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        try:
-            return self._conn.execute(sql, values).fetchall()
-        except FAULTS as error:
-            self._raise(error)
-
-    def _roll_back(self) -> None:
-        with suppress(sqlite3.Error):  # after some errors SQLite has done it already
-            self._conn.execute("ROLLBACK")
-        if self._conn.in_transaction:
-            self._conn.close()  # what it wrote from now on would never be committed
-
-    def _raise(self, error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
-        raise translate(error, self.location) from None
 
 
 def _now_ms() -> int:

@@ -203,3 +203,14 @@ def test_a_store_of_no_version_is_damaged(old, odd):
     for opening in (SqliteStore.open_reader, SqliteStore.open_writer):
         with pytest.raises(StoreError, match="schema version"):
             opening(old)
+
+
+def test_a_store_of_version_2_is_brought_up_to_date(old, tmp_path):
+    with closing(sqlite3.connect(old)) as conn:
+        conn.executescript("DROP TABLE past; PRAGMA user_version = 2;")
+    with closing(SqliteStore.open_writer(old)) as store:
+        journal = Journal.open(store, "projection/u1")
+        journal.save("resolved")
+        assert journal.trim(10) == 290
+    SqliteStore.open_writer(tmp_path / "new.db").close()
+    assert schema(old) == schema(tmp_path / "new.db")

@@ -1,0 +1,52 @@
+"""The newest block of a journal, put together from what the store has of it."""
+
+from __future__ import annotations
+
+from durproj.stores.base import Head, Store
+from durproj.stores.block import Block
+from durproj.stores.packing import ORIGIN, damaged, seal_row, unpack
+
+
+def first_block(head: Head) -> Block:
+    """The block that begins with the first step that is kept, without any record."""
+    past = head.past
+    return Block(head.origin, past.steps, past.hash) if past else Block(head.origin, 0, ORIGIN)
+
+
+def load_block(store: Store, head: Head, steps: int, upto: int | None = None) -> Block:
+    """The newest block, with its records, of `head`'s workflow, which has `steps` steps. `upto`: whatever
+    comes after so many steps does not matter. Raises StoreDamaged unless the records are, bit for bit,
+    those that were written."""
+    if head.no is None:
+        return first_block(head)
+    segment = store.segment(head.no)
+    if segment is None:
+        block = first_block(head)
+    elif segment.full:
+        block = Block(head.origin, segment.start + segment.steps, segment.hash)
+    else:
+        block = Block(head.origin, segment.start, segment.seed)
+        records = unpack(head.origin, segment)
+        block.take(records, records.texts())
+    step = block.start + len(block)
+    _check_head(head, step, block)
+    for row in store.rows(head.no, step):
+        if step == upto:
+            return block
+        if row.step != step:
+            raise damaged(f"{head.id}#{step}", "the step is missing")
+        if row.hash != seal_row(head.origin, step, row.record):
+            raise damaged(f"{head.id}#{step}", "the seal does not match")
+        block.take_one(row.record, sum(map(len, row.record)) + 3)
+        step += 1
+        _check_head(head, step, block)
+    short = step < upto if upto is not None else step != steps or step < head.steps
+    if short:
+        raise damaged(f"{head.id}#{step}", "steps are missing")
+    block.stored = len(block)
+    return block
+
+
+def _check_head(head: Head, step: int, block: Block) -> None:
+    if step == head.steps and step and block.hash() != head.hash:
+        raise damaged(f"{head.id}#{step - 1}", "its hash is not the one in the head")

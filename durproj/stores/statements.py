@@ -1,0 +1,90 @@
+"""SQL over one connection: transactions, statements, and their errors as durproj's own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
+from typing import Any, NoReturn
+
+from durproj.errors import StoreError
+from durproj.stores.connection import FAULTS, translate
+
+
+class Statements:
+    """Statements on `conn`. `location`: what errors call the database; `alone`: nobody else writes to it.
+
+    Transactions may be nested: the outermost one counts.
+    """
+
+    def __init__(self, conn: sqlite3.Connection, location: str, *, alone: bool) -> None:
+        self.location = location
+        self._conn = conn
+        self._alone = alone
+        self._open = False
+        self._doomed = False
+        self._numbers: dict[str, count[int]] = {}
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        if self._open:
+            try:
+                yield
+            except BaseException:
+                self._doomed = True
+                raise
+            return
+        self._write("BEGIN IMMEDIATE")
+        self._open, self._doomed = True, False
+        try:
+            yield
+            if self._doomed:
+                raise StoreError(f"{self.location}: a part of the transaction failed")
+            self._write("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._open = False
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """What is read inside is as of one instant."""
+        if self._alone:
+            yield
+            return
+        self._write("BEGIN")
+        try:
+            yield
+        finally:
+            self._roll_back()
+
+    def _next(self, table: str) -> int:
+        """The number of the next row; it is chosen here because the seal covers it."""
+        if table not in self._numbers:
+            (last,) = self._read(f"SELECT coalesce(max(no), 0) FROM {table}")[0]
+            self._numbers[table] = count(last + 1)
+        return next(self._numbers[table])
+
+    def _write(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self._conn.execute(sql, values)
+        except FAULTS as error:
+            self._raise(error)
+
+    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._conn.execute(sql, values).fetchall()
+        except FAULTS as error:
+            self._raise(error)
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.Error):  # after some errors SQLite has done it already
+            self._conn.execute("ROLLBACK")
+        if self._conn.in_transaction:
+            self._conn.close()  # what it wrote from now on would never be committed
+
+    def _raise(self, error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
+        raise translate(error, self.location) from None
