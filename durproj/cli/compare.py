@@ -23,8 +23,8 @@ _A_SIDE = "A name (projection) or one workflow (projection/u1)."
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help=_A_SIDE, autocompletion=complete_id)],
-    second: Annotated[str, typer.Argument(help=_A_SIDE, autocompletion=complete_id)],
+    first: Annotated[str, typer.Argument(metavar="A", help=_A_SIDE, autocompletion=complete_id)],
+    second: Annotated[str, typer.Argument(metavar="B", help=_A_SIDE, autocompletion=complete_id)],
     ignore: Annotated[
         list[str] | None,
         typer.Option(

@@ -82,8 +82,8 @@ def find(
             shown.record(record)
         else:
             _show(shown, record)
-    _count(shown, found, many=many, bisect=bisect)
     shown.flush()
+    _count(shown, found, many=many, bisect=bisect)
     if not found.matches:
         raise typer.Exit(1)
 
@@ -106,8 +106,8 @@ def _count(shown: Screen, found: Search, *, many: bool, bisect: bool) -> None:
     """What is to be said on the side: how much was found, and where it could not be told."""
     from durproj.render import number
 
-    for aside in found.asides:
-        shown.note(aside)
+    if found.aside and not many:
+        shown.note(found.aside)
     where = f" in {found.found:,} of {number(found.workflows, 'projection')}" if many else ""
     read = f"; {number(found.read, 'checkpoint')} read" if bisect else ""
     matches = number(found.matches, "step") if found.matches else "no step"

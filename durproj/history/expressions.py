@@ -24,6 +24,9 @@ VARIABLES = ("state", "event", "step")
 LONGEST = 2000
 """Longer conditions, in characters, are refused: the library's parser would use up the stack."""
 
+WIDEST = 90
+"""Longer lines are not shown along with what is wrong in them."""
+
 _COMPILED = "cel.cel"
 _HOW = (
     'conditions are written in CEL: state.balance < 0 && event.type == "OrderPlaced"\n'
@@ -31,6 +34,8 @@ _HOW = (
 )
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)")
 _MET = re.compile(r"(?:mismatched|extraneous) input '(.*)' expecting (.*)")
+_STRAY = re.compile(r"token recognition error at: '(.*?) *'$")
+_INNER = re.compile(r'msg: "(.*?)"')
 _UNKNOWN = re.compile(r"Undefined variable or function: '(.*?)'")
 _KINDS = {"bool": "true or false", "dict": "an object", "list": "a list", "str": "text"}
 _NUMBERS = ("int", "float")
@@ -78,8 +83,8 @@ class Condition:
             unknown = _UNKNOWN.match(str(error))
             if unknown and unknown[1] in self._named - set(VARIABLES):
                 raise UsageError(
-                    f"the condition speaks of {unknown[1]!r}, which there is not",
-                    f"it may speak of state, event and step: state.{unknown[1]}, perhaps",
+                    f"the condition speaks of {unknown[1]!r}, which is not one of its variables",
+                    f"these are state, event and step: state.{unknown[1]}, perhaps",
                 ) from None
             raise Unevaluable(_why(str(error)), missing=False) from None
         if type(result) is not bool:
@@ -119,20 +124,25 @@ def _fields(text: str, variable: str) -> frozenset[str] | None:
 def _unreadable(text: str, message: str) -> UsageError:
     found = _ERROR.search(message)
     if found is None:
-        return UsageError("the condition cannot be read", _HOW)
+        return UsageError(f"the condition cannot be read: {message[-200:]}", _HOW)
     line, column, why = int(found[1]), int(found[2]), _expected(found[3])
     shown = text.split("\n")[line - 1]
     where = f"character {column}" if "\n" not in text else f"line {line}, character {column}"
-    # Where every character is as wide as it is long, the place can be pointed at.
-    pointed = f"\n{shown}\n{' ' * (column - 1)}^" if shown.isascii() and shown.isprintable() else ""
+    # The place can be pointed at where characters are of one width and a line of the terminal holds them.
+    plain = shown.isascii() and shown.isprintable() and 0 < len(shown) <= WIDEST
+    pointed = f"\n{shown}\n{' ' * (column - 1)}^" if plain else ""
     return UsageError(f"the condition cannot be read at {where}: {why}{pointed}", _HOW)
 
 
 def _expected(message: str) -> str:
     """A message of the parser, its sets of tokens in words."""
+    stray = _STRAY.match(message)
+    if stray:
+        return f"{stray[1]!r} means nothing there"
     met = _MET.match(message)
     if met is None:
-        return message[:200]
+        inner = _INNER.search(message)
+        return (inner[1] if inner else message)[:200]
     end = "" if met[1] == "<EOF>" else f"met {met[1]!r}, where "
     wanted = met[2]
     if "IDENTIFIER" in wanted:

@@ -26,7 +26,7 @@ class Search(Iterator[dict[str, Any]]):
     workflows: how many were looked into; found: in how many of them the condition holds somewhere;
     matches: the records so far; read: how many checkpoints were looked at; failed: at how many of them
     the condition could not be evaluated for another reason than a missing field, `reason` being the
-    last one, with its step; asides: for --bisect, what is to be known of a workflow's answer.
+    last one, with its step; aside: what is to be known of the last answer of a bisection, if anything.
     """
 
     def __init__(
@@ -38,8 +38,7 @@ class Search(Iterator[dict[str, Any]]):
         bisect: bool,
     ) -> None:
         self.workflows = self.found = self.matches = self.read = self.failed = 0
-        self.reason = ""
-        self.asides: list[str] = []
+        self.reason = self.aside = ""
         self._evaluated = 0
         self._where = where
         self._condition = condition
@@ -56,6 +55,7 @@ class Search(Iterator[dict[str, Any]]):
             folds = Folds(opened)
             for timeline in [folds.one(id)] if id is not None else folds.every(name):
                 self.workflows += 1
+                self.aside = ""
                 before = self.matches
                 self._known = None
                 for record in self._in_one(timeline):
@@ -96,12 +96,12 @@ class Search(Iterator[dict[str, Any]]):
         before = self.read
         point = timeline.at(low)
         if self._holds(timeline, point):
-            self.asides.append(f"{timeline.id}: it holds at the first step already")
+            self.aside = f"it holds at the first step already, {low:,}"
             high = low
         elif not self._holds(timeline, timeline.at(high)):
-            self.asides.append(
-                f"{timeline.id}: it does not hold at the last step, {high}; whether it did before that,"
-                " --bisect does not see: leave it out to look at every step"
+            self.aside = (
+                f"it does not hold at the last step, {high:,}; whether it did before that a bisection does"
+                " not see: without --bisect every step is looked at"
             )
             return
         while high - low > 1:
