@@ -5,7 +5,7 @@ Of the languages for this CEL alone reads as its users guess (`state.balance < 0
 `exists()`), compares integers with fractions, tells a field that is missing from one that is null, and
 ends on every input: it has no loops, and its regular expressions are matched in linear time. JMESPath
 wants numbers in backticks, and in jq null is less than 0, so that a misspelt field would be found.
-Google's own bindings take 50 MB; the ones in Python are some ten times slower.
+Google's own bindings of CEL take 50 MB, these 6.
 """
 
 from __future__ import annotations
