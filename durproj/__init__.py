@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     )
     from durproj.events.event import Event
     from durproj.events.formats.mapping import Mapping
+    from durproj.history.compare import compare
+    from durproj.history.find import find
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
@@ -60,6 +62,8 @@ _HOME = {
     ),
     "durproj.events.event": "Event",
     "durproj.events.formats.mapping": "Mapping",
+    "durproj.history.compare": "compare",
+    "durproj.history.find": "find",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",
@@ -103,7 +107,9 @@ __all__ = [
     "TooManyErrors",
     "Unstorable",
     "UsageError",
+    "compare",
     "drop_parked",
+    "find",
     "fold",
     "from_function",
     "inspect",

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from durproj import __version__
+from durproj.cli.compare import compare
 from durproj.cli.doctor import doctor
+from durproj.cli.find import find
 from durproj.cli.inspect import inspect
 from durproj.cli.listing import list_workflows
 from durproj.cli.parked import app as parked
@@ -42,6 +44,8 @@ app.command()(run)
 app.command()(resume)
 app.command()(inspect)
 app.command("list")(list_workflows)
+app.command()(find)
+app.command()(compare)
 app.command()(rewind)
 app.add_typer(parked)
 app.command()(stats)

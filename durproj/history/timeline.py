@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from durproj import codec
@@ -88,7 +88,7 @@ class Timeline:
     def _envelope(self) -> Envelope | None:
         if not self.is_projection:
             return None
-        return Envelope(Mapping.from_dict(self.options["mapping"]))
+        return _compiled(Mapping.from_dict(self.options["mapping"]))
 
     @cached_property
     def initial(self) -> Any:
@@ -136,3 +136,10 @@ class Timeline:
 
     def _checkpoint(self, step: int, record: Record) -> Checkpoint:
         return Checkpoint(step, record, self._envelope, self.head.key)
+
+
+@lru_cache
+def _compiled(mapping: Mapping) -> Envelope:
+    # Ten thousand workflows of one run have one mapping, and to compile it takes longer than to read
+    # many a journal.
+    return Envelope(mapping)

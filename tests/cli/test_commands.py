@@ -24,6 +24,8 @@ OPTIONS = {
     ),
     "inspect": "--step --store --json --stable --color",
     "list": "--name --status --limit --store --json --stable --color",
+    "find": "--all --last --bisect --all-ids --name --store --json --stable --quiet -q --color --help",
+    "compare": "--ignore --final --limit --verbose -v --store --json --stable --color --help",
     "rewind": "--to --store --wait --json --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",

@@ -11,7 +11,7 @@ from conftest import environment
 HEAVY = {
     *("rich", "sqlite_utils", "pydantic", "click", "pluggy", "dateutil", "hypothesis", "pytest"),
     *("asyncio", "multiprocessing", "http", "urllib.request", "ssl", "email", "pdb"),
-    *("importlib.resources", "zipfile", "socket", "hashlib", "jq"),
+    *("importlib.resources", "zipfile", "socket", "hashlib", "jq", "cel", "prompt_toolkit"),
 }
 
 
@@ -34,7 +34,18 @@ def imported(folder, *args):
 
 @pytest.mark.parametrize(
     "args",
-    [["run"], ["run", "--json"], ["resume"], ["inspect", "projection/u1"], ["list"], ["stats"]],
+    [
+        *(
+            ["run"],
+            ["run", "--json"],
+            ["resume"],
+            ["inspect", "projection/u1"],
+            ["list"],
+            ["stats"],
+        ),
+        ["find", "projection/u1", "state.totalOrders > 1", "--bisect"],
+        ["compare", "projection", "projection"],
+    ],
     ids=" ".join,
 )
 def test_a_command_imports_nothing_heavy(tmp_path, args):
@@ -63,6 +74,14 @@ def test_the_version_imports_next_to_nothing(tmp_path):
     assert {name for name in found if name.startswith("durproj.")} == {
         *("durproj.cli", "durproj.cli.app")
     }
+
+
+def test_only_find_loads_the_library_of_conditions(tmp_path):
+    imported(tmp_path, "run")
+    find = ["find", "projection/u1", "step == 0"]
+    assert "durproj.history.expressions" in imported(tmp_path, *find)
+    for args in (["inspect", "projection/u1"], ["compare", "projection", "projection"]):
+        assert "durproj.history.expressions" not in imported(tmp_path, *args)
 
 
 def test_color_is_what_brings_rich_in(tmp_path):
