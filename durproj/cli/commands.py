@@ -8,6 +8,7 @@ import typer
 
 from durproj import __version__
 from durproj.cli.doctor import doctor
+from durproj.cli.export import export
 from durproj.cli.inspect import inspect
 from durproj.cli.listing import list_workflows
 from durproj.cli.parked import app as parked
@@ -42,6 +43,7 @@ app.command()(run)
 app.command()(resume)
 app.command()(inspect)
 app.command("list")(list_workflows)
+app.command()(export)
 app.command()(rewind)
 app.add_typer(parked)
 app.command()(stats)

@@ -110,7 +110,7 @@ class SqliteStore:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        if self._lock:  # nobody else writes
+        if self._lock or self._conn.in_transaction:  # nobody else writes; it is in a snapshot
             yield
             return
         self._write("BEGIN")
