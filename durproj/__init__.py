@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     )
     from durproj.events.event import Event
     from durproj.events.formats.mapping import Mapping
-    from durproj.export.formats import export, export_records
+    from durproj.exports.formats import export, export_records
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
@@ -61,7 +61,7 @@ _HOME = {
     ),
     "durproj.events.event": "Event",
     "durproj.events.formats.mapping": "Mapping",
-    "durproj.export.formats": "export export_records",
+    "durproj.exports.formats": "export export_records",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",

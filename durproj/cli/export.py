@@ -20,7 +20,7 @@ from durproj.cli.options import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from durproj.export.chosen import Choice
+    from durproj.exports.chosen import Choice
     from durproj.render import Screen
 
 
@@ -90,7 +90,7 @@ def export(
     Without --to they are printed as JSON lines. In a table the leaves of the states are columns, named by
     their paths, after columns of durproj's own, which begin with _.
     """
-    from durproj.export.chosen import Choice
+    from durproj.exports.chosen import Choice
 
     path = store_path(store)
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)
@@ -133,9 +133,9 @@ def _print(
     shown: Screen, path: Path, choice: Choice, format: Any, columns: list[str], *, excel: bool
 ) -> int:
     """Print what is chosen as JSON lines or CSV; how many rows there were."""
-    from durproj.export.chosen import keeping
-    from durproj.export.csv_file import lines
-    from durproj.export.formats import check_options, tabulated
+    from durproj.exports.chosen import keeping
+    from durproj.exports.csv_file import lines
+    from durproj.exports.formats import check_options, tabulated
     from durproj.render import number, safe
 
     check_options(format or "jsonl", columns=columns, excel=excel)
@@ -163,7 +163,7 @@ def _write(shown: Screen, to: str, path: Path, choice: Choice, options: dict[str
     """Write what is chosen to the file `to`; how many rows there were."""
     from durproj.cli.signals import stoppable
     from durproj.errors import Interrupted
-    from durproj.export.formats import export as write
+    from durproj.exports.formats import export as write
     from durproj.render import number
 
     with stoppable() as stop:

@@ -11,7 +11,7 @@ from conftest import environment
 HEAVY = {
     *("rich", "sqlite_utils", "pydantic", "click", "pluggy", "dateutil", "hypothesis", "pytest"),
     *("asyncio", "multiprocessing", "http", "urllib.request", "ssl", "email", "pdb"),
-    *("importlib.resources", "zipfile", "socket", "hashlib", "jq"),
+    *("importlib.resources", "zipfile", "socket", "hashlib", "jq", "pyarrow"),
 }
 
 
@@ -34,7 +34,15 @@ def imported(folder, *args):
 
 @pytest.mark.parametrize(
     "args",
-    [["run"], ["run", "--json"], ["resume"], ["inspect", "projection/u1"], ["list"], ["stats"]],
+    [
+        ["run"],
+        ["run", "--json"],
+        ["resume"],
+        ["inspect", "projection/u1"],
+        ["list"],
+        ["stats"],
+        ["export"],
+    ],
     ids=" ".join,
 )
 def test_a_command_imports_nothing_heavy(tmp_path, args):
@@ -55,6 +63,14 @@ def test_detection_costs_those_who_need_it(tmp_path):
 
 def test_stats_imports_no_store(tmp_path):
     assert "sqlite3" not in imported(tmp_path, "stats")
+
+
+def test_only_a_table_of_sqlite_brings_sqlite_utils_in_and_only_parquet_brings_pyarrow(tmp_path):
+    imported(tmp_path, "run")
+    heavy = {"sqlite_utils", "pyarrow"}
+    assert not heavy & imported(tmp_path, "export", "--to", "out.csv")
+    assert heavy & imported(tmp_path, "export", "--to", "out.db") == {"sqlite_utils"}
+    assert heavy & imported(tmp_path, "export", "--to", "out.parquet") == {"pyarrow"}
 
 
 def test_the_version_imports_next_to_nothing(tmp_path):

@@ -1,8 +1,9 @@
 """The records that are exported: the latest state of each workflow chosen, or each step of its journal.
 
-All are read within one snapshot of the store and kept in a temporary file. So they are of one instant,
-though a run is writing; a damaged store is told before anything is written; and whoever reads what is
-exported may take his time: the store has been let go of.
+The store is copied first, which takes as long as it takes to copy a file, and the copy is read: so the
+records are of one instant though a run is writing, and no run waits for an export, however long it takes.
+The records are then kept in a temporary file: damage is told before anything is written, and columns are
+known before the first row.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from typing import Any
 from durproj import codec
 from durproj.errors import NotFound, OutputFailed
 from durproj.history.paths import ABSENT
-from durproj.history.reading import journal_of, reading
+from durproj.history.reading import journal_of
 from durproj.history.standing import projection_record
 from durproj.history.timeline import Timeline
 from durproj.ids import check_name
 from durproj.stores.base import Head, Run, Status, Store
+from durproj.stores.connection import connect_copy
 from durproj.stores.journal import Journal
+from durproj.stores.sqlite import SqliteStore
 
 IN_MEMORY = 4 << 20
 """So many bytes of records are kept in memory; of more, all in a temporary file."""
@@ -91,12 +94,27 @@ def keeping(
     """
     kept = Kept(folder)
     try:
-        with reading(store) as opened, opened.snapshot():
+        with _still(store, folder) as opened:
             found = records(opened, choice)
             kept.fill(map(shaped, found) if shaped else found)
         yield kept
     finally:
         kept.close()
+
+
+@contextmanager
+def _still(store: str | Path | Store, folder: str | None) -> Iterator[Store]:
+    """The store as it is at this instant: a copy of it, or, of one that is open, a snapshot."""
+    if not isinstance(store, str | Path):
+        with store.snapshot():
+            yield store
+        return
+    path = Path(store)
+    copy = SqliteStore(connect_copy(path, folder), path, None)
+    try:
+        yield copy
+    finally:
+        copy.close()
 
 
 def records(store: Store, choice: Choice) -> Iterator[dict[str, Any]]:

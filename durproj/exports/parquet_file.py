@@ -12,12 +12,12 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import UsageError
-from durproj.export.table import Column, Row
+from durproj.exports.table import Column, Row
 
 MOST_COLUMNS = 10_000
 """Each costs memory while the file is written and while it is read."""
 
-GROUP_CELLS = 1_000_000
+GROUP_CELLS = 400_000
 GROUP_ROWS = 65_536
 """A row group is what is held in memory: so many cells, and so many rows, at the most."""
 

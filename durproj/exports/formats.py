@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from durproj.errors import UsageError
-from durproj.export import csv_file, json_lines, parquet_file, sqlite_table, target
-from durproj.export.chosen import Choice, Kept, keeping
-from durproj.export.table import OF_A_PROJECTION, OF_A_STEP, Column, Columns, flattener, places
+from durproj.exports import csv_file, json_lines, parquet_file, sqlite_table, target
+from durproj.exports.chosen import Choice, Kept, keeping
+from durproj.exports.table import OF_A_PROJECTION, OF_A_STEP, Column, Columns, flattener, places
 from durproj.stores.base import Status, Store
 
 Format = Literal["jsonl", "csv", "parquet", "sqlite"]

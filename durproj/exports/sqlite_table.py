@@ -14,10 +14,13 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import DurprojError, OutputFailed, StoreBusy, StoreDenied, UsageError
-from durproj.export.table import Column, Row
+from durproj.exports.table import Column, Row
 
 MOST_COLUMNS = 2_000
 """SQLite's own limit, unless it is built otherwise."""
+
+WAIT_S = 30.0
+"""How long to wait for another process that writes to the database, in seconds."""
 
 _TYPES = {"integer": int, "boolean": int, "real": float}
 _KEYS = ("_id", "_step")
@@ -26,6 +29,8 @@ _KEYS = ("_id", "_step")
 def check(path: str, table: str, *, force: bool) -> None:
     """Raise UsageError when `table` cannot be made in the file at `path`; what there is may be replaced
     with `force`."""
+    if table.lower().startswith("sqlite_"):
+        raise UsageError(f"{table} is reserved for SQLite's own use", "name another with --table")
     if os.path.exists(path):
         with _transaction(path) as conn:
             _check_table(conn, path, table, force=force)
@@ -71,7 +76,7 @@ def distinct(names: Sequence[str]) -> list[str]:
 def _transaction(path: str) -> Iterator[sqlite3.Connection]:
     """A connection to the file at `path` in a transaction, which an error undoes, or being killed."""
     try:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=30.0)) as conn:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=WAIT_S)) as conn:
             conn.execute("PRAGMA trusted_schema = 0")
             conn.execute("BEGIN IMMEDIATE")
             yield conn

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 from durproj import codec
-from durproj.export.table import Row
+from durproj.exports.table import Row
 
 MOST_COLUMNS = 10_000
 """More make a file that nothing opens."""

@@ -24,7 +24,7 @@ _OURS = {*OF_A_PROJECTION, *OF_A_STEP}
 _FIELDS = {"name", "key", "status", "steps", "step"}
 
 _BOOLEAN, _INTEGER, _WIDE, _HUGE, _REAL, _TEXT, _LIST, _OBJECT = (1 << bit for bit in range(8))
-_FLAGS = {bool: _BOOLEAN, float: _REAL, str: _TEXT, dict: _OBJECT}
+_FLAGS = {bool: _BOOLEAN, float: _REAL, str: _TEXT, list: _LIST, dict: _OBJECT}
 # An integer and a real fit one column as long as the integer is its own double.
 _KINDS = {
     0: "text",
@@ -60,7 +60,7 @@ class Columns:
         """Take notice of `row`, and give it back. Raises UsageError when there are too many columns."""
         flags = self._flags
         for name, value in row.items():
-            flag = _flag(value)
+            flag = _FLAGS.get(type(value)) or _flag(value)
             if flag == _LIST:
                 known = self._elements.get(name, 0)
                 for element in value:
@@ -96,12 +96,11 @@ class Columns:
 
 
 def _flag(value: Any) -> int:
-    kind = type(value)
-    if kind is int:
-        if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
-            return _INTEGER
-        return _WIDE if -(2**63) <= value < 2**63 else _HUGE
-    return _LIST if kind is list else _FLAGS[kind]
+    if type(value) is not int:
+        return _FLAGS[type(value)]
+    if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+        return _INTEGER
+    return _WIDE if -(2**63) <= value < 2**63 else _HUGE
 
 
 def places(paths: Iterable[str]) -> dict[str, Place]:
