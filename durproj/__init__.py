@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from durproj.events.event import Event
     from durproj.events.formats.mapping import Mapping
+    from durproj.exports.formats import export, export_records
     from durproj.history.compare import compare
     from durproj.history.find import find
     from durproj.history.parked import inspect_parked, parked
@@ -64,6 +65,7 @@ _HOME = {
     "durproj.events.formats.mapping": "Mapping",
     "durproj.history.compare": "compare",
     "durproj.history.find": "find",
+    "durproj.exports.formats": "export export_records",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",
@@ -109,6 +111,8 @@ __all__ = [
     "UsageError",
     "compare",
     "drop_parked",
+    "export",
+    "export_records",
     "find",
     "fold",
     "from_function",

@@ -9,6 +9,7 @@ import typer
 from durproj import __version__
 from durproj.cli.compare import compare
 from durproj.cli.doctor import doctor
+from durproj.cli.export import export
 from durproj.cli.find import find
 from durproj.cli.inspect import inspect
 from durproj.cli.listing import list_workflows
@@ -46,6 +47,7 @@ app.command()(inspect)
 app.command("list")(list_workflows)
 app.command()(find)
 app.command()(compare)
+app.command()(export)
 app.command()(rewind)
 app.add_typer(parked)
 app.command()(stats)

@@ -116,7 +116,7 @@ class Store(Protocol):
         """All of it or nothing. May be nested; the outermost one counts."""
 
     def snapshot(self) -> AbstractContextManager[None]:
-        """What is read inside is as of one instant. Not for long: it may hold a writer up."""
+        """What is read inside is as of one instant. May be nested. Not for long: it may hold a writer up."""
 
     def close(self) -> None:
         """Let go of the store. Nothing is lost if this is never called."""

@@ -118,6 +118,32 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return conn
 
 
+def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
+    """A connection to a copy of the store at `path` as it is at this instant: however long it is read,
+    no run is held up. The copy is made in `folder` and goes with the connection. Raises as `connect_reader`
+    does, and StoreError when there is no room."""
+    source = connect_reader(path)
+    try:
+        file, name = tempfile.mkstemp(".tmp", ".durproj-", folder)
+        os.close(file)
+        try:
+            copy = _connect(Path(name))
+            copy.execute("PRAGMA synchronous = 0")
+            source.backup(copy)
+            # A copy of a store in WAL would make its journal beside itself when it is nameless.
+            copy.execute("PRAGMA journal_mode = MEMORY")
+            copy.execute("PRAGMA query_only = 1")
+        finally:
+            os.unlink(name)
+    except FAULTS as error:
+        raise translate(error, str(path)) from None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be copied to be read: {error.strerror}") from None
+    finally:
+        source.close()
+    return copy
+
+
 def finish_writer(conn: sqlite3.Connection) -> None:
     """Close a writer's connection; the store is one file again unless somebody is reading it."""
     # A reader may be at work, or the disk full: the store then stays in WAL, whole as it is.

@@ -52,7 +52,7 @@ class Statements:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """What is read inside is as of one instant."""
-        if self._alone:
+        if self._alone or self._conn.in_transaction:  # nobody else writes; it is in a snapshot
             yield
             return
         self._write("BEGIN")

@@ -235,7 +235,14 @@ def test_74_a_damaged_store_is_reported_and_nothing_of_it_printed(durproj, folde
         assert refused(done, 74, "projection/u1#3: the store is damaged", "from a backup")
         assert "_666" not in done.out + done.err
     (folder / "junk.db").write_bytes(b"this is no database" * 100)
-    for command in (["run"], ["resume"], ["list"], ["inspect", "projection/u1"], ["doctor"]):
+    for command in (
+        ["run"],
+        ["resume"],
+        ["list"],
+        ["inspect", "projection/u1"],
+        ["doctor"],
+        ["export"],
+    ):
         assert refused(durproj(*command, "--store", "junk.db"), 74, "junk.db")
     assert (folder / "junk.db").read_bytes() == b"this is no database" * 100
 
@@ -246,6 +253,7 @@ def test_74_a_damaged_store_is_reported_and_nothing_of_it_printed(durproj, folde
     [
         *(["run"], ["run", "--json"], ["list"], ["inspect", "projection/u1"], ["stats"]),
         *(["doctor"], ["--help"], ["--version"], ["resume", "--json"]),
+        *(["export"], ["export", "--format", "csv"]),
     ],
     ids=" ".join,
 )

@@ -12,6 +12,7 @@ HEAVY = {
     *("rich", "sqlite_utils", "pydantic", "click", "pluggy", "dateutil", "hypothesis", "pytest"),
     *("asyncio", "multiprocessing", "http", "urllib.request", "ssl", "email", "pdb"),
     *("importlib.resources", "zipfile", "socket", "hashlib", "jq", "cel", "prompt_toolkit"),
+    "pyarrow",
 }
 
 
@@ -45,6 +46,7 @@ def imported(folder, *args):
         ),
         ["find", "projection/u1", "state.totalOrders > 1", "--bisect"],
         ["compare", "projection", "projection"],
+        ["export"],
     ],
     ids=" ".join,
 )
@@ -66,6 +68,14 @@ def test_detection_costs_those_who_need_it(tmp_path):
 
 def test_stats_imports_no_store(tmp_path):
     assert "sqlite3" not in imported(tmp_path, "stats")
+
+
+def test_only_a_table_of_sqlite_brings_sqlite_utils_in_and_only_parquet_brings_pyarrow(tmp_path):
+    imported(tmp_path, "run")
+    heavy = {"sqlite_utils", "pyarrow"}
+    assert not heavy & imported(tmp_path, "export", "--to", "out.csv")
+    assert heavy & imported(tmp_path, "export", "--to", "out.db") == {"sqlite_utils"}
+    assert heavy & imported(tmp_path, "export", "--to", "out.parquet") == {"pyarrow"}
 
 
 def test_the_version_imports_next_to_nothing(tmp_path):

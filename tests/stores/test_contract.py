@@ -416,6 +416,18 @@ def test_within_a_snapshot_a_reader_sees_one_instant(store, reopened):
     assert reader.head("projection/u1").status == "resolved"
 
 
+def test_a_snapshot_within_a_snapshot_is_of_the_same_instant(store, reopened):
+    journal = fill(store, "projection/u1", 3)
+    reader = reopened()
+    with reader.snapshot():
+        head = reader.head("projection/u1")
+        journal.add(3, record(3))
+        with reader.snapshot():
+            assert Journal.open(reader, "projection/u1").steps == 3
+        assert len(reader.rows(head.no)) == 3
+    assert Journal.open(reader, "projection/u1").steps == 4
+
+
 def test_a_journal_opened_by_a_reader_stays_whole_while_its_rows_are_packed(store, reopened):
     journal = fill(store, "projection/u1", 255)
     opened = Journal.open(reopened(), "projection/u1")

@@ -1,0 +1,1 @@
+"""What a store holds as files for analysts: JSON lines, CSV, Parquet, or a table of a SQLite database."""
