@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     )
     from durproj.events.event import Event
     from durproj.events.formats.mapping import Mapping
+    from durproj.history.blame import blame
+    from durproj.history.diff import diff
+    from durproj.history.log import log
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
@@ -60,6 +63,9 @@ _HOME = {
     ),
     "durproj.events.event": "Event",
     "durproj.events.formats.mapping": "Mapping",
+    "durproj.history.blame": "blame",
+    "durproj.history.diff": "diff",
+    "durproj.history.log": "log",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",
@@ -103,11 +109,14 @@ __all__ = [
     "TooManyErrors",
     "Unstorable",
     "UsageError",
+    "blame",
+    "diff",
     "drop_parked",
     "fold",
     "from_function",
     "inspect",
     "inspect_parked",
+    "log",
     "parked",
     "process_events",
     "resume",

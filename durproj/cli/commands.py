@@ -7,9 +7,12 @@ from typing import Annotated
 import typer
 
 from durproj import __version__
+from durproj.cli.blame import blame
+from durproj.cli.diff import diff
 from durproj.cli.doctor import doctor
 from durproj.cli.inspect import inspect
 from durproj.cli.listing import list_workflows
+from durproj.cli.log import log
 from durproj.cli.parked import app as parked
 from durproj.cli.resume import resume
 from durproj.cli.rewind import rewind
@@ -42,6 +45,9 @@ app.command()(run)
 app.command()(resume)
 app.command()(inspect)
 app.command("list")(list_workflows)
+app.command()(log)
+app.command()(diff)
+app.command()(blame)
 app.command()(rewind)
 app.add_typer(parked)
 app.command()(stats)

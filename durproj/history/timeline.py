@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,12 +11,14 @@ from durproj import codec
 from durproj.events.envelope import Envelope
 from durproj.events.event import Event
 from durproj.events.formats.mapping import Mapping
-from durproj.history.paths import ABSENT
+from durproj.history.changes import Change, changes_at
+from durproj.history.paths import ABSENT, Place
 from durproj.history.reading import journal_of
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Record, Records
 
+_UNREAD: Any = object()
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
 
 
@@ -28,29 +30,39 @@ class Checkpoint:
     before it.
     """
 
+    __slots__ = ("_envelope", "_event", "_key", "_meta", "_state", "record", "step")
+
     def __init__(self, step: int, record: Record, envelope: Envelope | None, key: str) -> None:
         self.step = step
         self.record = record
         self._envelope, self._key = envelope, key
+        # Not cached_property, which takes a lock in Python 3.11: there are millions of these.
+        self._event: Event | None = None
+        self._meta: dict[str, Any] | None = None
+        self._state: Any = _UNREAD
 
-    @cached_property
+    @property
     def event(self) -> Event | None:
         """The event; None for a step of a program."""
-        if self._envelope is None:
-            return None
-        line = self.record.input
-        return self._envelope.event(codec.decode(line), line, self._key)
+        if self._event is None and self._envelope is not None:
+            line = self.record.input
+            self._event = self._envelope.event(codec.decode(line), line, self._key)
+        return self._event
 
-    @cached_property
+    @property
     def state(self) -> Any:
         """What the step returned; ABSENT when it failed."""
-        return ABSENT if self.meta.get("failed") else codec.decode(self.record.output)
+        if self._state is _UNREAD:
+            failed = self._envelope is None and self.meta.get("failed")
+            self._state = ABSENT if failed else codec.decode(self.record.output)
+        return self._state
 
-    @cached_property
+    @property
     def meta(self) -> dict[str, Any]:
         """Which function made it, and whether it failed or was skipped."""
-        meta: dict[str, Any] = codec.decode(self.record.meta)
-        return meta
+        if self._meta is None:
+            self._meta = codec.decode(self.record.meta)
+        return self._meta
 
     def record_of_event(self) -> dict[str, Any]:
         """The event in short, as JSON: `id`, `type`, `time`; of a program's step, the function as `type`."""
@@ -58,6 +70,51 @@ class Checkpoint:
         if event is None:
             return {"id": None, "type": self.meta["fn"], "time": None}
         return {"id": event.id, "type": event.type, "time": event.time}
+
+
+class Transition:
+    """A step and the one before it (None for the first that is kept); decoded where it is looked at."""
+
+    __slots__ = ("_timeline", "before", "checkpoint")
+
+    def __init__(
+        self, timeline: Timeline, before: Checkpoint | None, checkpoint: Checkpoint
+    ) -> None:
+        self._timeline = timeline
+        self.before = before
+        self.checkpoint = checkpoint
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the step returned the very bytes that it was given."""
+        return (
+            self.before is not None and self.before.record.output == self.checkpoint.record.output
+        )
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there was a step before it that is not kept any more: what it changed cannot be told."""
+        return self.before is None and self.checkpoint.step > 0
+
+    @property
+    def old(self) -> Any:
+        """The state that the step was given; ABSENT where that is not known."""
+        if self.before is not None:
+            return self.before.state
+        return self._timeline.initial if self.checkpoint.step == 0 else ABSENT
+
+    @property
+    def new(self) -> Any:
+        """What the step returned; ABSENT when it failed."""
+        return self.checkpoint.state
+
+    def changes(self, asked: Sequence[Place] = ()) -> list[Change]:
+        """What the step changed; of that what touches the values at `asked`, if any are."""
+        if self.is_idle:
+            return []
+        old, new = self.old, self.new
+        found = [each for path in asked or [()] for each in changes_at(old, new, path)]
+        return list({each.path: each for each in found}.values())
 
 
 class Timeline:
@@ -128,6 +185,25 @@ class Timeline:
             for each in range(step, max(start, first, self.first) - 1, -1):
                 yield self._checkpoint(each, records[each - start])
             step = start - 1
+
+    def transitions(
+        self, first: int = 0, stop: int | None = None, *, newest_first: bool = False
+    ) -> Iterator[Transition]:
+        """The checkpoints from `first` up to `stop`, those that there are, each with the one before it."""
+        first = max(first, self.first)
+        if newest_first:
+            after: Checkpoint | None = None
+            for before in self.backward(stop, first - 1):
+                if after is not None:
+                    yield Transition(self, before, after)
+                after = before
+            if after is not None and after.step == first == self.first:
+                yield Transition(self, None, after)
+            return
+        earlier = self.at(first - 1) if self.first < first < self.steps else None
+        for checkpoint in self.forward(first, stop):
+            yield Transition(self, earlier, checkpoint)
+            earlier = checkpoint
 
     def _block_of(self, step: int) -> tuple[int, Records]:
         if self._block is None or not 0 <= step - self._block[0] < len(self._block[1]):
