@@ -171,7 +171,7 @@ def _lived(timeline: Timeline, stop: int, place: Place) -> Iterator[dict[str, An
 
 
 def _life(timeline: Timeline, stop: int, place: Place) -> Iterator[dict[str, Any]]:
-    _check(timeline, stop, place)
+    place = _checked(timeline, stop, place)
     # Where the value was before a step that moved it, newest first: the last one is its beginning.
     moves: list[tuple[int, Place | None]] = []
     if any(index_of(part) is not None for part in place):
@@ -192,18 +192,23 @@ def _life(timeline: Timeline, stop: int, place: Place) -> Iterator[dict[str, Any
         before = after
 
 
-def _check(timeline: Timeline, stop: int, place: Place) -> None:
-    """Refuse a place in a list that the newest state does not have: whose life that would be is open."""
-    for at, part in enumerate(place):
-        holder = dig(_newest(timeline, stop), place[:at])
-        if isinstance(holder, list) or isinstance(part, int):
-            if dig(holder, (part,)) is not ABSENT:
-                continue
+def _checked(timeline: Timeline, stop: int, place: Place) -> Place:
+    """`place`, the indices in it as such. A place in a list that the newest state does not have is refused:
+    whose life that would be is open."""
+    found: list[str | int] = []
+    holder = _newest(timeline, stop)
+    for part in place:
+        value = dig(holder, (part,))
+        index = index_of(part) if isinstance(holder, list) else None
+        if value is ABSENT and (isinstance(holder, list) or isinstance(part, int)):
             where = f"after step {stop - 1}" if stop else "before the first step"
             raise NotFound(
-                f"{show_path(place)}: the state of {timeline.id} {where} has no {show_path(place[: at + 1])}",
+                f"{show_path(place)}: there is no such element in the state of {timeline.id} {where}",
                 "what became of removed elements: durproj log ID --path of their list",
             )
+        found.append(part if index is None else index)
+        holder = value
+    return tuple(found)
 
 
 def _moves(timeline: Timeline, stop: int, place: Place) -> Iterator[tuple[int, Place | None]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
@@ -15,6 +16,7 @@ MOST_ALIGNED = 1000
 """Of longer stretches of two lists, elements are not matched by content but by position: matching takes
 time by the product of their lengths."""
 
+_ID = re.compile(r"(?:^|_)(?:id|key|sku|uuid)$|[a-z](?:Id|ID|Key|Sku|SKU|Uuid|UUID)$")
 _EQUAL_IS_SAME = frozenset({str, int, bool, type(None)})
 
 
@@ -104,7 +106,8 @@ def _emptied(side: Any, other: Any) -> Any:
 
 def aligned(old: list[Any], new: list[Any]) -> Iterator[tuple[int | None, int | None]]:
     """The elements of two lists side by side, by index: (in the old one, in the new one), None where
-    an element has no counterpart."""
+    an element has no counterpart. Objects that have ids are matched by these, other elements by what they
+    are."""
     first = _common(old, new)
     last = _common(old[first:][::-1], new[first:][::-1])
     yield from zip(range(first), range(first), strict=True)
@@ -129,8 +132,37 @@ def _matched(
     if not olds or not news or max(len(olds), len(news)) > MOST_ALIGNED:
         yield from zip_longest(olds, news)
         return
-    texts = [codec.encode(old[n]) for n in olds], [codec.encode(new[n]) for n in news]
-    matcher = SequenceMatcher(None, *texts, autojunk=False)
-    for _, start, stop, begin, end in matcher.get_opcodes():
-        # Elements that gave way to others are paired: what is within them may have changed.
-        yield from zip_longest(olds[start:stop], news[begin:end])
+    name = _identity([old[n] for n in olds], [new[n] for n in news])
+    was, now = (
+        [codec.encode(side[n] if name is None else side[n][name]) for n in places]
+        for side, places in ((old, olds), (new, news))
+    )
+    matcher = SequenceMatcher(None, was, now, autojunk=False)
+    for tag, start, stop, begin, end in matcher.get_opcodes():
+        gone, come = olds[start:stop], news[begin:end]
+        if tag == "replace" and name is not None:
+            yield from ((index, None) for index in gone)
+            yield from ((None, index) for index in come)
+        else:
+            # Elements that gave way to others are paired: what is within them may have changed.
+            yield from zip_longest(gone, come)
+
+
+def _identity(*lists: list[Any]) -> str | None:
+    """The name by which the objects of two lists can be told apart: one that is written like an id, and
+    under which all of them have a text or a whole number, no two of a list the same."""
+    elements = [each for elements in lists for each in elements]
+    if not all(isinstance(each, dict) for each in elements):
+        return None
+    names = sorted(filter(_ID.search, elements[0]), key=len)
+    return next((name for name in names if _tells_apart(name, lists)), None)
+
+
+def _tells_apart(name: str, lists: Iterable[list[dict[str, Any]]]) -> bool:
+    for elements in lists:
+        values = [each.get(name) for each in elements]
+        if not all(type(value) in (str, int) for value in values):
+            return False
+        if len(set(values)) < len(values):
+            return False
+    return True

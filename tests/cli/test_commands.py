@@ -24,6 +24,11 @@ OPTIONS = {
     ),
     "inspect": "--step --store --json --stable --color",
     "list": "--name --status --limit --store --json --stable --color",
+    "log": (
+        "--path --type --from --to --limit -n --reverse --store --json --stable --verbose -v --color"
+    ),
+    "diff": "--path --exit-code --no-exit-code --store --json --stable --color",
+    "blame": "--store --json --stable --color",
     "rewind": "--to --store --wait --json --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",

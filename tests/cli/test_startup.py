@@ -34,7 +34,17 @@ def imported(folder, *args):
 
 @pytest.mark.parametrize(
     "args",
-    [["run"], ["run", "--json"], ["resume"], ["inspect", "projection/u1"], ["list"], ["stats"]],
+    [
+        ["run"],
+        ["run", "--json"],
+        ["resume"],
+        ["inspect", "projection/u1"],
+        ["list"],
+        ["stats"],
+        ["log", "projection/u1"],
+        ["diff", "projection/u1#1", "--no-exit-code"],
+        ["blame", "projection/u1"],
+    ],
     ids=" ".join,
 )
 def test_a_command_imports_nothing_heavy(tmp_path, args):
