@@ -13,7 +13,7 @@ from durproj.history.log import refuse_program
 from durproj.history.paths import parse_path
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
-from durproj.ids import split_range, split_step
+from durproj.ids import split_id, split_range, split_step
 from durproj.stores.base import Store
 
 MOST_EVENTS = 10
@@ -39,6 +39,9 @@ def diff(
     written.
     """
     asked = [parse_path(each) for each in ([path] if isinstance(path, str) else path)] or [()]
+    for text in (one, other):
+        if text is not None:
+            split_id(text.partition("#")[0])
     with reading(store) as opened:
         old, new = _sides(opened, one, other)
         found = [each for place in asked for each in changes_at(old.state, new.state, place)]
