@@ -14,7 +14,7 @@ from durproj.history.log import refuse_program, step_record
 from durproj.history.paths import ABSENT, Place, dig, index_of, parse_path, show_path
 from durproj.history.reading import reading
 from durproj.history.timeline import Checkpoint, Timeline, Transition
-from durproj.ids import split_id, split_step
+from durproj.ids import split_step
 from durproj.stores.base import Store
 
 
@@ -36,8 +36,7 @@ def blame(
     written.
     """
     id, step = split_step(id)
-    split_id(id)
-    with reading(store) as opened:
+    with reading(store, id) as opened:
         timeline = Timeline.open(opened, id)
         refuse_program(timeline, "value to follow through them")
         if step is not None:

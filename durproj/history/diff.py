@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from durproj.errors import NotFound, UsageError
+from durproj.errors import UsageError
 from durproj.history.changes import changes_at
 from durproj.history.log import refuse_program
 from durproj.history.paths import parse_path
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
-from durproj.ids import split_id, split_range, split_step
+from durproj.ids import split_range, split_step
 from durproj.stores.base import Store
 
 MOST_EVENTS = 10
@@ -39,10 +39,8 @@ def diff(
     written.
     """
     asked = [parse_path(each) for each in ([path] if isinstance(path, str) else path)] or [()]
-    for text in (one, other):
-        if text is not None:
-            split_id(text.partition("#")[0])
-    with reading(store) as opened:
+    ids = (text.partition("#")[0] for text in (one, other) if text is not None)
+    with reading(store, *ids) as opened:
         old, new = _sides(opened, one, other)
         found = [each for place in asked for each in changes_at(old.state, new.state, place)]
         distinct = {each.path: each for each in found}.values()
@@ -112,11 +110,6 @@ def _newest(timeline: Timeline) -> _Side:
 
 
 def _kept(timeline: Timeline, step: int) -> _Side:
-    if step < timeline.first:
-        raise NotFound(
-            f"{timeline.id}#{step}: the step is not kept any more",
-            f"the oldest one that is kept is {timeline.first}",
-        )
     timeline.at(step)
     return _Side(timeline, step)
 

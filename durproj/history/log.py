@@ -13,7 +13,6 @@ from durproj.history.changes import Change
 from durproj.history.paths import Place, parse_path
 from durproj.history.reading import reading
 from durproj.history.timeline import Checkpoint, Timeline, Transition
-from durproj.ids import split_id
 from durproj.stores.base import Store
 
 
@@ -41,9 +40,8 @@ def log(
     StoreDamaged when what is stored is not what was written.
     """
     asked = [parse_path(each) for each in ([path] if isinstance(path, str) else path)]
-    split_id(id)
     types = {type} if isinstance(type, str) else set(type)
-    with reading(store) as opened:
+    with reading(store, id) as opened:
         timeline = Timeline.open(opened, id)
         _check(timeline, first, last, asked=bool(asked))
         stopped = [] if last is not None else _stopped(timeline)

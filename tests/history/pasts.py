@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import durproj
-from durproj.history.timeline import Timeline
-from durproj.stores import journal
+from durproj.stores import journal, loading, packing
+from durproj.stores.sqlite import SqliteStore
 
 MAPPING = durproj.Mapping(key="user", type="type", id="id", time="time", data="data")
 _NUMBERS = count()
@@ -65,22 +65,21 @@ def program(store: Path) -> Path:
 def counted(monkeypatch: Any) -> list[int]:
     """A list that grows by the first step of each segment that a journal unpacks."""
     unpacked: list[int] = []
-    real: Callable[..., Any] = journal.unpack
+    real: Callable[..., Any] = packing.unpack
 
     def unpack(id: str, segment: Any) -> Any:
         unpacked.append(segment.start)
         return real(id, segment)
 
-    monkeypatch.setattr(journal, "unpack", unpack)
+    for module in (journal, loading):
+        monkeypatch.setattr(module, "unpack", unpack)
     return unpacked
 
 
-def kept_from(monkeypatch: Any, first: int) -> None:
-    """Let every history begin at step `first`, as if the ones before were not kept."""
-    begin = Timeline.__init__
-
-    def init(self: Timeline, *args: Any) -> None:
-        begin(self, *args)
-        self.first = first
-
-    monkeypatch.setattr(Timeline, "__init__", init)
+def keep(store: Path, steps: int) -> None:
+    """Drop all but the newest `steps` steps of `projection/u`."""
+    opened = SqliteStore.open_writer(store)
+    opened_journal = journal.Journal.open(opened, "projection/u")
+    assert opened_journal is not None
+    opened_journal.trim(steps)
+    opened.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pasts import become, counted, kept_from, past, program
+from pasts import become, counted, keep, past, program
 from test_changes import values
 
 import durproj
@@ -142,9 +142,9 @@ def test_it_goes_back_no_further_than_it_must(tmp_path, monkeypatch):
     assert set(unpacked) <= {1792, 2304}
 
 
-def test_what_began_before_the_history_that_is_kept_says_so(tmp_path, monkeypatch):
+def test_what_began_before_the_history_that_is_kept_says_so(tmp_path):
     store = past(tmp_path, {"a": 1}, {"a": 1, "b": [1]}, {"a": 1, "b": [1, 2]}, initial={})
-    kept_from(monkeypatch, 1)
+    keep(store, 2)
     first, second, third = durproj.blame("projection/u", store=store)
     assert (first["step"], first["before"], second["before"]) == (None, 1, 1)
     assert (third["step"], "before" in third) == (2, False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pasts import counted, kept_from, past, program
+from pasts import counted, keep, past, program
 
 import durproj
 from durproj.errors import NotFound, UsageError
@@ -121,10 +121,10 @@ def test_of_many_steps_between_only_the_newest_are_named_and_unpacked(tmp_path, 
     assert set(unpacked) <= {0, 1792, 2304}
 
 
-def test_a_state_that_is_not_kept_any_more_is_not_found(tmp_path, monkeypatch):
+def test_a_state_that_is_not_kept_any_more_is_not_found(tmp_path):
     store = past(tmp_path, *STATES)
-    kept_from(monkeypatch, 2)
+    keep(store, 2)
     assert ends(durproj.diff("projection/u#2..3", store=store)) == (2, 3)
     for id in ("projection/u#2", "projection/u#1..3"):
-        with pytest.raises(NotFound, match="not kept any more"):
+        with pytest.raises(NotFound, match="no longer kept"):
             durproj.diff(id, store=store)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pasts import become, counted, kept_from, past, program
+from pasts import become, counted, keep, past, program
 
 import durproj
 from durproj.errors import NotFound, StepFailed, UsageError
@@ -162,9 +162,9 @@ def test_of_a_long_journal_only_what_is_shown_is_unpacked(tmp_path, monkeypatch)
     assert len(unpacked) == len(set(unpacked))
 
 
-def test_what_a_step_changed_is_open_when_the_state_before_it_is_not_kept(tmp_path, monkeypatch):
+def test_what_a_step_changed_is_open_when_the_state_before_it_is_not_kept(tmp_path):
     store = past(tmp_path, *ORDERS, initial={})
-    kept_from(monkeypatch, 2)
+    keep(store, 2)
     found = list(durproj.log("projection/u", store=store))
     assert [(each["step"], each["changes"] and len(each["changes"])) for each in found] == [
         (2, None),
