@@ -43,8 +43,11 @@ if TYPE_CHECKING:
     from durproj.events.event import Event
     from durproj.events.formats.mapping import Mapping
     from durproj.exports.formats import export, export_records
+    from durproj.history.blame import blame
     from durproj.history.compare import compare
+    from durproj.history.diff import diff
     from durproj.history.find import find
+    from durproj.history.log import log
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
@@ -66,6 +69,9 @@ _HOME = {
     "durproj.history.compare": "compare",
     "durproj.history.find": "find",
     "durproj.exports.formats": "export export_records",
+    "durproj.history.blame": "blame",
+    "durproj.history.diff": "diff",
+    "durproj.history.log": "log",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",
@@ -109,7 +115,9 @@ __all__ = [
     "TooManyErrors",
     "Unstorable",
     "UsageError",
+    "blame",
     "compare",
+    "diff",
     "drop_parked",
     "export",
     "export_records",
@@ -118,6 +126,7 @@ __all__ = [
     "from_function",
     "inspect",
     "inspect_parked",
+    "log",
     "parked",
     "process_events",
     "resume",

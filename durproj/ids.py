@@ -1,4 +1,5 @@
-"""Workflow ids: `<name>/<key>`, and `<name>/<key>#<step>` for one step of one.
+"""Workflow ids: `<name>/<key>`, `<name>/<key>#<step>` for one step of one, and `<name>/<key>#<step>..<step>`
+for what lies between two.
 
 In keys `#`, `%` and control characters are percent-encoded (as UTF-8 bytes), nothing else is, so
 distinct keys have distinct ids and an id is one line that a shell can take in quotes.
@@ -36,16 +37,29 @@ def split_id(id: str) -> tuple[str, str]:
 
 
 def split_step(text: str) -> tuple[str, int | None]:
-    """`projection/u1#5` as ("projection/u1", 5); the step is None when the text names none."""
+    """`projection/u1#5` as ("projection/u1", 5); the step is None when the text names none. Raises
+    UsageError for what is no step."""
     id, mark, step = text.partition("#")
-    if not mark:
-        return id, None
+    return id, _step(text, step) if mark else None
+
+
+def split_range(text: str) -> tuple[str, int | None, int | None] | None:
+    """`projection/u1#4..6` as ("projection/u1", 4, 6), None for an end that is left open; None when the
+    text names no range. Raises UsageError for what is no step."""
+    id, _, steps = text.partition("#")
+    first, dots, last = steps.partition("..")
+    if not dots:
+        return None
+    return id, _step(text, first) if first else None, _step(text, last) if last else None
+
+
+def _step(text: str, step: str) -> int:
     if not re.fullmatch("[0-9]{1,18}", step):
         raise UsageError(
             f"{text!r}: {step!r} is not a step number",
             "write projection/u1#5; a # inside a key is written %23",
         )
-    return id, int(step)
+    return int(step)
 
 
 def check_name(name: str) -> str:

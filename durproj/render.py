@@ -42,6 +42,11 @@ def safe_json(text: str) -> str:
     return _ACTIVE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).replace("##[", "#\\u0023[")
 
 
+def indented(value: object) -> list[str]:
+    """The lines of a value as indented JSON, each safe to show."""
+    return [safe_json(line) for line in codec.to_json(value, indent=True).split("\n")]
+
+
 def number(count: int, noun: str) -> str:
     """`1 step`, `2 steps`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
@@ -102,8 +107,8 @@ class Screen:
 
     def document(self, value: object) -> None:
         """A value as indented JSON."""
-        for line in codec.to_json(value, indent=True).split("\n"):
-            self.line((safe_json(line), ""))
+        for line in indented(value):
+            self.line((line, ""))
 
     def note(self, text: str, style: str = "") -> None:
         """Something said on the side, on standard error; `-q` silences it."""
@@ -137,6 +142,14 @@ class Screen:
         """Hand over what can be, and say nothing of the rest: an error has been reported already."""
         with suppress(DurprojError):
             self.flush()
+
+    def columns(self) -> int | None:
+        """How wide the terminal of the results is; None when they go elsewhere."""
+        if not self._out.isatty():
+            return None
+        from shutil import get_terminal_size
+
+        return get_terminal_size().columns
 
     def progress_stream(self) -> IO[str] | None:
         """Where a progress bar may be drawn: standard error, when it is a terminal and nobody minds."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durproj.errors import UsageError
-from durproj.ids import check_name, encode_key, split_id, split_step, workflow_id
+from durproj.ids import check_name, encode_key, split_id, split_range, split_step, workflow_id
 
 # Keys come out of JSON: any text but lone surrogates.
 keys = st.text(st.characters(exclude_categories=["Cs"])) | st.text("#%/@.2350aA\x00\n\x7f\x9b ")
@@ -103,3 +103,18 @@ def test_a_name_may_hold_most_characters(name):
 def test_a_name_that_would_break_an_id_is_refused(name):
     with pytest.raises(UsageError, match="not a name"):
         check_name(name)
+
+
+def test_ranges_name_their_ends_or_leave_them_open():
+    assert split_range("projection/u1#4..6") == ("projection/u1", 4, 6)
+    assert split_range("projection/u1#4..") == ("projection/u1", 4, None)
+    assert split_range("projection/u1#..6") == ("projection/u1", None, 6)
+    assert split_range("projection/u1#..") == ("projection/u1", None, None)
+    for text in ("projection/u1", "projection/u1#4", "projection/../..", "projection/..#4"):
+        assert split_range(text) is None
+
+
+@pytest.mark.parametrize("text", ["p/u#x..6", "p/u#4..x", "p/u#4...6", "p/u#-1..6", "p/u#4..6..8"])
+def test_ranges_of_what_is_no_step_are_refused(text):
+    with pytest.raises(UsageError, match="is not a step number"):
+        split_range(text)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,11 +13,15 @@ from durproj.render import Span, safe_json, shortened
 WIDEST_VALUE = 40
 """Longer values are cut, but where each change has a line of its own."""
 
+REST_COLUMNS = 11
+"""What the number of changes that are left out takes."""
+
 _MARKS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("", "yellow")}
 
 
-def change_spans(change: dict[str, Any], width: int = WIDEST_VALUE) -> tuple[Span, ...]:
-    """One change: `total 0→1`, `+orders[0] "ord_1"`, `-sub "active"`. `width`: of a value, in characters."""
+def change_spans(change: dict[str, Any], width: int | None = WIDEST_VALUE) -> tuple[Span, ...]:
+    """One change: `total 0→1`, `+orders[0] "ord_1"`, `-sub "active"`. `width`: of a value, in characters;
+    None: values are not cut."""
     mark, color = _MARKS[change["kind"]]
     sides = [in_json(change[side], width) for side in ("old", "new") if side in change]
     path = ((f"{mark}{change['path']}", color), (" ", ""))
@@ -25,17 +30,26 @@ def change_spans(change: dict[str, Any], width: int = WIDEST_VALUE) -> tuple[Spa
     return (*path, (sides[0], "dim"), ("→", "dim"), (sides[1], ""))
 
 
-def changes_in_line(changes: Iterable[dict[str, Any]], most: int = 8) -> tuple[Span, ...]:
-    """Changes side by side; of more than `most`, how many are left out."""
+def changes_in_line(
+    changes: Iterable[dict[str, Any]], most: int = 8, columns: int | None = None
+) -> tuple[Span, ...]:
+    """Changes side by side: of more than `most`, or than there is room for in so many columns, how many
+    are left out. One is shown in any case."""
     found = list(changes)
     spans: list[Span] = []
-    for change in found[:most]:
-        spans += [("  ", ""), *change_spans(change)]
-    if len(found) > most:
-        spans.append((f"  … {len(found) - most:,} more", "dim"))
+    left = sys.maxsize if columns is None else columns
+    for count, change in enumerate(found):
+        more = ("  ", ""), *change_spans(change)
+        left -= sum(len(text) for text, _ in more)
+        room = REST_COLUMNS if count + 1 < len(found) else 0
+        if count == most or (count and left < room):
+            spans.append((f"  … {len(found) - count:,} more", "dim"))
+            break
+        spans += more
     return tuple(spans)
 
 
-def in_json(value: Any, width: int) -> str:
-    """A value as JSON, cut after `width` characters."""
-    return shortened(safe_json(codec.to_json(value)), width)
+def in_json(value: Any, width: int | None) -> str:
+    """A value as JSON, cut after `width` characters if there is a width."""
+    text = safe_json(codec.to_json(value))
+    return text if width is None else shortened(text, width)

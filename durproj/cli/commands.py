@@ -7,12 +7,15 @@ from typing import Annotated
 import typer
 
 from durproj import __version__
+from durproj.cli.blame import blame
 from durproj.cli.compare import compare
+from durproj.cli.diff import diff
 from durproj.cli.doctor import doctor
 from durproj.cli.export import export
 from durproj.cli.find import find
 from durproj.cli.inspect import inspect
 from durproj.cli.listing import list_workflows
+from durproj.cli.log import log
 from durproj.cli.parked import app as parked
 from durproj.cli.resume import resume
 from durproj.cli.rewind import rewind
@@ -48,6 +51,9 @@ app.command("list")(list_workflows)
 app.command()(find)
 app.command()(compare)
 app.command()(export)
+app.command()(log)
+app.command()(diff)
+app.command()(blame)
 app.command()(rewind)
 app.add_typer(parked)
 app.command()(stats)

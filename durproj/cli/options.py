@@ -36,6 +36,14 @@ IdArgument = Annotated[
         metavar="ID", help="A workflow, such as projection/u1.", autocompletion=complete_id
     ),
 ]
+PathOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--path",
+        metavar="PATH",
+        help="Only changes there: address.city, orders[0], /orders/0; may be repeated.",
+    ),
+]
 FormatOption = Annotated[
     str,
     typer.Option(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any, Literal
 
 from durproj import codec
-from durproj.history.paths import ABSENT, Place, show_path
+from durproj.history.paths import ABSENT, Place, meets, show_path
 
 MOST_ALIGNED = 1000
 """Of longer stretches of two lists, elements are not matched by content but by position: matching takes
 time by the product of their lengths."""
+
+_ID = re.compile(r"(?:^|_)(?:id|key|sku|uuid)$|[a-z](?:Id|ID|Key|Sku|SKU|Uuid|UUID)$")
+_EQUAL_IS_SAME = frozenset({str, int, bool, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,12 @@ class Change:
 def changes(old: Any, new: Any, path: Place = ()) -> list[Change]:
     """What differs between two values of decoded JSON, in the order of the newer one. An element that
     was put into a list or taken out of it is one change, and moves no other. 1, 1.0 and true differ;
-    the order of an object's names does not matter. Either may be ABSENT."""
-    if old is new or same(old, new):
+    the order of an object's names does not matter. Either may be ABSENT: beside nothing, a whole state
+    (`path` is empty) is one change for each of its names or elements."""
+    if same(old, new):
         return []
+    if not path:
+        old, new = _emptied(old, new), _emptied(new, old)
     if isinstance(old, dict) and isinstance(new, dict):
         names = [*new, *(name for name in old if name not in new)]
         found: list[Change] = []
@@ -64,18 +71,43 @@ def changes(old: Any, new: Any, path: Place = ()) -> list[Change]:
     return [Change(path, old, new)]
 
 
+def changes_at(old: Any, new: Any, asked: Place) -> list[Change]:
+    """Those of `changes(old, new)` that touch the value at `asked`: it, what is within it, or what holds
+    it. An object that came or went with it counts only for what of it was asked."""
+    path: list[str | int] = []
+    for part in asked:
+        if not (_may_hold_names(old) and _may_hold_names(new)):
+            break
+        name = str(part)
+        old = old if old is ABSENT else old.get(name, ABSENT)
+        new = new if new is ABSENT else new.get(name, ABSENT)
+        path.append(name)
+    return [each for each in changes(old, new, tuple(path)) if meets(each.path, asked)]
+
+
+def _may_hold_names(side: Any) -> bool:
+    return side is ABSENT or isinstance(side, dict)
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two values are the same JSON; of two objects whose names come in another order it may
     say no."""
-    if one is ABSENT or other is ABSENT or one != other:
-        return one is other
+    kind = type(one)
     # In Python 1 == 1.0 == True.
-    return one is other or codec.encode(one) == codec.encode(other)
+    if kind is not type(other) or one != other:
+        return False
+    return one is other or kind in _EQUAL_IS_SAME or codec.encode(one) == codec.encode(other)
+
+
+def _emptied(side: Any, other: Any) -> Any:
+    """`side`, but for nothing the empty value of the kind of `other`, if that is not empty itself."""
+    return type(other)() if side is ABSENT and other and isinstance(other, dict | list) else side
 
 
 def aligned(old: list[Any], new: list[Any]) -> Iterator[tuple[int | None, int | None]]:
     """The elements of two lists side by side, by index: (in the old one, in the new one), None where
-    an element has no counterpart."""
+    an element has no counterpart. Objects that have ids are matched by these, other elements by what they
+    are."""
     first = _common(old, new)
     last = _common(old[first:][::-1], new[first:][::-1])
     yield from zip(range(first), range(first), strict=True)
@@ -100,8 +132,37 @@ def _matched(
     if not olds or not news or max(len(olds), len(news)) > MOST_ALIGNED:
         yield from zip_longest(olds, news)
         return
-    texts = [codec.encode(old[n]) for n in olds], [codec.encode(new[n]) for n in news]
-    matcher = SequenceMatcher(None, *texts, autojunk=False)
-    for _, start, stop, begin, end in matcher.get_opcodes():
-        # Elements that gave way to others are paired: what is within them may have changed.
-        yield from zip_longest(olds[start:stop], news[begin:end])
+    name = _identity([old[n] for n in olds], [new[n] for n in news])
+    was, now = (
+        [codec.encode(side[n] if name is None else side[n][name]) for n in places]
+        for side, places in ((old, olds), (new, news))
+    )
+    matcher = SequenceMatcher(None, was, now, autojunk=False)
+    for tag, start, stop, begin, end in matcher.get_opcodes():
+        gone, come = olds[start:stop], news[begin:end]
+        if tag == "replace" and name is not None:
+            yield from ((index, None) for index in gone)
+            yield from ((None, index) for index in come)
+        else:
+            # Elements that gave way to others are paired: what is within them may have changed.
+            yield from zip_longest(gone, come)
+
+
+def _identity(*lists: list[Any]) -> str | None:
+    """The name by which the objects of two lists can be told apart: one that is written like an id, and
+    under which all of them have a text or a whole number, no two of a list the same."""
+    elements = [each for elements in lists for each in elements]
+    if not all(isinstance(each, dict) for each in elements):
+        return None
+    names = sorted(filter(_ID.search, elements[0]), key=len)
+    return next((name for name in names if _tells_apart(name, lists)), None)
+
+
+def _tells_apart(name: str, lists: Iterable[list[dict[str, Any]]]) -> bool:
+    for elements in lists:
+        values = [each.get(name) for each in elements]
+        if not all(type(value) in (str, int) for value in values):
+            return False
+        if len(set(values)) < len(values):
+            return False
+    return True

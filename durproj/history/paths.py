@@ -64,7 +64,7 @@ def dig(state: Any, path: Place) -> Any:
         if isinstance(state, dict):
             state = state.get(str(part), ABSENT)
         elif isinstance(state, list):
-            index = _index(part)
+            index = index_of(part)
             state = ABSENT if index is None or index >= len(state) else state[index]
         else:
             return ABSENT
@@ -78,7 +78,8 @@ def meets(path: Place, asked: Place) -> bool:
     )
 
 
-def _index(part: str | int) -> int | None:
+def index_of(part: str | int) -> int | None:
+    """The index that a part of a path stands for where there is a list; None for a name."""
     if isinstance(part, int):
         return part
     return int(part) if part.isascii() and part.isdigit() and len(part) < 10 else None

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 from durproj import codec
 from durproj.events.envelope import Envelope
 from durproj.events.event import Event
 from durproj.events.formats.mapping import Mapping
-from durproj.history.paths import ABSENT
+from durproj.history.changes import Change, changes_at
+from durproj.history.paths import ABSENT, Place
 from durproj.history.reading import journal_of
+from durproj.projections.reducer import BUILT_IN, load
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Record, Records
 
+_UNREAD: Any = object()
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
 
 
@@ -28,29 +32,39 @@ class Checkpoint:
     before it.
     """
 
+    __slots__ = ("_envelope", "_event", "_key", "_meta", "_state", "record", "step")
+
     def __init__(self, step: int, record: Record, envelope: Envelope | None, key: str) -> None:
         self.step = step
         self.record = record
         self._envelope, self._key = envelope, key
+        # Not cached_property, which takes a lock in Python 3.11: there are millions of these.
+        self._event: Event | None = None
+        self._meta: dict[str, Any] | None = None
+        self._state: Any = _UNREAD
 
-    @cached_property
+    @property
     def event(self) -> Event | None:
         """The event; None for a step of a program."""
-        if self._envelope is None:
-            return None
-        line = self.record.input
-        return self._envelope.event(codec.decode(line), line, self._key)
+        if self._event is None and self._envelope is not None:
+            line = self.record.input
+            self._event = self._envelope.event(codec.decode(line), line, self._key)
+        return self._event
 
-    @cached_property
+    @property
     def state(self) -> Any:
         """What the step returned; ABSENT when it failed."""
-        return ABSENT if self.meta.get("failed") else codec.decode(self.record.output)
+        if self._state is _UNREAD:
+            failed = self._envelope is None and self.meta.get("failed")
+            self._state = ABSENT if failed else codec.decode(self.record.output)
+        return self._state
 
-    @cached_property
+    @property
     def meta(self) -> dict[str, Any]:
         """Which function made it, and whether it failed or was skipped."""
-        meta: dict[str, Any] = codec.decode(self.record.meta)
-        return meta
+        if self._meta is None:
+            self._meta = codec.decode(self.record.meta)
+        return self._meta
 
     def record_of_event(self) -> dict[str, Any]:
         """The event in short, as JSON: `id`, `type`, `time`; of a program's step, the function as `type`."""
@@ -58,6 +72,51 @@ class Checkpoint:
         if event is None:
             return {"id": None, "type": self.meta["fn"], "time": None}
         return {"id": event.id, "type": event.type, "time": event.time}
+
+
+class Transition:
+    """A step and the one before it (None for the first that is kept); decoded where it is looked at."""
+
+    __slots__ = ("_timeline", "before", "checkpoint")
+
+    def __init__(
+        self, timeline: Timeline, before: Checkpoint | None, checkpoint: Checkpoint
+    ) -> None:
+        self._timeline = timeline
+        self.before = before
+        self.checkpoint = checkpoint
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the step returned the very bytes that it was given."""
+        return (
+            self.before is not None and self.before.record.output == self.checkpoint.record.output
+        )
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there was a step before it that is not kept any more: what it changed cannot be told."""
+        return self.before is None and self.checkpoint.step > 0
+
+    @property
+    def old(self) -> Any:
+        """The state that the step was given; ABSENT where that is not known."""
+        if self.before is not None:
+            return self.before.state
+        return self._timeline.initial if self.checkpoint.step == 0 else ABSENT
+
+    @property
+    def new(self) -> Any:
+        """What the step returned; ABSENT when it failed."""
+        return self.checkpoint.state
+
+    def changes(self, asked: Sequence[Place] = ()) -> list[Change]:
+        """What the step changed; of that what touches the values at `asked`, if any are."""
+        if self.is_idle:
+            return []
+        old, new = self.old, self.new
+        found = [each for path in asked or [()] for each in changes_at(old, new, path)]
+        return list({each.path: each for each in found}.values())
 
 
 class Timeline:
@@ -73,7 +132,7 @@ class Timeline:
         self.head: Head = journal.head
         self.id = journal.head.id
         self.steps = journal.steps
-        self.first = 0
+        self.first = journal.head.dropped
         self.options: dict[str, Any] = run.options if run else {}
         self.is_projection = self.options.get("kind") == "fold"
         self._block: tuple[int, Records] | None = None
@@ -92,12 +151,17 @@ class Timeline:
 
     @cached_property
     def initial(self) -> Any:
-        """The state before the first event; ABSENT when the store cannot tell: a function made it, or the
-        workflow is a program's."""
-        source = self.options.get("initial_source")
-        if not self.is_projection or source is None or _FINGERPRINT.fullmatch(source):
+        """The state before the first event; ABSENT when the store cannot tell: a function of the user's
+        made it, which is not called for reading, or the workflow is a program's."""
+        source, ref = self.options.get("initial_source"), self.options.get("reducer")
+        if not self.is_projection or source is None:
             return ABSENT
-        return codec.decode(source)
+        if not _FINGERPRINT.fullmatch(source):
+            return codec.decode(source)
+        reducer = load(ref, None, Path()) if ref in BUILT_IN else None
+        if reducer is None or reducer.initial_source != source:
+            return ABSENT
+        return reducer.initial(self.head.key)
 
     def at(self, step: int) -> Checkpoint:
         """The checkpoint of `step`."""
@@ -128,6 +192,25 @@ class Timeline:
             for each in range(step, max(start, first, self.first) - 1, -1):
                 yield self._checkpoint(each, records[each - start])
             step = start - 1
+
+    def transitions(
+        self, first: int = 0, stop: int | None = None, *, newest_first: bool = False
+    ) -> Iterator[Transition]:
+        """The checkpoints from `first` up to `stop`, those that there are, each with the one before it."""
+        first = max(first, self.first)
+        if newest_first:
+            after: Checkpoint | None = None
+            for before in self.backward(stop, first - 1):
+                if after is not None:
+                    yield Transition(self, before, after)
+                after = before
+            if after is not None and after.step == first == self.first:
+                yield Transition(self, None, after)
+            return
+        earlier = self.at(first - 1) if self.first < first < self.steps else None
+        for checkpoint in self.forward(first, stop):
+            yield Transition(self, earlier, checkpoint)
+            earlier = checkpoint
 
     def _block_of(self, step: int) -> tuple[int, Records]:
         if self._block is None or not 0 <= step - self._block[0] < len(self._block[1]):

@@ -26,6 +26,11 @@ OPTIONS = {
     "list": "--name --status --limit --store --json --stable --color",
     "find": "--all --last --bisect --all-ids --name --store --json --stable --quiet -q --color --help",
     "compare": "--ignore --final --limit --verbose -v --store --json --stable --color --help",
+    "log": (
+        "--path --type --from --to --limit -n --reverse --store --json --stable --verbose -v --color"
+    ),
+    "diff": "--path --exit-code --no-exit-code --store --json --stable --color",
+    "blame": "--store --json --stable --color",
     "rewind": "--to --store --wait --json --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",

@@ -91,6 +91,14 @@ def test_1_a_step_failed_for_good(durproj, folder):
         (["inspect", "u1"], ["not a workflow id", "projection/u1"]),
         (["inspect", "projection/u1#x"], ["'x' is not a step number"]),
         (["inspect", "projection/u1#1", "--step", "2"], ["name two steps"]),
+        (["log", "u1"], ["not a workflow id", "projection/u1"]),
+        (["log", "projection/u1#1", "--to", "2"], ["name two ends"]),
+        (["log", "projection/u1", "--from", "2", "--to", "1"], ["from step 2 to step 1"]),
+        (["log", "projection/u1", "--path", "a..b"], ["a..b", "cannot be read"]),
+        (["diff", "projection/u1"], ["with what?", "projection/u1#4..6"]),
+        (["diff", "projection/u1#x..2"], ["'x' is not a step number"]),
+        (["diff", "projection/u1#1..2", "projection/u1"], ["a range names two states"]),
+        (["blame", "projection/u1", "a["], ["a[", "cannot be read"]),
         (["rewind", "projection/u1"], ["the last step to keep", "--to 4"]),
         (["rewind", "projection/u1#1", "--to", "1"], ["the last step to keep"]),
     ],
@@ -100,6 +108,8 @@ def test_2_usage_says_what_was_met_and_what_to_write(durproj, folder, args, said
     (folder / "r.py").write_text("def f(state, event):\n    return state\n")
     (folder / "syntax.py").write_text("def f(\n")
     (folder / "two.jsonl").write_text('{"user":"a","subject":"b"}\n')
+    if args[0] in ("log", "diff", "blame"):
+        durproj("run", "-q")
     done = durproj(*args)
     assert refused(done, 2, *said)
     assert done.out == ""
@@ -190,6 +200,14 @@ def test_65_a_bad_line_is_named_by_file_line_and_byte(durproj, folder):
         (["inspect", "projection/u9"], ["no such workflow", "durproj list"]),
         (["inspect", "projection/u1#8"], ["no such step", "steps 0 to 7"]),
         (["inspect", "rojection/u"], ["did you mean projection/u1?"]),
+        (["log", "projection/u9"], ["no such workflow", "durproj list"]),
+        (["log", "projection/u1", "--from", "8"], ["no such step", "steps 0 to 7"]),
+        (["diff", "projection/u1#3..8"], ["no such step", "steps 0 to 7"]),
+        (["diff", "projection/u1", "projection/u9"], ["no such workflow"]),
+        (["blame", "projection/u1#8"], ["no such step"]),
+        (["blame", "projection/u1", "nope"], ["has never had it", "durproj blame projection/u1"]),
+        (["blame", "projection/u1", "activeOrders[0]"], ["no such element"]),
+        (["log", "projection/u1", "--store", "absent.db"], ["absent.db: no such store"]),
         (["rewind", "projection/u1", "--to", "8"], ["no such step", "8 steps"]),
         (["rewind", "projection/u9", "--to", "0"], ["no such workflow"]),
         (["resume", "projection/u9"], ["no such workflow", "durproj list"]),
@@ -230,7 +248,8 @@ def test_74_a_damaged_store_is_reported_and_nothing_of_it_printed(durproj, folde
             "UPDATE step SET output = CAST(replace(CAST(output AS TEXT), '_001', '_666') AS BLOB)"
         )
     store.close()
-    for args in (["inspect", "projection/u1#4"], ["inspect", "projection/u1"]):
+    readers = ("inspect", "log", "blame")
+    for args in (*([name, "projection/u1"] for name in readers), ["diff", "projection/u1#3..4"]):
         done = durproj(*args)
         assert refused(done, 74, "projection/u1#3: the store is damaged", "from a backup")
         assert "_666" not in done.out + done.err
@@ -252,6 +271,7 @@ def test_74_a_damaged_store_is_reported_and_nothing_of_it_printed(durproj, folde
     "args",
     [
         *(["run"], ["run", "--json"], ["list"], ["inspect", "projection/u1"], ["stats"]),
+        *(["log", "projection/u1"], ["diff", "projection/u1#1"], ["blame", "projection/u1"]),
         *(["doctor"], ["--help"], ["--version"], ["resume", "--json"]),
         *(["export"], ["export", "--format", "csv"]),
     ],

@@ -193,6 +193,8 @@ def lock_line(told):
     [
         *(["list"], ["stats", "log.jsonl"], ["doctor"], ["inspect", "projection/a"]),
         *(["export"], ["export", "--journal"]),
+        *(["log", "projection/a"], ["blame", "projection/a"], ["blame", "projection/a", "events"]),
+        ["diff", "projection/a#..", "--no-exit-code"],
     ],
     ids=" ".join,
 )

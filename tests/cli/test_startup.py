@@ -47,6 +47,9 @@ def imported(folder, *args):
         ["find", "projection/u1", "state.totalOrders > 1", "--bisect"],
         ["compare", "projection", "projection"],
         ["export"],
+        ["log", "projection/u1"],
+        ["diff", "projection/u1#1", "--no-exit-code"],
+        ["blame", "projection/u1"],
     ],
     ids=" ".join,
 )
