@@ -10,6 +10,10 @@ from durproj import codec
 from durproj.stores.base import Attempt, Head, Row, Run
 from durproj.stores.packing import BLOCK_STEPS, Record, Segment, damaged, seal
 
+HEAD = "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, seal"
+RUN = "no, name, identity, options, cursor, complete, updated_ms, seal"
+"""The columns of a head and of a run, as they are read here."""
+
 
 def head_of(row: Sequence[Any]) -> Head:
     """A head, from its columns in the order of the table (without `updated_ms`), its seal last."""

@@ -22,12 +22,10 @@ from durproj.stores.connection import (
 )
 from durproj.stores.lock import Lock
 from durproj.stores.packing import Record, Segment, damaged, seal
+from durproj.stores.sealed import HEAD as _HEAD
+from durproj.stores.sealed import RUN as _RUN
 from durproj.stores.sealed import attempts_of, head_of, row_of, run_of, segment_of
 
-_HEAD = (
-    "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, seal"
-)
-_RUN = "no, name, identity, options, cursor, complete, updated_ms, seal"
 _SEGMENT = 'start, steps, "full", seed, hash, packed'
 
 
