@@ -15,6 +15,7 @@ from durproj.cli.resume import resume
 from durproj.cli.rewind import rewind
 from durproj.cli.run import run
 from durproj.cli.stats import stats
+from durproj.cli.verify import verify
 
 # Without Rich's help pages: they triple the time that a usage error takes.
 app = typer.Typer(
@@ -42,6 +43,7 @@ app.command()(run)
 app.command()(resume)
 app.command()(inspect)
 app.command("list")(list_workflows)
+app.command()(verify)
 app.command()(rewind)
 app.add_typer(parked)
 app.command()(stats)
