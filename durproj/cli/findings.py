@@ -31,9 +31,9 @@ def finding(record: dict[str, Any]) -> Iterator[Line]:
             yield (start, (f"{record['id']}#{found['step']}", "bold"), *difference(found))
         return
     text = record.get("error") or record.get("reason") or number(record["steps"], "step")
-    # Errors name the workflow themselves.
-    named = () if status == "damaged" else ((f"{record['id']}  ", "bold"),)
-    yield (start, *named, (text, ""))
+    # What is damaged names itself.
+    named = "" if status == "damaged" else f"{record['id']}  "
+    yield (start, (named, "bold"), (text, ""))
 
 
 def difference(found: dict[str, Any]) -> Iterator[Span]:

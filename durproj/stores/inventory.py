@@ -12,7 +12,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from durproj.errors import StoreDamaged, StoreError
+from durproj.errors import StoreDamaged, StoreError, UsageError
+from durproj.ids import split_id
 from durproj.stores.base import Run
 from durproj.stores.connection import FAULTS, connect_reader, translate
 from durproj.stores.packing import damaged
@@ -36,15 +37,16 @@ class Entry(NamedTuple):
 class Inventory:
     """What a store holds and what is wrong with it.
 
-    workflows: in the order they began; runs: by number; damage: of the store as a whole; heads: of
-    workflows that cannot be told, by number; parts: of what belongs to a workflow, by its number.
+    workflows: in the order they began; heads: damaged ones, with the id that stands there if it can be
+    one; runs: by number; parts: what is wrong with what belongs to a workflow, by its number; damage: of
+    the store as a whole.
     """
 
     workflows: list[Entry] = field(default_factory=list)
+    heads: list[tuple[str | None, StoreDamaged]] = field(default_factory=list)
     runs: dict[int, Run | StoreDamaged] = field(default_factory=dict)
-    damage: list[StoreError] = field(default_factory=list)
-    heads: dict[int, StoreDamaged] = field(default_factory=dict)
     parts: dict[int, str] = field(default_factory=dict)
+    damage: list[StoreError] = field(default_factory=list)
 
 
 def take_inventory(path: Path) -> Inventory:
@@ -74,10 +76,20 @@ def _workflows(conn: sqlite3.Connection, found: Inventory, _path: Path) -> None:
         try:
             head = head_of(row)
         except StoreDamaged as error:
-            found.heads[row[0]] = error
+            found.heads.append((_id_in(row[1]), error))
         else:
             assert head.no is not None
             found.workflows.append(Entry(head.no, head.id, head.name, head.run, head.steps))
+
+
+def _id_in(value: Any) -> str | None:
+    """`value`, if it has the form of an id."""
+    try:
+        split_id(value)
+        value.encode()
+    except (UsageError, AttributeError, UnicodeEncodeError):
+        return None
+    return str(value)
 
 
 def _runs(conn: sqlite3.Connection, found: Inventory, _path: Path) -> None:

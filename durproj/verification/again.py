@@ -87,7 +87,9 @@ class Work:
                 first, state = beginning(timeline, folding)
                 check = StreamCheck(folding, head.key, first, state, "twice")
                 folded = Journal.open(folds, head.id)
-                for start, records in folded.blocks() if folded else ():
+                if folded is None:
+                    return {}  # it has no step that could be folded
+                for start, records in folded.blocks():
                     check.feed_own(first + start, records)
                     self._progress(head.id, len(records))
                 return {"difference": check.difference} if check.difference else {}

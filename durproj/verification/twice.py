@@ -53,7 +53,9 @@ def fold_twice(
             found |= {id: answer for id, answer in answers.items() if answer}
             if end:
                 reason = f"the process that folded it ended {end}"
-                found |= {id: {"reason": reason} for id in todo if id not in answers}
+                # What was folded the first time is lost with the process.
+                lost = todo if mode == "fold" else [id for id in todo if id not in answers]
+                found |= {id: {"reason": reason} for id in lost}
             todo = [id for id in todo if id not in found]
     return found
 

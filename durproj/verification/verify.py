@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from durproj.errors import NotFound, StoreDamaged, UsageError
+from durproj.errors import NotFound, StoreDamaged, StoreError, UsageError
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
 from durproj.ids import check_name, split_id
@@ -82,7 +82,7 @@ def verify(
         if twice:
             job.fold_twice(chosen)
         yield from job.records(chosen, refold=refold)
-        yield from job.rest(everything=asked is None and name is None)
+        yield from job.rest(asked, name)
         yield job.summary()
 
 
@@ -153,20 +153,36 @@ class _Job:
                 if again:
                     again.close()
 
-    def rest(self, *, everything: bool) -> Iterator[Record]:
-        """A record for each damage that is no verified workflow's: of the file; of `everything`, also
-        heads that cannot be told and runs without workflows."""
-        found = [error.message for error in self._inventory.damage]
-        if everything:
+    def rest(self, ids: list[str] | None, name: str | None) -> Iterator[Record]:
+        """A record for each damage that is no verified workflow's: of heads that are, or may be, of what is
+        asked for; of runs without workflows, when all is asked for; of the file."""
+        heads = self._inventory.heads
+        if ids is not None:
+            sought = set(ids) - {entry.id for entry in self._inventory.workflows}
+            named = [head for head in heads if head[0] in sought]
+            # Where it is the id that is damaged, any of them may be meant.
+            if len(named) == len(sought):
+                heads = named
+        for id, error in heads:
+            if ids is not None or name is None or id is None or split_id(id)[0] == name:
+                self._counts["workflows"] += 1
+                yield self._damage(id, error)
+        found: list[StoreError] = list(self._inventory.damage)
+        if ids is None and name is None:
             used = {entry.run for entry in self._inventory.workflows}
-            heads, runs = self._inventory.heads.values(), self._inventory.runs.items()
-            found += [error.message for error in heads]
-            found += [
-                run.message for no, run in runs if not isinstance(run, Run) and no not in used
-            ]
-        for message in found:
-            self._counts["damaged"] += 1
-            yield {"type": "verification", "id": None, "status": "damaged", "error": message}
+            runs = self._inventory.runs.items()
+            found += [run for no, run in runs if not isinstance(run, Run) and no not in used]
+        yield from (self._damage(None, error) for error in found)
+
+    def _damage(self, id: str | None, error: StoreError) -> Record:
+        self._counts["damaged"] += 1
+        return {
+            "type": "verification",
+            "id": id,
+            "status": "damaged",
+            "steps": 0,
+            "error": error.message,
+        }
 
     def summary(self) -> Record:
         """What it came to."""
@@ -205,7 +221,7 @@ class _Job:
     def _sound(self, entry: Entry, run: Run | StoreDamaged | None) -> Run:
         """The run of a workflow of which nothing but the journal can still be damaged."""
         if isinstance(run, StoreDamaged):
-            raise run
+            raise StoreDamaged(f"{entry.id}: {run.message}")
         if run is None:
             raise damaged(entry.id, "its run is missing")
         if entry.no in self._inventory.parts:
