@@ -66,18 +66,23 @@ class Folding:
         """The event on `line`, which no other step has touched."""
         return self.envelope.event(codec.decode(line), line, key)
 
-    def execute(self, before: bytes, line: bytes, key: str) -> tuple[bytes, Any] | BaseException:
+    def execute(
+        self, before: bytes, line: bytes, key: str, error: BaseException | None = None
+    ) -> tuple[bytes, Any] | BaseException:
         """The state after the event on `line`, given the state `before`, encoded and as a value; what
-        the step failed with, when the run's policy gives up. It does not wait between attempts."""
+        the step failed with, when the run's policy gives up. It does not wait between attempts. error: an
+        attempt has failed already, with this."""
         failures = 0
         while True:
+            if error is not None:
+                failures += 1
+                if self.request.retry.wait_s(failures, error) is None:
+                    return error
             try:
                 state = codec.decode(before)
                 value = self.reduce(state, self.event(line, key))
                 if value is None:
                     refuse_none(state)
                 return codec.settle(value)
-            except FAILURES as error:
-                failures += 1
-                if self.request.retry.wait_s(failures, error) is None:
-                    return error
+            except FAILURES as raised:
+                error = raised

@@ -88,8 +88,8 @@ class StreamCheck:
                 if value is None:
                     refuse_none(self._state)
                 blob, self._state = settle(value)
-            except FAILURES:
-                result = self._folding.execute(self._blob, line, self._key)
+            except FAILURES as error:
+                result = self._folding.execute(self._blob, line, self._key, error)
                 if not isinstance(result, BaseException):
                     blob, self._state = result
                 elif _skipped(meta):

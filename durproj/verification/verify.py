@@ -91,21 +91,17 @@ def _chosen(
 ) -> list[Entry]:
     """The workflows that are asked for and have a sound head, those of one run together."""
     known = {entry.id: entry for entry in inventory.workflows}
-    missing = next((id for id in ids or () if id not in known), None)
-    if missing is not None:
-        # A damaged head raises what is wrong with it, if it may be the one.
-        head = store.head(missing)
-        assert head is None
-        raise NotFound(
-            f"{missing}: no such workflow in {store.location}", "durproj list shows them"
-        )
-    entries = [known[id] for id in ids] if ids else inventory.workflows
-    order = {run: at for at, run in enumerate(dict.fromkeys(entry.run for entry in entries))}
+    asked = known if ids is None else ids
+    entries = [known[id] for id in asked if id in known]
     chosen = [entry for entry in entries if name in (None, entry.name)]
-    if name is not None and not chosen:
-        raise NotFound(
-            f"no workflow in {store.location} is called {name}", "durproj list shows them"
-        )
+    # What is not there may be what is damaged.
+    if not (inventory.heads or inventory.damage):
+        missing = next((id for id in asked if id not in known), None)
+        missing = missing or (None if chosen or name is None else f"{name}/…")
+        if missing:
+            where = f"no such workflow in {store.location}"
+            raise NotFound(f"{missing}: {where}", "durproj list shows them")
+    order = {run: at for at, run in enumerate(dict.fromkeys(entry.run for entry in entries))}
     return sorted(chosen, key=lambda entry: order[entry.run])
 
 

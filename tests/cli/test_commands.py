@@ -24,6 +24,9 @@ OPTIONS = {
     ),
     "inspect": "--step --store --json --stable --color",
     "list": "--name --status --limit --store --json --stable --color",
+    "verify": (
+        "--name --refold --twice --junit --store --json --stable --quiet -q --verbose -v --color"
+    ),
     "rewind": "--to --store --wait --json --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",
