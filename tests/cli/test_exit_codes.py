@@ -245,7 +245,7 @@ def test_74_a_damaged_store_is_reported_and_nothing_of_it_printed(durproj, folde
     "args",
     [
         *(["run"], ["run", "--json"], ["list"], ["inspect", "projection/u1"], ["stats"]),
-        *(["doctor"], ["--help"], ["--version"], ["resume", "--json"]),
+        *(["doctor"], ["verify", "-v"], ["--help"], ["--version"], ["resume", "--json"]),
     ],
     ids=" ".join,
 )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
+from conftest import environment
 
 import durproj as library
 
@@ -117,3 +122,27 @@ def test_a_program_can_ask_for_it_too(lab, monkeypatch):
     assert [record.get("status") for record in records] == ["different", None]
     assert (sum(done for done, _ in told), {total for _, total in told}) == (18, {18})
     assert "PYTHONHASHSEED" not in os.environ
+
+
+def test_it_can_be_interrupted_in_a_reducer_that_never_returns_and_leaves_nothing(lab):
+    fold(lab, "pure")
+    text = (lab.folder / "r.py").read_text()
+    hangs = (
+        "def pure(state, event):\n    open('pid', 'w').write(str(os.getpid()))\n    time.sleep(600)"
+    )
+    (lab.folder / "r.py").write_text(text.replace("def pure(state, event):", hangs))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "durproj", "verify", "--twice"],
+        cwd=lab.folder,
+        env=environment(TMPDIR=str(lab.folder)),
+        stderr=subprocess.PIPE,
+    )
+    while not (lab.folder / "pid").exists() or not (lab.folder / "pid").read_text():
+        time.sleep(0.01)
+    child = int((lab.folder / "pid").read_text())
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == b"durproj: stopped before all was verified\n"
+    assert process.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+    assert not list(lab.folder.glob("durproj-*"))
