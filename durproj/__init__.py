@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from durproj.runtime.resume import resume
     from durproj.runtime.retry import Constant, Exponential, Linear, Never, RetryPolicy
     from durproj.runtime.workflow import Context, Step, process_events
+    from durproj.verification.verify import verify
 
 _HOME = {
     "durproj.errors": (
@@ -82,6 +83,7 @@ _HOME = {
     "durproj.runtime.release": "drop_parked retry_parked",
     "durproj.runtime.retry": "Constant Exponential Linear Never RetryPolicy",
     "durproj.runtime.workflow": "Context Step process_events",
+    "durproj.verification.verify": "verify",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 
@@ -133,6 +135,7 @@ __all__ = [
     "retry_parked",
     "rewind",
     "run",
+    "verify",
 ]
 
 

@@ -174,8 +174,11 @@ class Screen:
             )
         return self._consoles[key]
 
-    def progress_bar(self, stream: IO[str], total: int | None) -> tuple[Any, Any]:
-        """A progress bar on `stream`, begun, and its task: `update(task, completed, total)`, `stop()`."""
+    def progress_bar(
+        self, stream: IO[str], total: int | None, doing: str, what: str
+    ) -> tuple[Any, Any]:
+        """A progress bar on `stream`, begun, and its task: `update(task, completed, total)`, `stop()`.
+        It reads: `doing` n/`total` `what`."""
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -185,10 +188,10 @@ class Screen:
         )
 
         columns = (
-            TextColumn("folding"),
+            TextColumn(doing),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("events"),
+            TextColumn(what),
             TimeElapsedColumn(),
         )
         progress = Progress(

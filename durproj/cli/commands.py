@@ -21,6 +21,7 @@ from durproj.cli.resume import resume
 from durproj.cli.rewind import rewind
 from durproj.cli.run import run
 from durproj.cli.stats import stats
+from durproj.cli.verify import verify
 
 # Without Rich's help pages: they triple the time that a usage error takes.
 app = typer.Typer(
@@ -54,6 +55,7 @@ app.command()(export)
 app.command()(log)
 app.command()(diff)
 app.command()(blame)
+app.command()(verify)
 app.command()(rewind)
 app.add_typer(parked)
 app.command()(stats)

@@ -13,25 +13,36 @@ PATIENCE_S = 0.5
 
 
 class Bar:
-    """A progress bar, drawn at most ten times a second and only once the run has taken a while."""
+    """A progress bar, drawn at most ten times a second and only once the run has taken a while. doing:
+    what it shows the progress of; what: that is counted."""
 
-    def __init__(self, screen: Screen, stream: Any) -> None:
+    def __init__(
+        self, screen: Screen, stream: Any, doing: str = "folding", what: str = "events"
+    ) -> None:
         self._screen, self._stream = screen, stream
+        self._words = doing, what
         self._next = time.monotonic() + PATIENCE_S
         self._done = 0
         self._progress: Any = None
         self.total: int | None = None
 
     def advance(self, events: int) -> None:
-        """`events` more are done."""
+        """`events` more are done, or what else is counted."""
         self._done += events
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + 0.1
         if self._progress is None:
-            self._progress, self._task = self._screen.progress_bar(self._stream, self.total)
+            self._progress, self._task = self._screen.progress_bar(
+                self._stream, self.total, *self._words
+            )
         self._progress.update(self._task, completed=self._done, total=self.total, refresh=True)
+
+    def advance_of(self, done: int, total: int) -> None:
+        """`done` more of `total` are done."""
+        self.total = total
+        self.advance(done)
 
     def hide(self) -> None:
         """Make room for a line; the bar comes back when there is progress to show."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from durproj import codec
 from durproj.errors import BadEvent, PastChanged
@@ -26,6 +26,18 @@ from durproj.runtime.stream import StreamFold
 Batch = tuple[list[bytes], list[Event]]
 
 _LINE_BITS = 40
+
+
+class Taker(Protocol):
+    """What takes the events of the stream `key`, which is the workflow `id`. proven: how many of them it
+    has without being given them."""
+
+    id: str
+    key: str
+    proven: int
+
+    def inputs(self, first: int) -> Iterator[bytes]:
+        """The lines of the events that it has, from step `first` on."""
 
 
 class Intake:
@@ -59,7 +71,7 @@ class Intake:
     def begin(self, held: dict[str, Any] | None) -> None:
         """Start counting, from what was `held`."""
         found = held or {}
-        self._stream: StreamFold | None = None
+        self._stream: Taker | None = None
         self._duplicates, self._numbers = Duplicates(), SequenceNumbers()
         self._dropped: int = found.get("duplicates", 0)
         self._reordered: int = found.get("reordered", 0)
@@ -80,7 +92,7 @@ class Intake:
         """The same, to be kept along with a cursor."""
         return self.counts().found() | self._seq
 
-    def batches(self, index: Index, key: str, stream: StreamFold) -> Iterator[Batch]:
+    def batches(self, index: Index, key: str, stream: Taker) -> Iterator[Batch]:
         """The lines and events of the stream `key`, as `stream` is to take them. Raises BadEvent, having
         handed out what is before it unless the order is not the log's."""
         if not self.asked:
@@ -132,7 +144,7 @@ class Intake:
             return changed
         return late_event(changed, self._order)
 
-    def _open(self, stream: StreamFold) -> None:
+    def _open(self, stream: Taker) -> None:
         if stream is self._stream:
             return
         if self._stream:

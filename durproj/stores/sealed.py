@@ -10,6 +10,17 @@ from durproj import codec
 from durproj.stores.base import Attempt, Head, Past, Row, Run
 from durproj.stores.packing import BLOCK_STEPS, Record, Segment, damaged, seal
 
+HEAD = "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, seal"
+RUN = "no, name, identity, options, cursor, complete, updated_ms, seal"
+"""The columns of a head and of a run, as they are read here."""
+
+HEADS = (
+    f"SELECT {', '.join(f'workflow.{column}' for column in HEAD.split(', '))},"
+    " past.id, past.steps, past.hash, past.inputs, past.seal"
+    " FROM workflow LEFT JOIN past ON past.workflow = workflow.no"
+)
+"""Heads with their pasts: what `head_of` reads."""
+
 
 def head_of(row: Sequence[Any]) -> Head:
     """A head, from its columns in the order of the table (without `updated_ms`), its seal last, and then

@@ -20,18 +20,18 @@ from durproj.stores.connection import (
 )
 from durproj.stores.lock import Lock
 from durproj.stores.packing import Record, Segment, damaged, seal
-from durproj.stores.sealed import attempts_of, head_of, row_of, run_of, segment_of
+from durproj.stores.sealed import (
+    HEAD,
+    HEADS,
+    RUN,
+    attempts_of,
+    head_of,
+    row_of,
+    run_of,
+    segment_of,
+)
 from durproj.stores.statements import Statements
 
-_HEAD = (
-    "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, seal"
-)
-_HEADS = (
-    f"SELECT {', '.join(f'workflow.{column}' for column in _HEAD.split(', '))},"
-    " past.id, past.steps, past.hash, past.inputs, past.seal"
-    " FROM workflow LEFT JOIN past ON past.workflow = workflow.no"
-)
-_RUN = "no, name, identity, options, cursor, complete, updated_ms, seal"
 _SEGMENT = 'start, steps, "full", seed, hash, packed'
 
 
@@ -89,7 +89,7 @@ class SqliteStore(Statements):
     # -- workflows
 
     def head(self, id: str) -> Head | None:
-        rows = self._read(f"{_HEADS} WHERE workflow.id = ?", (id,))
+        rows = self._read(f"{HEADS} WHERE workflow.id = ?", (id,))
         if not rows and not self._lock:
             # Damage must not hide it from who looks for it: heads() verifies all of them.
             return next((head for head in self.heads() if head.id == id), None)
@@ -100,7 +100,7 @@ class SqliteStore(Statements):
 
     def heads(self, name: str | None = None, run: int | None = None) -> Iterator[Head]:
         number = 0
-        sql = f"{_HEADS} WHERE no > ? ORDER BY no LIMIT 500"
+        sql = f"{HEADS} WHERE no > ? ORDER BY no LIMIT 500"
         while rows := self._read(sql, (number,)):
             for row in rows:
                 if row[0] <= number:
@@ -128,7 +128,7 @@ class SqliteStore(Statements):
         values = (*columns, seal(*columns), _now_ms())
         if head.no is None:
             sql = (
-                f"INSERT INTO workflow ({_HEAD}, updated_ms)"
+                f"INSERT INTO workflow ({HEAD}, updated_ms)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             )
             self._write(sql, values)
@@ -245,9 +245,7 @@ class SqliteStore(Statements):
         return next((run for run in self.runs() if run.no == no), None)
 
     def runs(self) -> list[Run]:
-        return [
-            run_of(row) for row in self._read(f"SELECT {_RUN} FROM run ORDER BY updated_ms, no")
-        ]
+        return [run_of(row) for row in self._read(f"SELECT {RUN} FROM run ORDER BY updated_ms, no")]
 
     def save_run(self, run: Run) -> None:
         no = run.no or self._next("run")
@@ -259,7 +257,7 @@ class SqliteStore(Statements):
         columns = (no, run.name, run.identity, options, cursor, int(run.complete), run.updated_ms)
         values = (*columns, seal(*columns))
         if run.no is None:
-            self._write(f"INSERT INTO run ({_RUN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            self._write(f"INSERT INTO run ({RUN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
             run.no = no
         else:
             sql = (

@@ -31,6 +31,8 @@ OPTIONS = {
     ),
     "diff": "--path --exit-code --no-exit-code --store --json --stable --color",
     "blame": "--store --json --stable --color",
+    "verify": (
+        "--name --refold --twice --junit --store --json --stable --quiet -q --verbose -v --color"
     "rewind": "--to --store --wait --json --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",

@@ -272,8 +272,8 @@ def test_74_a_damaged_store_is_reported_and_nothing_of_it_printed(durproj, folde
     [
         *(["run"], ["run", "--json"], ["list"], ["inspect", "projection/u1"], ["stats"]),
         *(["log", "projection/u1"], ["diff", "projection/u1#1"], ["blame", "projection/u1"]),
-        *(["doctor"], ["--help"], ["--version"], ["resume", "--json"]),
         *(["export"], ["export", "--format", "csv"]),
+        *(["doctor"], ["verify", "-v"], ["--help"], ["--version"], ["resume", "--json"]),
     ],
     ids=" ".join,
 )

@@ -50,6 +50,7 @@ def imported(folder, *args):
         ["log", "projection/u1"],
         ["diff", "projection/u1#1", "--no-exit-code"],
         ["blame", "projection/u1"],
+        ["verify"],
     ],
     ids=" ".join,
 )

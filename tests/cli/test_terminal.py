@@ -168,6 +168,11 @@ def commands(folder, attack, json_lines):
         ["blame", id, *flags],
         ["blame", id, "text", *flags],
         ["blame", f"projection/{words}", words, *flags],
+        # Quietly: a bar, which folding twice takes long enough for, moves the cursor.
+        ["verify", "-q", "-v", *flags],
+        ["verify", "-q", id, "--refold", "--twice", *flags],
+        ["verify", "-q", f"projection/{words}", "--name", words, *flags],
+        ["verify", "-q", "--junit", f"./{name}/x.xml", *flags],
         ["rewind", id, "--to", "0", *flags],
         ["stats", "log.jsonl", "--key", "user", *flags],
         ["stats", f"./{name}", *flags],

@@ -1,0 +1,130 @@
+"""durproj verify: whether a store is what was written, and what its log folds to."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from durproj.cli.completion import complete_id
+from durproj.cli.options import (
+    ColorOption,
+    JsonOption,
+    QuietOption,
+    StableOption,
+    StoreOption,
+    screen,
+    store_path,
+)
+from durproj.errors import Interrupted
+
+if TYPE_CHECKING:
+    from durproj.cli.progress import Bar
+    from durproj.render import Screen
+    from durproj.runtime.observer import Stop
+
+
+def verify(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID]…",
+            show_default=False,
+            help="Only these workflows, such as projection/u1.",
+            autocompletion=complete_id,
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Only workflows of this name.")] = None,
+    refold: Annotated[
+        bool,
+        typer.Option("--refold", help="Fold the log again with today's reducer, and compare."),
+    ] = False,
+    twice: Annotated[
+        bool,
+        typer.Option("--twice", help="Fold twice, to catch a reducer that is not deterministic."),
+    ] = False,
+    junit: Annotated[
+        Path | None,
+        typer.Option("--junit", metavar="FILE", help="Write what was found as JUnit XML, for CI."),
+    ] = None,
+    store: StoreOption = "durproj.db",
+    json: JsonOption = False,
+    stable: StableOption = False,
+    quiet: QuietOption = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every workflow.")] = False,
+    color: ColorOption = "auto",
+) -> None:
+    """Verify every checkpoint of the store by its hash and, if asked, against its log and reducer.
+
+    Exit 1 when anything is damaged or different, or cannot be verified as it was asked for.
+    """
+    from durproj.cli.findings import Tally, finding
+    from durproj.verification.verify import verify as records
+
+    path = store_path(store)
+    shown = screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)
+    began, tally = time.monotonic(), Tally()
+    kept: list[dict[str, Any]] = []
+    record: dict[str, Any] = {}
+    with _watched(shown) as (stop, bar):
+        told = bar.advance_of if bar else None
+        for record in records(
+            ids or None,
+            name=name,
+            store=path,
+            refold=refold,
+            twice=twice,
+            progress=told,
+            stop=stop,
+        ):
+            if record["type"] == "summary":
+                continue
+            if junit is not None:
+                kept.append(record)
+            tally.add(record)
+            if json:
+                shown.record(record)
+            elif verbose or record["status"] != "ok":
+                if bar:
+                    bar.hide()
+                for line in finding(record):
+                    shown.line(*line)
+    if junit is not None:
+        from durproj.cli.junit import write_junit
+
+        write_junit(junit, kept)
+    for note in tally.notes:
+        shown.note(f"folded again from the events in the journal: {note}")
+    if json:
+        seconds = round(time.monotonic() - began, 3)
+        shown.record({**record, "timing": {"seconds": seconds}})
+    else:
+        shown.line(*tally.line(record))
+    shown.flush()
+    if record["exit"]:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _watched(screen: Screen) -> Iterator[tuple[Stop, Bar | None]]:
+    """What stops it, and the bar that shows how far it has come, if there is to be one. What reducers
+    print goes to standard error."""
+    from durproj.cli.progress import Bar
+    from durproj.cli.signals import stoppable
+
+    stream = None if screen.style.json else screen.progress_stream()
+    bar = Bar(screen, stream, "verifying", "steps") if stream else None
+    try:
+        with stoppable() as stop, redirect_stdout(sys.stderr):
+            yield stop, bar
+    except Interrupted as error:
+        error.message, error.hint = "stopped before all was verified", ""
+        raise
+    finally:
+        if bar:
+            bar.hide()

@@ -1,0 +1,148 @@
+"""The process that folds for `twice`: `python -m durproj.verification.again TASK`, where TASK is a file
+that `twice` wrote. It answers line by line, in JSON, on standard output.
+
+mode `fold`: fold the recorded events of the projections `ids` of `store` into a new store `into`;
+`compare`: execute the steps in `into` again and compare.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from durproj import codec
+from durproj.errors import DurprojError, NotFound, StoreDamaged
+from durproj.history.reading import journal_of, reading
+from durproj.history.timeline import Timeline
+from durproj.runtime.attempts import kind_of, text_of
+from durproj.runtime.recording import step_meta
+from durproj.stores.base import Head, Run, Store
+from durproj.stores.journal import Journal
+from durproj.stores.packing import Records
+from durproj.stores.sqlite import SqliteStore
+from durproj.verification.folding import Folding, Unverifiable
+from durproj.verification.stream import StreamCheck, beginning
+
+Answer = dict[str, Any]
+
+
+def main() -> None:
+    """Do the task that the first argument names."""
+    # What a reducer prints must not mix into the answers, whichever way it prints.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    task = codec.decode(Path(sys.argv[1]).read_bytes())
+    sys.path[:] = task["path"]
+    into = Path(task["into"])
+    try:
+        with reading(task["store"]) as store:
+            work = Work(store, task["ids"], answers)
+            if task["mode"] == "fold":
+                work.fold(into)
+            else:
+                work.compare(into)
+    except DurprojError as error:
+        _write(answers, {"error": error.message, "hint": error.hint})
+
+
+class Work:
+    """The projections `ids` of `store`, one after another, each answered for."""
+
+    def __init__(self, store: Store, ids: list[str], answers: IO[bytes]) -> None:
+        self._store, self._ids, self._answers = store, ids, answers
+        self._foldings: dict[int, Folding] = {}
+
+    def fold(self, path: Path) -> None:
+        """Fold them into a new store at `path`."""
+        into = SqliteStore.open_writer(path, "batch")
+        with into.transaction():
+            run = Run("twice", "", {})
+            into.save_run(run)
+
+            def fold_one(journal: Journal, timeline: Timeline, folding: Folding) -> Answer:
+                head = journal.head
+                first, state = beginning(timeline, folding)
+                folded = Journal(into, Head(head.id, head.name, head.key, run.no or 0))
+                for start, records in journal.blocks(timeline.first):
+                    part = records.part(max(0, first - start), len(records))
+                    if part:
+                        part = _folded(folding, head.key, part, state)
+                        state = part.outputs[-1]
+                        folded.append(folded.steps, part)
+                    self._progress(head.id, len(records))
+                return {}
+
+            self._each(fold_one)
+        into.close()
+
+    def compare(self, path: Path) -> None:
+        """Execute the steps in the store at `path` again, and answer with what comes out otherwise."""
+        with reading(path) as folds:
+
+            def compare_one(journal: Journal, timeline: Timeline, folding: Folding) -> Answer:
+                head = journal.head
+                first, state = beginning(timeline, folding)
+                check = StreamCheck(folding, head.key, first, state, "twice")
+                folded = Journal.open(folds, head.id)
+                if folded is None:
+                    return {}  # it has no step that could be folded
+                for start, records in folded.blocks():
+                    check.feed_own(first + start, records)
+                    self._progress(head.id, len(records))
+                return {"difference": check.difference} if check.difference else {}
+
+            self._each(compare_one)
+
+    def _each(self, act: Callable[[Journal, Timeline, Folding], Answer]) -> None:
+        for id in self._ids:
+            self._progress(id, 0)
+            try:
+                journal = journal_of(self._store, id)
+                run = self._store.run(journal.head.run)
+                answer = act(journal, Timeline(journal, run), self._folding(run))
+            except Unverifiable as error:
+                answer = {"reason": str(error)}
+            except (StoreDamaged, NotFound):
+                answer = {}  # whoever asked sees it for himself
+            _write(self._answers, {"id": id, "steps": 0, "done": answer})
+
+    def _folding(self, run: Run | None) -> Folding:
+        if run is None or run.no is None:
+            raise Unverifiable("its run is missing")
+        if run.no not in self._foldings:
+            base = Path(self._store.location).resolve().parent
+            self._foldings[run.no] = Folding(run, base)
+        return self._foldings[run.no]
+
+    def _progress(self, id: str, steps: int) -> None:
+        _write(self._answers, {"id": id, "steps": steps})
+
+
+def _folded(folding: Folding, key: str, records: Records, before: bytes) -> Records:
+    """The steps of the events in `records`, folded from the state `before` on. What fails is skipped."""
+    by = folding.request.reducer.fingerprint
+    usual = step_meta("apply_event", by)
+    made = Records(inputs=records.inputs)
+    for line in records.inputs:
+        result = folding.execute(before, line, key)
+        meta = usual
+        if isinstance(result, BaseException):
+            error = {"kind": kind_of(result), "message": text_of(result)}
+            meta = step_meta("apply_event", by, skipped=error)
+        else:
+            before, _ = result
+        made.metas.append(meta)
+        made.outputs.append(before)
+    return made
+
+
+def _write(answers: IO[bytes], answer: Answer) -> None:
+    answers.write(codec.encode(answer) + b"\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""`verify --junit`: a file that CI services read, whatever keys and states hold."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from xml.etree import ElementTree as ET
+
+import pytest
+
+HOSTILE = (
+    "".join(map(chr, range(1, 0x20))) + "<&>\"']]>\x7f\x85\u2028\u202e\ufffe\uffff😀 ::error::x"
+)
+
+
+@pytest.fixture
+def store(durproj):
+    lines = [{"key": key, "type": HOSTILE, "id": HOSTILE} for key in (HOSTILE, "b", "c")]
+    (durproj.folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (durproj.folder / "r.py").write_text(
+        "def f(state, event):\n    return {event.type: event.id}\n"
+    )
+    durproj("run", "log.jsonl", "--reducer", "r.py:f", "-q")
+    return durproj.folder / "durproj.db"
+
+
+def verified(durproj, *args):
+    """How `verify` ended, and the root of the file, whose numbers are right."""
+    done = durproj("verify", "--junit", "report.xml", *args)
+    assert "Traceback" not in done.err
+    root = ET.parse(durproj.folder / "report.xml").getroot()
+    (suite,) = root
+    assert (root.tag, suite.tag) == ("testsuites", "testsuite")
+    for element in (root, suite):
+        assert element.attrib["tests"] == str(len(suite.findall("testcase")))
+        assert element.attrib["failures"] == str(len(suite.findall("testcase/failure")))
+        assert element.attrib["errors"] == str(len(suite.findall("testcase/error")))
+    assert all(set(case.attrib) == {"classname", "name"} for case in suite)
+    return done, suite
+
+
+def test_every_workflow_is_a_test_case(durproj, store):
+    done, suite = verified(durproj, "--refold")
+    assert done.code == 0
+    assert [case.attrib["classname"] for case in suite] == ["projection"] * 3
+    assert [case.attrib["name"] for case in suite][1:] == ["b", "c"]
+    assert suite.findall("testcase/*") == []
+
+
+def test_differences_damage_and_what_cannot_be_verified_are_told_apart(durproj, store):
+    text = (durproj.folder / "r.py").read_text()
+    (durproj.folder / "r.py").write_text(text.replace("event.id}", "event.id + HOSTILE}"))
+    with (durproj.folder / "r.py").open("a") as file:
+        file.write(f"HOSTILE = {HOSTILE!r}\n")
+    with closing(sqlite3.connect(store)) as conn:
+        conn.execute("UPDATE workflow SET state = '{}' WHERE id = 'projection/c'")
+        conn.execute("DELETE FROM workflow WHERE id = 'projection/b'")
+        conn.commit()
+    done, suite = verified(durproj, "--refold")
+    assert done.code == 1
+    kinds = [(case.attrib["name"], [child.attrib["type"] for child in case]) for case in suite]
+    assert kinds[0][1] == ["different"]
+    assert kinds[1:] == [("c", ["damaged"]), ("store", ["damaged"])]
+    failure = suite.find("testcase/failure")
+    assert "gives another state now" in failure.attrib["message"]
+    assert failure.text.startswith(failure.attrib["message"])
+    (durproj.folder / "r.py").unlink()
+    _, suite = verified(durproj, "--refold")
+    assert suite.find("testcase/error").attrib["type"] == "unverifiable"
+
+
+def test_a_report_that_cannot_be_written_is_said_to_be(durproj, store):
+    done = durproj("verify", "--junit", "nowhere/report.xml")
+    assert done.code == 74
+    assert "nowhere/report.xml cannot be written: No such file or directory" in done.err
