@@ -33,6 +33,7 @@ OPTIONS = {
     "blame": "--store --json --stable --color",
     "verify": (
         "--name --refold --twice --junit --store --json --stable --quiet -q --verbose -v --color"
+    ),
     "rewind": "--to --store --wait --json --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",
