@@ -229,7 +229,7 @@ def _place_before(old: Any, new: Any, place: Place) -> Place | None:
     for part in place:
         earlier = part
         index = index_of(part)
-        if isinstance(old, list) and isinstance(new, list) and index is not None:
+        if isinstance(new, list) and index is not None:
             was = _places_before(old, new)(index)
             if was is None:
                 return None

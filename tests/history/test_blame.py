@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pasts import become, counted, keep, past, program
 from test_changes import values
@@ -152,6 +152,7 @@ def test_what_began_before_the_history_that_is_kept_says_so(tmp_path):
     assert (record["step"], record["before"], record["changes"][0]["new"]) == (None, 1, 1)
 
 
+@example([[None], [], False, [None]])
 @given(st.lists(values.filter(lambda value: value is not None), min_size=1, max_size=6))
 def test_the_last_step_in_a_life_is_the_one_that_is_blamed(states):
     with tempfile.TemporaryDirectory() as folder:
