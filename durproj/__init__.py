@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from durproj.events.formats.mapping import Mapping
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.standing import inspect, rewind
+    from durproj.page.report import report
     from durproj.projections.reducer import Reducer, from_function
     from durproj.runtime.engine import run
     from durproj.runtime.observer import Counts, Observer, Silent, Stop
@@ -62,6 +63,7 @@ _HOME = {
     "durproj.events.formats.mapping": "Mapping",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
+    "durproj.page.report": "report",
     "durproj.projections.reducer": "Reducer from_function",
     "durproj.runtime.engine": "run",
     "durproj.runtime.observer": "Counts Observer Silent Stop",
@@ -110,6 +112,7 @@ __all__ = [
     "inspect_parked",
     "parked",
     "process_events",
+    "report",
     "resume",
     "retry_parked",
     "rewind",

@@ -11,6 +11,7 @@ from durproj.cli.doctor import doctor
 from durproj.cli.inspect import inspect
 from durproj.cli.listing import list_workflows
 from durproj.cli.parked import app as parked
+from durproj.cli.report import report
 from durproj.cli.resume import resume
 from durproj.cli.rewind import rewind
 from durproj.cli.run import run
@@ -43,6 +44,7 @@ app.command()(resume)
 app.command()(inspect)
 app.command("list")(list_workflows)
 app.command()(rewind)
+app.command()(report)
 app.add_typer(parked)
 app.command()(stats)
 app.command()(doctor)
