@@ -188,7 +188,7 @@ def _step(prefix: str, moment: Moment) -> Element:
         node("a", {"class": "number", "href": f"#{prefix}-s{moment.step}"}, f"#{moment.step}"),
         node("span", {"class": "signs"}, *signs),
         node("bdi", {"class": "type"}, shortened(moment.type, 200)),
-        node("bdi", {"class": "named"}, shortened("  ".join(known), 200)),
+        node("bdi", {"class": "named"}, shortened(" · ".join(known), 200)),
         node("span", {"class": "brief"}, *_in_line(moment)),
     )
     inside: list[Element] = []

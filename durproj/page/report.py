@@ -87,15 +87,17 @@ def _record(story: Story) -> dict[str, Any]:
 def _check_target(target: str, path: str) -> None:
     """Raise UsageError unless a page may be written to `target`: a slip must not cost a log or a store."""
     hint = "name a new file, or one that an earlier report made"
+    if not os.path.lexists(target):
+        return
+    if not os.path.isfile(target):
+        raise UsageError(f"{path} is no file: a report cannot take its place", hint)
     try:
         with open(target, "rb") as file:
             begins = file.read(64)
-    except FileNotFoundError:
-        return
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}: a report is written to a file", hint) from None
-    if not os.path.isfile(target):
-        raise UsageError(f"{path} is no file that can be replaced", hint)
+        raise StoreDenied(
+            f"{path}: {error.strerror}: what is there cannot be looked at", hint
+        ) from None
     if begins and not begins.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         raise UsageError(f"{path} is there, and is no web page: it is left as it is", hint)
 
