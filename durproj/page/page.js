@@ -120,7 +120,9 @@
         make("div", { class: "scrub" }, buttons, this.slider),
         make("div", { class: "cursor", "aria-hidden": "true" }),
       );
-      this.section.style.setProperty("--n", this.steps.length);
+      track.style.setProperty("--n", this.steps.length);
+      // Not the section: all that is in it would have to be styled anew at every step.
+      this.marked = [track, ...this.section.querySelectorAll(".charts")];
       const pictures = track.querySelector(".lanes");
       const seek = (event) => {
         const box = pictures.querySelector("svg").getBoundingClientRect();
@@ -170,7 +172,7 @@
       this.shown.textContent = `#${this.number(place)}`;
       this.back.disabled = place === 0;
       this.on.disabled = place === last;
-      this.section.style.setProperty("--at", (place + 0.5) / this.steps.length);
+      for (const part of this.marked) part.style.setProperty("--at", (place + 0.5) / this.steps.length);
       this.showEvent(li);
       this.showState();
       this.moved();

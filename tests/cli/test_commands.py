@@ -25,6 +25,7 @@ OPTIONS = {
     "inspect": "--step --store --json --stable --color",
     "list": "--name --status --limit --store --json --stable --color",
     "rewind": "--to --store --wait --json --quiet -q --color",
+    "report": "--output -o --from --to --last --store --json --stable --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",
     "parked": "--help",
