@@ -190,7 +190,10 @@ def lock_line(told):
 
 @pytest.mark.parametrize(
     "args",
-    [["list"], ["stats", "log.jsonl"], ["doctor"], ["inspect", "projection/a"]],
+    [
+        *(["list"], ["stats", "log.jsonl"], ["doctor"], ["inspect", "projection/a"]),
+        ["report", "projection/a"],
+    ],
     ids=" ".join,
 )
 def test_every_command_that_reads_takes_stable_and_has_no_clock_in_it(durproj, log, args):
