@@ -241,6 +241,14 @@ def test_a_line_tells_which_event_set_it_on_hover_and_on_focus(visit):
     assert name == "balance: last set by step 1, Placed e1 · 2024-01-02. -10.0"
 
 
+def test_an_element_that_gave_way_is_not_counted_in_a_path(visit):
+    page = visit("one.html#step=4")
+    page.locator(".player .line", has_text='"id": "o2"').hover()
+    expect(page.locator(".player .blame-of")).to_have_text(
+        "orders[0].id: last set by step 1, Placed e1 · 2024-01-02"
+    )
+
+
 def test_lanes_tell_what_the_store_knows_of_a_step(visit):
     page = visit("one.html")
     lanes = page.locator(".lanes dt").all_inner_texts()
