@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from durproj.history.log import log
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.standing import inspect, rewind
+    from durproj.page.report import report
     from durproj.projections.reducer import Reducer, from_function
     from durproj.runtime.engine import run
     from durproj.runtime.observer import Counts, Observer, Silent, Stop
@@ -75,6 +76,7 @@ _HOME = {
     "durproj.history.log": "log",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
+    "durproj.page.report": "report",
     "durproj.projections.reducer": "Reducer from_function",
     "durproj.runtime.engine": "run",
     "durproj.runtime.observer": "Counts Observer Silent Stop",
@@ -131,6 +133,7 @@ __all__ = [
     "log",
     "parked",
     "process_events",
+    "report",
     "resume",
     "retry_parked",
     "rewind",

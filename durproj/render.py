@@ -52,6 +52,11 @@ def number(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def described(error: dict[str, str]) -> str:
+    """`Kind: message`, or the kind alone."""
+    return f"{error['kind']}: {error['message']}" if error["message"] else error["kind"]
+
+
 def _written_out(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

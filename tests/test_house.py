@@ -56,7 +56,7 @@ def test_a_wheel_holds_every_file_of_the_package(tmp_path):
     inside = set(zipfile.ZipFile(wheel).namelist())
     code_and_data = {
         str(file.relative_to(ROOT))
-        for pattern in ("*.py", "py.typed", "*.jsonl", "*.sql")
+        for pattern in ("*.py", "py.typed", "*.jsonl", "*.sql", "*.css", "*.js")
         for file in PACKAGE.rglob(pattern)
     }
     assert {"durproj/py.typed", "durproj/events/sample.jsonl"} <= code_and_data

@@ -17,6 +17,7 @@ from durproj.cli.inspect import inspect
 from durproj.cli.listing import list_workflows
 from durproj.cli.log import log
 from durproj.cli.parked import app as parked
+from durproj.cli.report import report
 from durproj.cli.resume import resume
 from durproj.cli.rewind import rewind
 from durproj.cli.run import run
@@ -57,6 +58,7 @@ app.command()(diff)
 app.command()(blame)
 app.command()(verify)
 app.command()(rewind)
+app.command()(report)
 app.add_typer(parked)
 app.command()(stats)
 app.command()(doctor)

@@ -57,8 +57,9 @@ def inspect(
 
 
 def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
-    from durproj.cli.outcome import described, status_color
+    from durproj.cli.outcome import status_color
     from durproj.cli.reporter import command_for, resume_command
+    from durproj.render import described
 
     color = status_color(record["status"])
     shown.line((record["id"], "bold"))
@@ -93,7 +94,7 @@ def _show_step(shown: Screen, record: dict[str, Any]) -> None:
     shown.line(("event", "dim"))
     shown.document(record["event"])
     if skipped := record.get("skipped"):
-        from durproj.cli.outcome import described
+        from durproj.render import described
 
         shown.line((f"skipped: {described(skipped)}", "red"))
     failed = "error" in record

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from durproj.history.standing import projection_record
-from durproj.render import Span, in_short, number, shortened
+from durproj.render import Span, described, in_short, number, shortened
 from durproj.runtime.observer import Counts
 from durproj.stores.base import Head
 
@@ -87,11 +87,6 @@ def _why(head: Head) -> str:
     """Where a parked or rejected workflow stands, and for what error."""
     error = projection_record(head, 0, 0)["error"]
     return f"at step {error['step']:,}: {shortened(described(error), 100)}"
-
-
-def described(error: dict[str, str]) -> str:
-    """`Kind: message`, or the kind alone."""
-    return f"{error['kind']}: {error['message']}" if error["message"] else error["kind"]
 
 
 def most_common(unknown: Counter[str]) -> str:

@@ -45,9 +45,9 @@ def list_parked(
     color: ColorOption = "auto",
 ) -> None:
     """List parked streams: where each waits, at which event, and for what error."""
-    from durproj.cli.outcome import described
     from durproj.cli.reporter import command_for
     from durproj.history.parked import parked
+    from durproj.render import described
 
     path = store_path(store)
     shown = screen(json=json, stable=stable, color=color)
@@ -157,8 +157,8 @@ def _event(event: dict[str, Any]) -> str:
 
 
 def _show(shown: Screen, record: dict[str, Any], store: str) -> None:
-    from durproj.cli.outcome import described
     from durproj.cli.reporter import command_for
+    from durproj.render import described
 
     id = record["id"]
     shown.line((f"{id}#{record['step']}", "bold"), ("  parked", "yellow"))

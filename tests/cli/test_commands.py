@@ -35,6 +35,7 @@ OPTIONS = {
         "--name --refold --twice --junit --store --json --stable --quiet -q --verbose -v --color"
     ),
     "rewind": "--to --store --wait --json --quiet -q --color",
+    "report": "--output -o --from --to --last --store --json --stable --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",
     "parked": "--help",

@@ -195,6 +195,7 @@ def lock_line(told):
         *(["export"], ["export", "--journal"]),
         *(["log", "projection/a"], ["blame", "projection/a"], ["blame", "projection/a", "events"]),
         ["diff", "projection/a#..", "--no-exit-code"],
+        ["report", "projection/a"],
     ],
     ids=" ".join,
 )

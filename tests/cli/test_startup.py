@@ -70,6 +70,14 @@ def test_detection_costs_those_who_need_it(tmp_path):
     assert formats not in imported(tmp_path, "run", "log.jsonl", "--name", "log")
 
 
+def test_a_page_costs_those_who_ask_for_one(tmp_path):
+    run = imported(tmp_path, "run")
+    assert not [name for name in run if name.startswith(("durproj.page", "xml"))]
+    found = imported(tmp_path, "report", "projection/u1")
+    # Its policy names the script by its hash.
+    assert {name for name in found if name.partition(".")[0] in HEAVY} == {"hashlib"}
+
+
 def test_stats_imports_no_store(tmp_path):
     assert "sqlite3" not in imported(tmp_path, "stats")
 
