@@ -91,7 +91,8 @@ def _show(shown: Screen, lines: StepLines, record: dict[str, Any]) -> None:
     if record["type"] == "step":
         lines.show(record)
         return
-    from durproj.cli.outcome import described, status_color
+    from durproj.cli.outcome import status_color
+    from durproj.render import described
     from durproj.cli.steps import event_text
 
     shown.line(

@@ -7,7 +7,7 @@ from typing import Any
 
 from durproj import codec
 from durproj.cli.changed import change_spans, changes_in_line, in_json
-from durproj.cli.outcome import described
+from durproj.render import described
 from durproj.render import Screen, Span, safe
 
 WIDEST_TYPE = 30
