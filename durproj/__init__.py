@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     )
     from durproj.events.event import Event
     from durproj.events.formats.mapping import Mapping
+    from durproj.history.fork import fork
     from durproj.history.parked import inspect_parked, parked
+    from durproj.history.promote import promote
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
     from durproj.runtime.engine import run
@@ -60,7 +62,9 @@ _HOME = {
     ),
     "durproj.events.event": "Event",
     "durproj.events.formats.mapping": "Mapping",
+    "durproj.history.fork": "fork",
     "durproj.history.parked": "inspect_parked parked",
+    "durproj.history.promote": "promote",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",
     "durproj.runtime.engine": "run",
@@ -105,11 +109,13 @@ __all__ = [
     "UsageError",
     "drop_parked",
     "fold",
+    "fork",
     "from_function",
     "inspect",
     "inspect_parked",
     "parked",
     "process_events",
+    "promote",
     "resume",
     "retry_parked",
     "rewind",

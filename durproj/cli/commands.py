@@ -8,9 +8,11 @@ import typer
 
 from durproj import __version__
 from durproj.cli.doctor import doctor
+from durproj.cli.fork import fork
 from durproj.cli.inspect import inspect
 from durproj.cli.listing import list_workflows
 from durproj.cli.parked import app as parked
+from durproj.cli.promote import promote
 from durproj.cli.resume import resume
 from durproj.cli.rewind import rewind
 from durproj.cli.run import run
@@ -43,6 +45,8 @@ app.command()(resume)
 app.command()(inspect)
 app.command("list")(list_workflows)
 app.command()(rewind)
+app.command()(fork)
+app.command()(promote)
 app.add_typer(parked)
 app.command()(stats)
 app.command()(doctor)

@@ -263,10 +263,10 @@ class SqliteStore(Statements):
             run.no = no
         else:
             sql = (
-                "UPDATE run SET options = ?, cursor = ?, complete = ?, updated_ms = ?, seal = ?"
-                " WHERE no = ?"
+                "UPDATE run SET name = ?, identity = ?, options = ?, cursor = ?, complete = ?,"
+                " updated_ms = ?, seal = ? WHERE no = ?"
             )
-            self._write(sql, (*values[3:], no))
+            self._write(sql, (*values[1:], no))
 
     def drop_run(self, no: int) -> None:
         self._write("DELETE FROM run WHERE no = ?", (no,))
