@@ -127,7 +127,9 @@ class Refold:
             except FAILURES as error:
                 if not (skippable or self._skips):
                     step = into.steps + len(done)
-                    raise step_failed(self._id, step, error, event) from error
+                    failed = step_failed(self._id, step, error, event)
+                    failed.hint += "\nnothing was forked"
+                    raise failed from error
                 made, state = self._skip(error), codec.decode(blob)
             done.extend(Records([made], [line], [blob]))
             if len(done) == BLOCK_STEPS:
