@@ -61,21 +61,25 @@ class _Side:
     workflows: int = 0
     unfinished: list[str] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, store: Store, name: str) -> _Side:
-        side = cls(name, [run for run in store.runs() if run.name == name])
-        forks = {run.no for run in side.runs if FORK in run.options}
-        for head in store.heads(name=name):
-            side.workflows += 1
-            if head.run not in forks:
-                side.keys.add(head.key)
-            if head.status != "resolved":
-                side.unfinished.append(head.id)
-        return side
+
+def _sides(store: Store, *names: str) -> list[_Side]:
+    runs = store.runs()
+    sides = {name: _Side(name, [run for run in runs if run.name == name]) for name in names}
+    forks = {run.no for run in runs if FORK in run.options}
+    for head in store.heads():
+        side = sides.get(head.name)
+        if side is None:
+            continue
+        side.workflows += 1
+        if head.run not in forks:
+            side.keys.add(head.key)
+        if head.status != "resolved":
+            side.unfinished.append(head.id)
+    return list(sides.values())
 
 
 def _swap(store: Store, new: str, current: str, *, force: bool) -> dict[str, Any]:
-    promoted, replaced = _Side.of(store, new), _Side.of(store, current)
+    promoted, replaced = _sides(store, new, current)
     missing = replaced.keys - promoted.keys
     _refuse_kinds(promoted, replaced, store.location)
     # What is put back is not to be better than it was.

@@ -25,6 +25,11 @@ OPTIONS = {
     "inspect": "--step --store --json --stable --color",
     "list": "--name --status --limit --store --json --stable --color",
     "rewind": "--to --store --wait --json --quiet -q --color",
+    "fork": (
+        "--as --at --replace-event --drop-event --reducer --accept-reducer --store --wait --json"
+        " --quiet -q --color"
+    ),
+    "promote": "--force --store --wait --json --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",
     "parked": "--help",
@@ -287,6 +292,7 @@ def completed(durproj, words, **env):
 def test_completion_offers_ids_and_keys_of_the_store(durproj, store):
     assert completed(durproj, ["durproj", "inspect", "pro"]) == ["projection/a", "projection/b"]
     assert completed(durproj, ["durproj", "rewind", "sam"]) == ["sample/u1"]
+    assert completed(durproj, ["durproj", "promote", ""]) == ["sample", "projection"]
     assert completed(durproj, ["durproj", "resume", "sam"]) == ["sample/u1"]
     assert completed(durproj, ["durproj", "run", "--user", ""]) == ["u1", "a", "b"]
     assert completed(durproj, ["durproj", "resume", "--user", "u"]) == ["u1"]
