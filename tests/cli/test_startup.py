@@ -34,7 +34,19 @@ def imported(folder, *args):
 
 @pytest.mark.parametrize(
     "args",
-    [["run"], ["run", "--json"], ["resume"], ["inspect", "projection/u1"], ["list"], ["stats"]],
+    [
+        *(
+            ["run"],
+            ["run", "--json"],
+            ["resume"],
+            ["inspect", "projection/u1"],
+            ["list"],
+            ["stats"],
+        ),
+        ["fork", "projection/u1", "--as", "other", "--drop-event", "2"],
+        ["promote", "projection", "other"],
+        ["rewind", "projection/u1#3"],
+    ],
     ids=" ".join,
 )
 def test_a_command_imports_nothing_heavy(tmp_path, args):
