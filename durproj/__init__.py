@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     from durproj.history.compare import compare
     from durproj.history.diff import diff
     from durproj.history.find import find
+    from durproj.history.fork import fork
     from durproj.history.log import log
     from durproj.history.parked import inspect_parked, parked
+    from durproj.history.promote import promote
     from durproj.history.standing import inspect, rewind
     from durproj.page.report import report
     from durproj.projections.reducer import Reducer, from_function
@@ -74,7 +76,9 @@ _HOME = {
     "durproj.history.blame": "blame",
     "durproj.history.diff": "diff",
     "durproj.history.log": "log",
+    "durproj.history.fork": "fork",
     "durproj.history.parked": "inspect_parked parked",
+    "durproj.history.promote": "promote",
     "durproj.history.standing": "inspect rewind",
     "durproj.page.report": "report",
     "durproj.projections.reducer": "Reducer from_function",
@@ -127,12 +131,14 @@ __all__ = [
     "export_records",
     "find",
     "fold",
+    "fork",
     "from_function",
     "inspect",
     "inspect_parked",
     "log",
     "parked",
     "process_events",
+    "promote",
     "report",
     "resume",
     "retry_parked",

@@ -13,10 +13,12 @@ from durproj.cli.diff import diff
 from durproj.cli.doctor import doctor
 from durproj.cli.export import export
 from durproj.cli.find import find
+from durproj.cli.fork import fork
 from durproj.cli.inspect import inspect
 from durproj.cli.listing import list_workflows
 from durproj.cli.log import log
 from durproj.cli.parked import app as parked
+from durproj.cli.promote import promote
 from durproj.cli.report import report
 from durproj.cli.resume import resume
 from durproj.cli.rewind import rewind
@@ -59,6 +61,8 @@ app.command()(blame)
 app.command()(verify)
 app.command()(rewind)
 app.command()(report)
+app.command()(fork)
+app.command()(promote)
 app.add_typer(parked)
 app.command()(stats)
 app.command()(doctor)

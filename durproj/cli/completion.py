@@ -1,4 +1,4 @@
-"""Shell completion of ids and keys, from the store that the command line would use.
+"""Shell completion of ids, keys and names, from the store that the command line would use.
 
 Completion must never fail or wait: any trouble is an empty list.
 """
@@ -23,6 +23,12 @@ def complete_key(ctx: Any, incomplete: str) -> list[str]:
     return [
         key for key in dict.fromkeys(key for _, key in _known(ctx)) if key.startswith(incomplete)
     ][:MOST]
+
+
+def complete_name(ctx: Any, incomplete: str) -> list[str]:
+    """Names of workflows that begin with `incomplete`."""
+    names = dict.fromkeys(id.partition("/")[0] for id, _ in _known(ctx))
+    return [name for name in names if name.startswith(incomplete)][:MOST]
 
 
 def _known(ctx: Any) -> Iterator[tuple[str, str]]:

@@ -69,6 +69,8 @@ def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
         ("reducer", _one_line(record["reducer"])),
         ("input", record["input"]),
         ("durability", record["durability"]),
+        ("forked from", _origin(record.get("fork"))),
+        ("replaced by", record.get("replaced_by")),
     ):
         if value is not None:
             shown.line((f"  {name:<12}", "dim"), (str(value), color if name == "status" else ""))
@@ -84,6 +86,15 @@ def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
         shown.line(("  goes on at  ", "dim"), (next_step, ""))
     if record["state"] is not None:
         shown.document(record["state"])
+
+
+def _origin(fork: dict[str, Any] | None) -> str | None:
+    """Which step of which workflow a fork was made of, and which events are others."""
+    if fork is None:
+        return None
+    others = {"event replaced": fork["replaced"], "event dropped": fork["dropped"]}
+    parts = [f"{what}: {', '.join(map(str, steps))}" for what, steps in others.items() if steps]
+    return "; ".join([f"{fork['id']}#{fork['at']}", *parts])
 
 
 def _show_step(shown: Screen, record: dict[str, Any]) -> None:

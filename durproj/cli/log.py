@@ -92,8 +92,8 @@ def _show(shown: Screen, lines: StepLines, record: dict[str, Any]) -> None:
         lines.show(record)
         return
     from durproj.cli.outcome import status_color
-    from durproj.render import described
     from durproj.cli.steps import event_text
+    from durproj.render import described
 
     shown.line(
         (f"{record['status']} at step {record['step']}", status_color(record["status"])),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+
+if TYPE_CHECKING:
+    from durproj.render import Screen
 
 
 def rewind(
@@ -35,11 +38,9 @@ def rewind(
 
     The step is also written projection/u1#4.
     """
-    from durproj.cli.reporter import kept, resume_command
     from durproj.errors import UsageError
-    from durproj.history.standing import rewind as drop
+    from durproj.history.standing import rewound
     from durproj.ids import split_step
-    from durproj.render import number
 
     path = store_path(store)
     shown = screen(json=json, quiet=quiet, color=color)
@@ -51,11 +52,21 @@ def rewind(
         )
     last = named if to is None else to
     assert last is not None
-    dropped = drop(id, last, store=path, wait_s=wait)
+    record = rewound(id, last, store=path, wait_s=wait)
     if json:
-        shown.record({"type": "rewind", "id": id, "dropped": dropped, "steps": last + 1})
+        shown.record(record)
     else:
-        left = f"{kept(last + 1)} kept" if last >= 0 else "none is kept"
-        shown.note(f"{id}: dropped {number(dropped, 'step')}; {left}")
-        shown.note(f"go on with: {resume_command(store)}")
+        _show(shown, record, store)
     shown.flush()
+
+
+def _show(shown: Screen, record: dict[str, Any], store: str) -> None:
+    from durproj.cli.reporter import kept, resume_command
+    from durproj.render import number
+
+    left = f"{kept(record['steps'])} kept" if record["steps"] else "none is kept"
+    shown.note(f"{record['id']}: dropped {number(record['dropped'], 'step')}; {left}")
+    if record["goes_on"] == "program":
+        shown.note("go on with the program that began it")
+    elif record["goes_on"]:
+        shown.note(f"go on with: {resume_command(store)}")

@@ -7,8 +7,7 @@ from typing import Any
 
 from durproj import codec
 from durproj.cli.changed import change_spans, changes_in_line, in_json
-from durproj.render import described
-from durproj.render import Screen, Span, safe
+from durproj.render import Screen, Span, described, safe
 
 WIDEST_TYPE = 30
 """Longer types of events are not padded to."""

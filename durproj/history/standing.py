@@ -9,6 +9,8 @@ from typing import Any
 from durproj import codec
 from durproj.errors import NotFound, PastChanged, UsageError
 from durproj.history.reading import journal_of, reading
+from durproj.ids import split_id
+from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import damaged
@@ -48,18 +50,19 @@ def listing(
     store: Store, *, name: str | None = None, status: str | None = None
 ) -> Iterator[dict[str, Any]]:
     """One record per workflow, in the order they began: what `durproj list` prints."""
-    for found in store.heads(name=name):
-        head = found
-        if head.status != "resolved":
-            # A run may be packing its rows: head and rows are to be seen at one moment.
-            journal = Journal.open(store, head.id)
-            if journal is None:
-                continue
-            head, steps = journal.head, journal.steps
-        else:
-            steps = head.steps
-        if status is None or head.status == status:
-            yield {"type": "workflow", "id": head.id, "status": head.status, "steps": steps}
+    # At one instant: names may change from one to the next, and a run may be packing its rows.
+    with store.snapshot():
+        found = [
+            (head.id, head.status, _steps(store, head))
+            for head in store.heads(name=name)
+            if status in (None, head.status)
+        ]
+    for id, stands, steps in found:
+        yield {"type": "workflow", "id": id, "status": stands, "steps": steps}
+
+
+def _steps(store: Store, head: Head) -> int:
+    return head.steps if head.status == "resolved" else Journal(store, head).steps
 
 
 def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
@@ -87,6 +90,7 @@ def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
         "durability": options.get("durability"),
         "input": " ".join(options["inputs"]) if is_fold else options.get("args"),
         "events_seen": journal.steps + (head.status in ("rejected", "parked") and is_fold),
+        **{name: options[name] for name in (FORK, REPLACED_BY) if name in options},
     }
 
 
@@ -118,9 +122,21 @@ def _step(store: Store, journal: Journal, step: int) -> dict[str, Any]:
 def rewind(id: str, step: int, *, store: str | Path = "durproj.db", wait_s: float = 0.0) -> int:
     """Drop what `id` recorded after `step`; -1 drops all. Returns how many steps were dropped.
 
-    The workflow is pending then, and the next run or resume goes on from there. Raises NotFound,
-    StoreBusy, StoreError; UsageError where the events came in a way in which they will not come again.
+    The workflow is pending then, also one that was parked or rejected, and the next run or resume goes
+    on from there; a fork, which no log feeds, is just shorter. Raises NotFound, StoreBusy, StoreError;
+    UsageError where the events came in a way in which they will not come again.
     """
+    dropped: int = rewound(id, step, store=store, wait_s=wait_s)["dropped"]
+    return dropped
+
+
+def rewound(
+    id: str, step: int, *, store: str | Path = "durproj.db", wait_s: float = 0.0
+) -> dict[str, Any]:
+    """What `durproj rewind` prints once it has done as `rewind` does: how many steps were `dropped`, how
+    many `steps` and which `status` are left, and what `goes_on` with them: `resume`, the `program` whose
+    workflow it is, or None where nothing is to be done."""
+    split_id(id)
     path = Path(store)
     if not path.exists():
         raise NotFound(f"{path}: no such store")
@@ -133,20 +149,41 @@ def rewind(id: str, step: int, *, store: str | Path = "durproj.db", wait_s: floa
                     f"{id}: no such workflow in {path}", "durproj list shows those there are"
                 )
             if step >= journal.steps:
-                raise NotFound(
-                    f"{id}#{step}: no such step", f"{id} has {journal.steps} steps, from 0"
-                )
+                has = f"{journal.steps} steps, from 0" if journal.steps else "no step"
+                raise NotFound(f"{id}#{step}: no such step", f"{id} has {has}")
             run = opened.run(journal.head.run)
             if run is None:
                 raise PastChanged(id, None, "a run", "none")
-            _refuse_loss(id, run)
             dropped = journal.steps - step - 1
-            journal.rewind(step + 1)
-            run.cursor, run.complete = None, False
-            opened.save_run(run)
-        return dropped
+            if dropped or journal.head.status in ("parked", "rejected"):
+                _drop(opened, journal, run, step + 1)
+            return {
+                "type": "rewind",
+                "id": id,
+                "dropped": dropped,
+                "steps": journal.steps,
+                "status": journal.head.status,
+                "goes_on": _goes_on(journal.head, run),
+            }
     finally:
         opened.close()
+
+
+def _drop(store: Store, journal: Journal, run: Run, steps: int) -> None:
+    _refuse_loss(journal.head.id, run)
+    journal.rewind(steps)
+    if run.options["kind"] == "fold" and FORK in run.options:
+        journal.save("resolved")
+        return
+    run.cursor, run.complete = None, False
+    store.save_run(run)
+
+
+def _goes_on(head: Head, run: Run) -> str | None:
+    if head.status == "resolved":
+        return None
+    of_program = run.options["kind"] != "fold" or run.options.get("program")
+    return "program" if of_program else "resume"
 
 
 def _refuse_loss(id: str, run: Run) -> None:

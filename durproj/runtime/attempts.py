@@ -75,20 +75,9 @@ class Attempts:
                     error = raised
             retry_at = self._record(error, function, event)
             if retry_at is None:
-                raise self._failed(error, event) from error
+                raise step_failed(self._id, self._step, error, event) from error
             self._wait(retry_at)
             error = None
-
-    def _failed(self, error: BaseException, event: Event | None) -> StepFailed:
-        """The end of the attempts; its hint says at which event and where in the user's code."""
-        hints = [f"raised at {place}"] if (place := place_of(error)) else []
-        named = None
-        if event is not None:
-            named = {"id": event.id, "type": event.type}
-            hints.insert(0, f"event {codec.to_json(event.id)} of type {codec.to_json(event.type)}")
-        return StepFailed(
-            self._id, self._step, kind_of(error), text_of(error), "\n".join(hints), named
-        )
 
     def _record(self, error: BaseException, function: str, event: Event | None) -> int | None:
         wait_s = self._policy.wait_s(len(self.failures()) + 1, error)
@@ -102,6 +91,16 @@ class Attempts:
 
     def _wait(self, retry_at: int) -> None:
         self._stop.sleep_until(retry_at / 1000)
+
+
+def step_failed(id: str, step: int, error: BaseException, event: Event | None) -> StepFailed:
+    """The end of the attempts at a step; its hint says at which event and where in the user's code."""
+    hints = [f"raised at {place}"] if (place := place_of(error)) else []
+    named = None
+    if event is not None:
+        named = {"id": event.id, "type": event.type}
+        hints.insert(0, f"event {codec.to_json(event.id)} of type {codec.to_json(event.type)}")
+    return StepFailed(id, step, kind_of(error), text_of(error), "\n".join(hints), named)
 
 
 def _now_ms() -> int:

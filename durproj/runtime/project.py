@@ -24,6 +24,7 @@ from durproj.runtime.given import (
 )
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
 from durproj.runtime.request import (
+    FORK,
     SAMPLE,
     SELECTION,
     Dedupe,
@@ -171,7 +172,9 @@ def _last_read(
 ) -> tuple[list[str], list[str] | None]:
     """The inputs and keys of the fold that `store` was last used for, of this name if there is one;
     the sample when it is new. Keys that are given win. Standard input cannot be read again."""
-    every = [run for run in store.runs() if run.options["kind"] == "fold"]
+    every = [
+        run for run in store.runs() if run.options["kind"] == "fold" and FORK not in run.options
+    ]
     folds = [run for run in every if "-" not in run.options["inputs"]]
     if every and not folds:
         raise UsageError(

@@ -10,7 +10,7 @@ from durproj.events.single import MOST_OTHERS
 from durproj.runtime.guard import past_the_end
 from durproj.runtime.ownership import Fold
 from durproj.runtime.parking import ParkedEvent
-from durproj.runtime.request import Request
+from durproj.runtime.request import FORK, Request
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 
@@ -53,6 +53,8 @@ def no_such_key(request: Request, keys: Sequence[str], there: Sequence[str]) -> 
 def _reads_the_same(fold: Fold, other: Run | None) -> bool:
     """Whether `other` files the same input by the same keys."""
     now = fold.run.options
-    return other is not None and all(
-        other.options.get(name) == now[name] for name in ("inputs", "mapping", "no_key")
+    return (
+        other is not None
+        and FORK not in other.options
+        and all(other.options.get(name) == now[name] for name in ("inputs", "mapping", "no_key"))
     )

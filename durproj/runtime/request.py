@@ -41,6 +41,13 @@ SELECTION = {"order": "file", "dedupe": "none"}
 """Options that say what is taken of a log and in which order; in stores that are older than they are,
 they are these."""
 
+FORK = "fork"
+"""Option of a run: its workflow was forked from another (`history.fork` says what is in it), and is no
+stream of the input that its events came from."""
+
+REPLACED_BY = "replaced_by"
+"""Option of a run: the name that took the place of its workflows. They stay as they are until `gc`."""
+
 
 @dataclass
 class Request:

@@ -19,7 +19,7 @@ from durproj.ids import split_id
 from durproj.runtime.folding import DEFAULT_STORE, asked_durability, run_one, writer
 from durproj.runtime.given import given_names
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
-from durproj.runtime.request import OnError, Request, check_on_error, is_gone
+from durproj.runtime.request import REPLACED_BY, OnError, Request, check_on_error, is_gone
 from durproj.stores.base import Durability, Run
 from durproj.stores.sqlite import SqliteStore
 
@@ -63,8 +63,13 @@ def resume(
         if wanted and (accept_reducer or restart):
             _refuse_parts(opened, wanted)
         failures: list[DurprojError] = []
-        unfinished = [run.no or 0 for run in opened.runs() if not run.complete]
-        pending = [no for no in unfinished if wanted is None or no in wanted]
+        unfinished = [run for run in opened.runs() if not run.complete]
+        pending = [
+            run.no or 0
+            for run in unfinished
+            # What was replaced goes on only if it is asked for.
+            if (run.no in wanted if wanted is not None else REPLACED_BY not in run.options)
+        ]
         for no in pending:
             # Read anew: a run before it may have taken all of it over.
             run, only = opened.run(no), None if wanted is None else wanted[no]

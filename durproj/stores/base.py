@@ -186,7 +186,8 @@ class Store(Protocol):
         """All runs, the one that was saved last at the end."""
 
     def save_run(self, run: Run) -> None:
-        """Write a run down; a new one gets its `no`."""
+        """Write a run down, also under another name than it had; a new one gets its `no`. No two of one
+        name have one identity."""
 
     def drop_run(self, no: int) -> None:
         """Forget a run, which must have no workflow."""

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from durproj import codec
 from durproj.errors import UsageError
@@ -118,43 +118,40 @@ class SqliteStore(Statements):
         return bool(self._read(sql, (run,))) or any(True for _ in self.heads(run=run))
 
     def save_head(self, head: Head) -> None:
-        no = head.no or self._next("workflow")
-        state = None if head.state is None else head.state.decode()
-        error = None if head.error is None else head.error.decode()
-        columns = (
-            *(no, head.id, head.name, head.key, head.run, head.status, head.steps, state, error),
-            *(head.prefix_bytes, head.prefix_steps, head.hash),
-        )
-        values = (*columns, seal(*columns), _now_ms())
         if head.no is None:
+            no = self._next("workflow")
             sql = (
                 f"INSERT INTO workflow ({HEAD}, updated_ms)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             )
-            self._write(sql, values)
+            self._write(sql, _columns(no, head))
             head.no = no
         else:
-            # What names a workflow never changes; left out, its index is left alone.
+            # What names a workflow is left out, so that its index is left alone.
             sql = (
                 "UPDATE workflow SET run = ?, status = ?, steps = ?, state = ?, error = ?,"
                 " prefix_bytes = ?, prefix_steps = ?, hash = ?, seal = ?, updated_ms = ? WHERE no = ?"
             )
-            self._write(sql, (*values[4:], no))
+            self._write(sql, (*_columns(head.no, head)[4:], head.no))
 
     def save_past(self, head: Head) -> None:
-        past = head.past
+        past, no = head.past, head.no
+        assert no is not None
         with self.transaction():
-            self._write(
-                "UPDATE workflow SET id = ?, name = ? WHERE no = ?", (head.id, head.name, head.no)
+            sql = (
+                "UPDATE workflow SET id = ?, name = ?, key = ?, run = ?, status = ?, steps = ?, state = ?,"
+                " error = ?, prefix_bytes = ?, prefix_steps = ?, hash = ?, seal = ?, updated_ms = ?"
+                " WHERE no = ?"
             )
-            self.save_head(head)
-            self._write("DELETE FROM past WHERE workflow = ?", (head.no,))
-            if past:
-                values = (head.no, *past, seal(head.no, *past))
-                self._write(
-                    "INSERT INTO past (workflow, id, steps, hash, inputs, seal) VALUES (?, ?, ?, ?, ?, ?)",
-                    values,
+            self._write(sql, (*_columns(no, head)[1:], no))
+            if past is None:
+                self._write("DELETE FROM past WHERE workflow = ?", (no,))
+            else:
+                sql = (
+                    "INSERT OR REPLACE INTO past (workflow, id, steps, hash, inputs, seal)"
+                    " VALUES (?, ?, ?, ?, ?, ?)"
                 )
+                self._write(sql, (no, *past, seal(no, *past)))
 
     def drop_workflow(self, no: int) -> None:
         with self.transaction():
@@ -261,13 +258,24 @@ class SqliteStore(Statements):
             run.no = no
         else:
             sql = (
-                "UPDATE run SET options = ?, cursor = ?, complete = ?, updated_ms = ?, seal = ?"
-                " WHERE no = ?"
+                "UPDATE run SET name = ?, identity = ?, options = ?, cursor = ?, complete = ?,"
+                " updated_ms = ?, seal = ? WHERE no = ?"
             )
-            self._write(sql, (*values[3:], no))
+            self._write(sql, (*values[1:], no))
 
     def drop_run(self, no: int) -> None:
         self._write("DELETE FROM run WHERE no = ?", (no,))
+
+
+def _columns(no: int, head: Head) -> tuple[Any, ...]:
+    """A head's row: the columns of _HEAD, its seal last, and when it is written."""
+    state = None if head.state is None else head.state.decode()
+    error = None if head.error is None else head.error.decode()
+    columns = (
+        *(no, head.id, head.name, head.key, head.run, head.status, head.steps, state, error),
+        *(head.prefix_bytes, head.prefix_steps, head.hash),
+    )
+    return (*columns, seal(*columns), _now_ms())
 
 
 def _now_ms() -> int:

@@ -36,6 +36,11 @@ OPTIONS = {
     ),
     "rewind": "--to --store --wait --json --quiet -q --color",
     "report": "--output -o --from --to --last --store --json --stable --quiet -q --color",
+    "fork": (
+        "--as --at --replace-event --drop-event --reducer --accept-reducer --store --wait --json"
+        " --quiet -q --color"
+    ),
+    "promote": "--force --store --wait --json --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",
     "parked": "--help",
@@ -101,6 +106,53 @@ def test_rewind_to_a_marked_step_or_to_nothing(durproj, store):
     assert durproj("inspect", "sample/u1", "--json").json[0]["steps"] == 0
     quiet = durproj("rewind", "projection/a", "--to", 0, "-q")
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
+
+
+def test_rewind_to_the_last_step_of_what_is_finished_changes_nothing(durproj, store):
+    before = durproj("inspect", "projection/a", "--json").out
+    done = durproj("rewind", "projection/a", "--to", 1)
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "durproj: projection/a: dropped 0 steps; steps 0 to 1 are kept\n"
+    assert durproj("inspect", "projection/a", "--json").out == before
+    assert durproj("resume", "projection/a").err.startswith("durproj: nothing to resume")
+
+
+@pytest.mark.parametrize("on_error", ["park", "skip", "stop"])
+def test_rewind_lets_an_event_that_failed_be_tried_again(durproj, folder, on_error):
+    (folder / "r.py").write_text("def f(state, event):\n    return {'n': 1 / event.data['by']}\n")
+    (folder / "log.jsonl").write_text('{"user":"a","by":1}\n{"user":"a","by":0}\n')
+    run = ("run", "log.jsonl", "--key", "user", "--reducer", "r.py:f", "--on-error", on_error)
+    assert durproj(*run).code == 1
+    (folder / "r.py").write_text("def f(state, event):\n    return {'n': event.data['by']}\n")
+    done = durproj("rewind", "projection/a#0")
+    assert f"dropped {int(on_error == 'skip')} step" in done.err
+    assert "go on with: durproj resume" in done.err
+    assert durproj("inspect", "projection/a", "--json").json[0]["status"] == "pending"
+    resumed = durproj("resume", "--accept-reducer", "--json").json[-1]
+    assert (resumed["executed"], resumed["parked"], resumed["skipped"]) == (1, 0, 0)
+    assert durproj("inspect", "projection/a", "--json").json[0]["state"] == {"n": 0}
+
+
+def test_rewind_of_a_programs_workflow_leaves_it_to_the_program(durproj, folder):
+    import durproj as library
+
+    def program(ctx):
+        one = yield ctx.run(str, 1)
+        return (yield ctx.run(str, one))
+
+    library.run("p/1", program, store=folder / "durproj.db")
+    done = durproj("rewind", "p/1#0")
+    assert done.err == (
+        "durproj: p/1: dropped 1 step; step 0 is kept\n"
+        "durproj: go on with the program that began it\n"
+    )
+    assert library.run("p/1", program, store=folder / "durproj.db") == "1"
+
+
+@pytest.mark.parametrize("id", ["oops", "projection/zz", "projection/a#7"])
+def test_rewind_of_what_is_not_there_is_refused(durproj, store, id):
+    done = durproj("rewind", id, *([] if "#" in id else ["--to", 0]))
+    assert (done.code, done.out) == (2 if id == "oops" else 66, "")
 
 
 def test_stats_describes_a_log_and_makes_no_store(durproj, folder):
@@ -298,6 +350,7 @@ def completed(durproj, words, **env):
 def test_completion_offers_ids_and_keys_of_the_store(durproj, store):
     assert completed(durproj, ["durproj", "inspect", "pro"]) == ["projection/a", "projection/b"]
     assert completed(durproj, ["durproj", "rewind", "sam"]) == ["sample/u1"]
+    assert completed(durproj, ["durproj", "promote", ""]) == ["sample", "projection"]
     assert completed(durproj, ["durproj", "resume", "sam"]) == ["sample/u1"]
     assert completed(durproj, ["durproj", "run", "--user", ""]) == ["u1", "a", "b"]
     assert completed(durproj, ["durproj", "resume", "--user", "u"]) == ["u1"]

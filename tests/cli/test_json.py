@@ -155,7 +155,16 @@ def test_stats_doctor_and_rewind_print_one_object(durproj, log):
     assert next(iter(doctor.values())) == "doctor"
     assert (doctor["store"]["error"], doctor["store"]["unfinished"]) == (None, 0)
     rewound = durproj("rewind", "projection/a", "--to", 0, "--json")
-    assert rewound.out == '{"type":"rewind","id":"projection/a","dropped":1,"steps":1}\n'
+    assert rewound.json == [
+        {
+            "type": "rewind",
+            "id": "projection/a",
+            "dropped": 1,
+            "steps": 1,
+            "status": "pending",
+            "goes_on": "resume",
+        }
+    ]
 
 
 def test_doctor_tells_of_who_holds_the_store_with_the_clock_in_timing(durproj, log):

@@ -51,6 +51,9 @@ def imported(folder, *args):
         ["diff", "projection/u1#1", "--no-exit-code"],
         ["blame", "projection/u1"],
         ["verify"],
+        ["fork", "projection/u1", "--as", "other", "--drop-event", "2"],
+        ["promote", "projection", "other"],
+        ["rewind", "projection/u1#3"],
     ],
     ids=" ".join,
 )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from durproj.history import fork, promote, standing
 from durproj.runtime import engine, folding
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
@@ -68,7 +69,7 @@ def _verb(name: str) -> Callable[..., Any]:
 
 for _name in (
     "save_head", "drop_workflow", "add_row", "add_segment", "drop_steps", "add_attempt",
-    "drop_attempts", "add_crash", "save_run", "drop_run",
+    "drop_attempts", "add_crash", "save_run", "drop_run", "save_past",
 ):  # fmt: skip
     setattr(Dying, _name, _verb(_name))
 
@@ -77,15 +78,19 @@ for _name in (
 def dying(
     at: int | None, error: type[BaseException] = Died, *, mends: bool = False
 ) -> Iterator[type[Dying]]:
-    """Let `durproj.fold`, `resume` and `run` write to a store that dies at point `at`."""
+    """Let whatever writes to a store write to one that dies at point `at`."""
     Dying.arm(at, error, mends=mends)
-    plain = folding.SqliteStore
-    folding.SqliteStore = engine.SqliteStore = Dying
     try:
+        _let_write_to(Dying)
         yield Dying
     finally:
-        folding.SqliteStore = engine.SqliteStore = plain
+        _let_write_to(SqliteStore)
         Dying.arm(None)
+
+
+def _let_write_to(store: type[SqliteStore]) -> None:
+    for module in (folding, engine, fork, promote, standing):
+        module.SqliteStore = store
 
 
 def trail(state: Any, event: Any) -> Any:

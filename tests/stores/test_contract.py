@@ -6,7 +6,7 @@ import pytest
 from making import attempt, begin, columns, fill, read_all, record
 
 from durproj.errors import StoreError
-from durproj.stores.base import Head, Run
+from durproj.stores.base import Head, Past, Run
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Record, Segment
 from durproj.stores.sqlite import SqliteStore
@@ -192,6 +192,26 @@ def test_a_run_can_be_forgotten(store):
     store.drop_run(run.no)
     assert store.runs() == []
     assert store.run(run.no) is None
+
+
+def test_a_run_and_its_workflows_change_their_name(store, reopened):
+    run, other = Run("a", "1", {}), Run("b", "1", {})
+    for each in (run, other):
+        store.save_run(each)
+    head = Head("a/1", "a", "1", run.no, state=b"[1]", error=b"{}")
+    store.save_head(head)
+    run.name, head.id, head.name, head.past = "c", "c/1", "c", Past("a/1")
+    store.save_run(run)
+    store.save_past(head)
+    for where in (store, reopened()):
+        assert (where.find_run("a", "1"), where.find_run("c", "1")) == (None, run)
+        assert (where.head("a/1"), where.head("c/1")) == (None, head)
+    head.past = None
+    store.save_past(head)
+    assert reopened().head("c/1") == head
+    other.name = "c"
+    with pytest.raises(StoreError, match="refused"):
+        store.save_run(other)
 
 
 def test_two_runs_cannot_have_one_name_and_identity(store):

@@ -1,0 +1,73 @@
+"""durproj promote: let one name of projections take the place of another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from durproj.cli.completion import complete_name
+from durproj.cli.options import (
+    ColorOption,
+    JsonOption,
+    QuietOption,
+    StoreOption,
+    WaitOption,
+    screen,
+    store_path,
+)
+
+
+def promote(
+    new: Annotated[
+        str,
+        typer.Argument(
+            metavar="NEW",
+            help="The name to be promoted, such as orders@v2.",
+            autocompletion=complete_name,
+        ),
+    ],
+    current: Annotated[
+        str,
+        typer.Argument(
+            metavar="CURRENT",
+            help="The name it takes, such as projection.",
+            autocompletion=complete_name,
+        ),
+    ],
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Also if NEW has unfinished workflows, or lacks streams of CURRENT."
+        ),
+    ] = False,
+    store: StoreOption = "durproj.db",
+    wait: WaitOption = 0.0,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    color: ColorOption = "auto",
+) -> None:
+    """Let the projections named NEW take the name CURRENT, all at one instant.
+
+    Those that had the name are called CURRENT@old until gc drops them.
+    """
+    from durproj.cli.reporter import command_for
+    from durproj.history.promote import promote as swap
+    from durproj.render import number
+
+    path = store_path(store)
+    shown = screen(json=json, quiet=quiet, color=color)
+    record = swap(new, current, store=path, force=force, wait_s=wait)
+    if json:
+        shown.record(record)
+        shown.flush()
+        return
+    name, old = record["name"], record["old"]
+    shown.note(f"{new} is {name} now: {number(record['workflows'], 'workflow')}")
+    if missing := record["missing"]:
+        shown.note(f"without {number(missing, 'stream')} that only what was {name} has")
+    if old:
+        count = number(record["old_workflows"], "workflow")
+        shown.note(f"what was {name} is {old} now ({count}), until durproj gc drops it")
+        shown.note(f"to undo it: {command_for(store, 'promote', old, name)}")
+    shown.flush()
