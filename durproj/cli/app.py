@@ -61,10 +61,11 @@ def _run(args: list[str]) -> int:
     """Run the command line; its exit code."""
     # Nothing that is imported becomes garbage: it is not looked through, now or later.
     gc.disable()
-    from durproj.cli.commands import app
+    from durproj.cli.commands import command_line
     from durproj.cli.failures import failure
     from durproj.render import Screen, Style
 
+    app = command_line(args[0] if args else None)
     gc.freeze()
     gc.enable()
     screen = Screen(Style())

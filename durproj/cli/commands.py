@@ -1,35 +1,49 @@
-"""The commands, put together."""
+"""The commands, put together: only the one that is asked for, or all where it takes all to answer."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
 from durproj import __version__
-from durproj.cli.blame import blame
-from durproj.cli.compare import compare
-from durproj.cli.diff import diff
-from durproj.cli.doctor import doctor
-from durproj.cli.export import export
-from durproj.cli.find import find
-from durproj.cli.fork import fork
-from durproj.cli.inspect import inspect
-from durproj.cli.listing import list_workflows
-from durproj.cli.log import log
-from durproj.cli.parked import app as parked
-from durproj.cli.promote import promote
-from durproj.cli.report import report
-from durproj.cli.resume import resume
-from durproj.cli.rewind import rewind
-from durproj.cli.run import run
-from durproj.cli.stats import stats
-from durproj.cli.verify import verify
 
-# Without Rich's help pages: they triple the time that a usage error takes.
-app = typer.Typer(
-    name="durproj", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
-)
+COMMANDS = {
+    "run": "run:run",
+    "resume": "resume:resume",
+    "inspect": "inspect:inspect",
+    "list": "listing:list_workflows",
+    "log": "log:log",
+    "diff": "diff:diff",
+    "blame": "blame:blame",
+    "find": "find:find",
+    "verify": "verify:verify",
+    "compare": "compare:compare",
+    "promote": "promote:promote",
+    "rewind": "rewind:rewind",
+    "fork": "fork:fork",
+    "parked": "parked:app",
+    "export": "export:export",
+    "report": "report:report",
+    "stats": "stats:stats",
+    "doctor": "doctor:doctor",
+}
+"""By name, in the order of the help page: the module of this package and what it has there, a function
+or a Typer of several."""
+
+
+def command_line(asked: str | None) -> typer.Typer:
+    """The command line, with the command `asked`; with all of them when there is none of that name."""
+    # Without Rich's help pages: they triple the time that a usage error takes.
+    app = typer.Typer(
+        name="durproj", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+    app.callback()(durproj)
+    # Each command's module and options take time to load, at every start.
+    for name in [asked] if asked in COMMANDS else COMMANDS:
+        _add(app, name)
+    return app
 
 
 def _show_version(value: bool) -> None:
@@ -38,31 +52,24 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def durproj(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version.",
+        ),
     ] = False,
 ) -> None:
     """Fold JSON-lines event logs into projections, one durable checkpoint per event."""
 
 
-app.command()(run)
-app.command()(resume)
-app.command()(inspect)
-app.command("list")(list_workflows)
-app.command()(find)
-app.command()(compare)
-app.command()(export)
-app.command()(log)
-app.command()(diff)
-app.command()(blame)
-app.command()(verify)
-app.command()(rewind)
-app.command()(report)
-app.command()(fork)
-app.command()(promote)
-app.add_typer(parked)
-app.command()(stats)
-app.command()(doctor)
+def _add(app: typer.Typer, name: str) -> None:
+    module, _, attribute = COMMANDS[name].partition(":")
+    command: Any = getattr(import_module(f"durproj.cli.{module}"), attribute)
+    if isinstance(command, typer.Typer):
+        app.add_typer(command)
+    else:
+        app.command(name)(command)
