@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     )
     from durproj.events.event import Event
     from durproj.events.formats.mapping import Mapping
+    from durproj.history.backup import backup
+    from durproj.history.gc import gc
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.standing import inspect, rewind
     from durproj.projections.reducer import Reducer, from_function
@@ -60,6 +62,8 @@ _HOME = {
     ),
     "durproj.events.event": "Event",
     "durproj.events.formats.mapping": "Mapping",
+    "durproj.history.backup": "backup",
+    "durproj.history.gc": "gc",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.standing": "inspect rewind",
     "durproj.projections.reducer": "Reducer from_function",
@@ -103,9 +107,11 @@ __all__ = [
     "TooManyErrors",
     "Unstorable",
     "UsageError",
+    "backup",
     "drop_parked",
     "fold",
     "from_function",
+    "gc",
     "inspect",
     "inspect_parked",
     "parked",

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from durproj import __version__
+from durproj.cli.backup import backup
 from durproj.cli.doctor import doctor
+from durproj.cli.gc import gc
 from durproj.cli.inspect import inspect
 from durproj.cli.listing import list_workflows
 from durproj.cli.parked import app as parked
@@ -44,5 +46,7 @@ app.command()(inspect)
 app.command("list")(list_workflows)
 app.command()(rewind)
 app.add_typer(parked)
+app.command()(gc)
+app.command()(backup)
 app.command()(stats)
 app.command()(doctor)

@@ -64,7 +64,7 @@ def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
     shown.line((record["id"], "bold"))
     for name, value in (
         ("status", record["status"]),
-        ("steps", f"{record['steps']:,}"),
+        ("steps", _steps(record)),
         ("reducer", _one_line(record["reducer"])),
         ("input", record["input"]),
         ("durability", record["durability"]),
@@ -83,6 +83,13 @@ def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
         shown.line(("  goes on at  ", "dim"), (next_step, ""))
     if record["state"] is not None:
         shown.document(record["state"])
+
+
+def _steps(record: dict[str, Any]) -> str:
+    steps, first = record["steps"], record.get("kept_from", 0)
+    if first == steps > 0:
+        return f"{steps:,}, none of them kept"
+    return f"{steps:,}" + (f", kept from step {first:,}" if first else "")
 
 
 def _show_step(shown: Screen, record: dict[str, Any]) -> None:

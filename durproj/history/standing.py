@@ -79,6 +79,7 @@ def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
         "id": head.id,
         "status": head.status,
         "steps": journal.steps,
+        **({"kept_from": head.dropped} if head.dropped else {}),
         "cached": journal.steps,
         "executed": 0,
         "state": None if state is None else codec.decode(state),
@@ -140,6 +141,12 @@ def rewind(id: str, step: int, *, store: str | Path = "durproj.db", wait_s: floa
             if run is None:
                 raise PastChanged(id, None, "a run", "none")
             _refuse_loss(id, run)
+            if journal.head.dropped and run.options["kind"] != "fold":
+                raise NotFound(
+                    f"{id}: its first {journal.head.dropped:,} steps are no longer kept",
+                    "a program is replayed from step 0, so it cannot go on from a later one;\n"
+                    "run it again under another id",
+                )
             dropped = journal.steps - step - 1
             journal.rewind(step + 1)
             run.cursor, run.complete = None, False

@@ -73,7 +73,7 @@ class Timeline:
         self.head: Head = journal.head
         self.id = journal.head.id
         self.steps = journal.steps
-        self.first = 0
+        self.first = journal.head.dropped
         self.options: dict[str, Any] = run.options if run else {}
         self.is_projection = self.options.get("kind") == "fold"
         self._block: tuple[int, Records] | None = None

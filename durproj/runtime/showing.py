@@ -17,7 +17,8 @@ class Showing:
         self._fold, self._id, self._key, self._journal = fold, id, key, journal
 
     def cached(self, first: int, stop: int) -> None:
-        """Tell of the steps from `first` up to `stop`, which the journal holds."""
+        """Tell of the steps from `first` up to `stop`, which the journal holds, as far as it keeps them."""
+        first = max(first, self._journal.head.dropped)
         for start, records in self._journal.blocks(first) if first < stop else ():
             for step in range(max(first, start), min(stop, start + len(records))):
                 self.step(step, records[step - start], "cached")

@@ -237,17 +237,18 @@ class Journal:
             else:
                 self.store.save_head(head)
 
-    def trim(self, keep: int) -> int:
-        """Drop the oldest steps, of which at least the newest `keep` stay; returns how many were dropped.
+    def kept_by(self, keep: int) -> int:
+        """The first step that `trim(keep)` leaves: the newest `keep` stay and, as steps in full blocks go
+        block by block, up to a block more."""
+        at = max(self.head.dropped, self.steps - keep)
+        return at if at >= self._open_block().start else self.block(at)[0]
 
-        Those in full blocks go block by block. The head's state stays, whatever is dropped, and so does
-        a digest of the dropped inputs. Raises StoreDamaged when a dropped step is not what was written.
-        """
-        head, block = self.head, self._open_block()
+    def trim(self, keep: int) -> int:
+        """Drop the oldest steps, up to `kept_by(keep)`; returns how many were dropped. The head's state
+        stays, whatever is dropped, and so does a digest of the dropped inputs. Raises StoreDamaged when
+        a dropped step is not what was written."""
+        head, block, at = self.head, self._open_block(), self.kept_by(keep)
         past = head.past or Past(head.id)
-        at = max(past.steps, self.steps - keep)
-        if at < block.start:
-            at, _ = self.block(at)
         if at == past.steps:
             return 0
         kept = Records()
