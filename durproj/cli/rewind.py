@@ -37,6 +37,7 @@ def rewind(
     """
     from durproj.cli.reporter import kept, resume_command
     from durproj.errors import UsageError
+    from durproj.history.standing import inspect as read
     from durproj.history.standing import rewind as drop
     from durproj.ids import split_step
     from durproj.render import number
@@ -55,7 +56,8 @@ def rewind(
     if json:
         shown.record({"type": "rewind", "id": id, "dropped": dropped, "steps": last + 1})
     else:
-        left = f"{kept(last + 1)} kept" if last >= 0 else "none is kept"
+        first = read(id, store=path).get("kept_from", 0)
+        left = f"{kept(first, last + 1)} kept" if last >= 0 else "none is kept"
         shown.note(f"{id}: dropped {number(dropped, 'step')}; {left}")
         shown.note(f"go on with: {resume_command(store)}")
     shown.flush()

@@ -41,7 +41,7 @@ def copy_store(source: Path, dest: Path, *, force: bool = False) -> None:
     _check_dest(source, dest, force=force)
     with closing(connect_reader(source)) as conn:
         mode = source.stat().st_mode & 0o777
-        with _beside(dest) as new:
+        with _locked(dest), _beside(dest) as new:
             _copy(conn, source, new)
             _verify(source, new)
             os.chmod(new, mode)
@@ -61,8 +61,6 @@ def _check_dest(source: Path, dest: Path, *, force: bool) -> None:
         raise NotFound(f"{dest.parent}: no such folder", "make it first, or name another file")
     if not force and os.path.lexists(dest):
         raise UsageError(f"{dest} is there already", "name another file, or replace it: --force")
-    if dest.exists() and Lock(dest).held():
-        raise StoreBusy(f"{dest} is in use by {Lock(dest).holder() or 'a process'}", "name another")
     for end in ("-wal", "-journal"):
         if os.path.lexists(f"{dest}{end}"):
             raise UsageError(
@@ -72,12 +70,28 @@ def _check_dest(source: Path, dest: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def _beside(dest: Path) -> Iterator[Path]:
-    """A new file in the folder of `dest`, for its owner until it is whole; removed unless it was renamed."""
-    new = dest.with_name(f"{dest.name}.{os.getpid()}.new")
+def _locked(dest: Path) -> Iterator[None]:
+    """Nobody else makes a copy there, or writes to a store that is there."""
+    lock = Lock(dest)
     try:
-        with suppress(FileNotFoundError):
-            os.unlink(new)
+        lock.acquire()
+    except StoreBusy:
+        raise StoreBusy(
+            f"{dest} is in use by {lock.holder() or 'another process'}", "name another file"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _beside(dest: Path) -> Iterator[Path]:
+    """A new file in the folder of `dest`, for its owner until it is whole; removed unless it was renamed.
+    What a killed process left in its place is removed first."""
+    new = dest.with_name(f"{dest.name}.new")
+    _remove(new)
+    try:
         os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         kind = StoreDenied if isinstance(error, PermissionError) else StoreError
@@ -85,9 +99,13 @@ def _beside(dest: Path) -> Iterator[Path]:
     try:
         yield new
     finally:
-        for end in ("", "-journal", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                os.unlink(f"{new}{end}")
+        _remove(new)
+
+
+def _remove(new: Path) -> None:
+    for end in ("", "-journal", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{new}{end}")
 
 
 def _copy(conn: sqlite3.Connection, source: Path, new: Path) -> None:

@@ -25,6 +25,11 @@ OPTIONS = {
     "inspect": "--step --store --json --stable --color",
     "list": "--name --status --limit --store --json --stable --color",
     "rewind": "--to --store --wait --json --quiet -q --color",
+    "gc": (
+        "--user --name --older-than --keep-last --keep-latest --drop --vacuum --no-vacuum --dry-run"
+        " --store --wait --json --stable --quiet -q --color"
+    ),
+    "backup": "--force --store --json --stable --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",
     "parked": "--help",

@@ -34,7 +34,15 @@ def imported(folder, *args):
 
 @pytest.mark.parametrize(
     "args",
-    [["run"], ["run", "--json"], ["resume"], ["inspect", "projection/u1"], ["list"], ["stats"]],
+    [
+        ["run"],
+        ["run", "--json"],
+        ["resume"],
+        ["inspect", "projection/u1"],
+        ["list"],
+        ["stats"],
+        ["gc"],
+    ],
     ids=" ".join,
 )
 def test_a_command_imports_nothing_heavy(tmp_path, args):
