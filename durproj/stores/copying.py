@@ -40,7 +40,7 @@ def copy_store(source: Path, dest: Path, *, force: bool = False) -> None:
     """
     _check_dest(source, dest, force=force)
     with closing(connect_reader(source)) as conn:
-        mode = source.stat().st_mode & 0o777
+        mode = source.stat().st_mode & 0o777 | 0o600  # of what is read-only, too, a copy can go on
         with _locked(dest), _beside(dest) as new:
             _copy(conn, source, new)
             _verify(source, new)

@@ -160,7 +160,7 @@ class Journal:
             return segment.start, unpack(self._origin, segment)
         block = self._open_block()
         if step < block.start:
-            raise damaged(f"{id}#{step}", "its segment is missing")
+            raise self._missing(step)
         return block.start, block.records
 
     def blocks(self, first: int | None = None) -> Iterator[tuple[int, Records]]:
@@ -182,7 +182,7 @@ class Journal:
                 or not segment.full
                 or not segment.start <= step < segment.start + segment.steps
             ):
-                raise damaged(f"{head.id}#{step}", "its segment is missing")
+                raise self._missing(step)
             if seed is not None and segment.seed != seed:
                 raise damaged(f"{head.id}#{step}", "the chain of hashes is broken")
             yield segment.start, unpack(self._origin, segment)
@@ -282,6 +282,17 @@ class Journal:
             self._append_all(kept)
         head.steps, head.hash, head.state = self.steps, self._block.hash(), state
         self.store.save_head(head)
+
+    def _missing(self, step: int) -> NotFound | StoreDamaged:
+        """The error for a step that is not where it is to be: to a reader, it may have been dropped since
+        the journal was opened."""
+        now = self.store.head(self.head.id)
+        if now is None:
+            return NotFound(f"{self.head.id}: dropped meanwhile")
+        if step < now.dropped:
+            self.head = now
+            return self._not_kept(step)
+        return damaged(f"{self.head.id}#{step}", "its segment is missing")
 
     def _not_kept(self, step: int) -> NotFound:
         dropped = self.head.dropped
