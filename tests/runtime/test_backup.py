@@ -84,16 +84,19 @@ def test_a_store_that_is_open_for_writing_is_copied_without_what_is_not_committe
 
 def test_it_finishes_while_every_step_is_committed(store, tmp_path):
     """A copy that is begun anew at every commit would never end."""
-    ended = threading.Event()
+    written, ended = threading.Event(), threading.Event()
 
     def write_on():
         with closing(connect_writer(store, "step")) as conn:
             conn.execute("CREATE TABLE more (n)")
+            conn.execute("INSERT INTO more VALUES (zeroblob(12000000))")
+            written.set()
             while not ended.is_set():
                 conn.execute("INSERT INTO more VALUES (zeroblob(100))")
 
     writer = threading.Thread(target=write_on)
     writer.start()
+    written.wait()
     try:
         for n in range(5):
             durproj.backup(tmp_path / f"{n}.db", store=store)
