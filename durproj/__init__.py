@@ -43,15 +43,18 @@ if TYPE_CHECKING:
     from durproj.events.event import Event
     from durproj.events.formats.mapping import Mapping
     from durproj.exports.formats import export, export_records
+    from durproj.history.backup import backup
     from durproj.history.blame import blame
     from durproj.history.compare import compare
     from durproj.history.diff import diff
     from durproj.history.find import find
     from durproj.history.fork import fork
+    from durproj.history.gc import gc
     from durproj.history.log import log
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.promote import promote
-    from durproj.history.standing import inspect, rewind
+    from durproj.history.rewind import rewind
+    from durproj.history.standing import inspect
     from durproj.page.report import report
     from durproj.projections.reducer import Reducer, from_function
     from durproj.runtime.engine import run
@@ -77,9 +80,12 @@ _HOME = {
     "durproj.history.diff": "diff",
     "durproj.history.log": "log",
     "durproj.history.fork": "fork",
+    "durproj.history.backup": "backup",
+    "durproj.history.gc": "gc",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.promote": "promote",
-    "durproj.history.standing": "inspect rewind",
+    "durproj.history.rewind": "rewind",
+    "durproj.history.standing": "inspect",
     "durproj.page.report": "report",
     "durproj.projections.reducer": "Reducer from_function",
     "durproj.runtime.engine": "run",
@@ -123,6 +129,7 @@ __all__ = [
     "TooManyErrors",
     "Unstorable",
     "UsageError",
+    "backup",
     "blame",
     "compare",
     "diff",
@@ -133,6 +140,7 @@ __all__ = [
     "fold",
     "fork",
     "from_function",
+    "gc",
     "inspect",
     "inspect_parked",
     "log",

@@ -23,11 +23,13 @@ COMMANDS = {
     "promote": "promote:promote",
     "rewind": "rewind:rewind",
     "fork": "fork:fork",
-    "parked": "parked:app",
     "export": "export:export",
     "report": "report:report",
+    "gc": "gc:gc",
+    "backup": "backup:backup",
     "stats": "stats:stats",
     "doctor": "doctor:doctor",
+    "parked": "parked:app",
 }
 """By name, in the order of the help page: the module of this package and what it has there, a function
 or a Typer of several."""

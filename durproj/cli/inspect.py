@@ -65,7 +65,7 @@ def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
     shown.line((record["id"], "bold"))
     for name, value in (
         ("status", record["status"]),
-        ("steps", f"{record['steps']:,}"),
+        ("steps", _steps(record)),
         ("reducer", _one_line(record["reducer"])),
         ("input", record["input"]),
         ("durability", record["durability"]),
@@ -95,6 +95,13 @@ def _origin(fork: dict[str, Any] | None) -> str | None:
     others = {"event replaced": fork["replaced"], "event dropped": fork["dropped"]}
     parts = [f"{what}: {', '.join(map(str, steps))}" for what, steps in others.items() if steps]
     return "; ".join([f"{fork['id']}#{fork['at']}", *parts])
+
+
+def _steps(record: dict[str, Any]) -> str:
+    steps, first = record["steps"], record.get("kept_from", 0)
+    if first == steps > 0:
+        return f"{steps:,}, none of them kept"
+    return f"{steps:,}" + (f", kept from step {first:,}" if first else "")
 
 
 def _show_step(shown: Screen, record: dict[str, Any]) -> None:

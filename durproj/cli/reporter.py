@@ -144,7 +144,7 @@ class Reporter:
             self._line(*failed_line(step, event.type, "planned crash"))
         self._hide_bar()
         self._screen.flush()
-        done = f"{kept(step)} checkpointed" if step else "nothing is checkpointed yet"
+        done = f"{kept(0, step)} checkpointed" if step else "nothing is checkpointed yet"
         self._screen.note(f"{id}: crashed at event {step:02d}, as planned; {done}", "yellow")
         self._screen.note(f"go on with: {self.way_on}")
 
@@ -293,9 +293,9 @@ class Reporter:
             self._status.hide()
 
 
-def kept(steps: int) -> str:
-    """`step 0 is`, `steps 0 to 4 are`: the first `steps` of a workflow, at least one."""
-    return "step 0 is" if steps == 1 else f"steps 0 to {steps - 1:,} are"
+def kept(first: int, steps: int) -> str:
+    """`step 0 is`, `steps 0 to 4 are`: those of the `steps` of a workflow from `first` on, at least one."""
+    return f"step {first:,} is" if steps - first == 1 else f"steps {first:,} to {steps - 1:,} are"
 
 
 def command_for(store: str, *words: str) -> str:

@@ -39,7 +39,7 @@ def rewind(
     The step is also written projection/u1#4.
     """
     from durproj.errors import UsageError
-    from durproj.history.standing import rewound
+    from durproj.history.rewind import rewound
     from durproj.ids import split_step
 
     path = store_path(store)
@@ -64,8 +64,8 @@ def _show(shown: Screen, record: dict[str, Any], store: str) -> None:
     from durproj.cli.reporter import kept, resume_command
     from durproj.render import number
 
-    left = f"{kept(record['steps'])} kept" if record["steps"] else "none is kept"
-    shown.note(f"{record['id']}: dropped {number(record['dropped'], 'step')}; {left}")
+    steps = kept(record.get("kept_from", 0), record["steps"]) if record["steps"] else "none is"
+    shown.note(f"{record['id']}: dropped {number(record['dropped'], 'step')}; {steps} kept")
     if record["goes_on"] == "program":
         shown.note("go on with the program that began it")
     elif record["goes_on"]:

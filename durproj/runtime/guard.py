@@ -40,6 +40,18 @@ def past_the_end(id: str, step: int, recorded: bytes) -> PastChanged:
     return PastChanged(id, step, show(recorded), "the log ends before this event", way_on(step))
 
 
+def changed_dropped(id: str, dropped: int, present: str) -> PastChanged:
+    """The error for a log in which the events of the first `dropped` steps, which are no longer kept, are
+    not what they were. Which of them differs cannot be told any more."""
+    recorded = f"its first {dropped:,} events, by a digest (durproj gc dropped their steps)"
+    ways = (
+        "put the log back as it was, or",
+        "fold again from the start:  durproj run --restart …",
+        "keep both:  durproj run --name OTHER …",
+    )
+    return PastChanged(id, None, recorded, present, "\n".join(ways))
+
+
 def other_input(name: str, size: int) -> PastChanged:
     """The error for an input that was rotated before, and is now neither the file of which `size` bytes
     were read last nor known to follow on it."""

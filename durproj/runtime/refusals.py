@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from durproj import codec
 from durproj.errors import NotFound, PastChanged
 from durproj.events.single import MOST_OTHERS
-from durproj.runtime.guard import past_the_end
 from durproj.runtime.ownership import Fold
 from durproj.runtime.parking import ParkedEvent
+from durproj.runtime.recorded import Recorded
 from durproj.runtime.request import FORK, Request
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
@@ -37,7 +37,7 @@ def refuse_vanished(fold: Fold, keys: Collection[str], asked: Collection[str] | 
             continue
         journal = Journal(fold.store, head)
         if journal.steps:
-            raise past_the_end(head.id, 0, journal.read(0).input)
+            raise Recorded(head.id, journal, 0).ended(0)
         if head.status == "parked":
             raise ParkedEvent(head).gone()
 

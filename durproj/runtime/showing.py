@@ -17,7 +17,12 @@ class Showing:
         self._fold, self._id, self._key, self._journal = fold, id, key, journal
 
     def cached(self, first: int, stop: int) -> None:
-        """Tell of the steps from `first` up to `stop`, which the journal holds."""
+        """Tell of the steps from `first` up to `stop`, which the journal holds, as far as it keeps them."""
+        dropped = self._journal.head.dropped
+        if first == 0 < min(dropped, stop):
+            gone = f"the steps before {dropped:,} are not shown: durproj gc dropped them"
+            self._fold.observer.note(f"{self._id}: {gone}")
+        first = max(first, dropped)
         for start, records in self._journal.blocks(first) if first < stop else ():
             for step in range(max(first, start), min(stop, start + len(records))):
                 self.step(step, records[step - start], "cached")

@@ -17,11 +17,11 @@ from durproj.events.event import Event
 from durproj.ids import workflow_id
 from durproj.runtime.attempts import FAILURES, Attempts
 from durproj.runtime.commits import BATCH_SECONDS
-from durproj.runtime.guard import compare_inputs, past_the_end
 from durproj.runtime.observer import Counts
 from durproj.runtime.ownership import Fold
 from durproj.runtime.parking import ParkedEvent
 from durproj.runtime.planned import crash_as_planned, fail_as_planned, planned_steps
+from durproj.runtime.recorded import Recorded
 from durproj.runtime.recording import parked_error, refuse_none, rejected_error
 from durproj.runtime.showing import Showing
 from durproj.stores.journal import Journal
@@ -55,7 +55,7 @@ class StreamFold:
         self._settle = codec.settle_plain if fold.request.reducer.plain else codec.settle
         self.cached = journal.steps
         self.inputs = journal.inputs
-        self._recorded = self.inputs(proven)
+        self._recorded = Recorded(self.id, journal, proven)
         self._fresh = True
         self.prefix = (prefix_bytes, proven if prefix_bytes else 0)
         self.proven = self.position = proven
@@ -85,8 +85,7 @@ class StreamFold:
         self._fold.stop.check()
         held = max(0, min(self.cached - self.position, len(lines)))
         if held:
-            recorded = [next(self._recorded) for _ in range(held)]
-            compare_inputs(self.id, self.position, recorded, list(lines[:held]))
+            self._recorded.compare(self.position, lines[:held])
             if self._fold.observer.wants_steps:
                 self._showing.cached(self.position, self.position + held)
             self.position += held
@@ -112,7 +111,7 @@ class StreamFold:
     def finish(self) -> None:
         """The stream has no more events. Raises PastChanged when the journal has more steps."""
         if self.position < self.cached:
-            raise past_the_end(self.id, self.position, next(self._recorded))
+            raise self._recorded.ended(self.position)
         if self.awaited:
             raise self.awaited.gone()
         if self.parked or (self._journal.head.status == "resolved" and not self.executed):

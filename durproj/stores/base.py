@@ -161,6 +161,12 @@ class Store(Protocol):
         """Drop the rows and segments that start before step `first`, and what is known of attempts and
         crash points there."""
 
+    def bytes_before(self, no: int, first: int) -> int:
+        """How many bytes the steps before step `first` take, those of a segment in equal shares."""
+
+    def updated_ms(self, no: int) -> int:
+        """When the head of a workflow was last written down, in ms since 1970."""
+
     def attempts(self, no: int, step: int) -> list[Attempt]:
         """The failed attempts at a step, oldest first."""
 

@@ -160,7 +160,7 @@ class Journal:
             return segment.start, unpack(self._origin, segment)
         block = self._open_block()
         if step < block.start:
-            raise damaged(f"{id}#{step}", "its segment is missing")
+            raise self._missing(step)
         return block.start, block.records
 
     def blocks(self, first: int | None = None) -> Iterator[tuple[int, Records]]:
@@ -182,7 +182,7 @@ class Journal:
                 or not segment.full
                 or not segment.start <= step < segment.start + segment.steps
             ):
-                raise damaged(f"{head.id}#{step}", "its segment is missing")
+                raise self._missing(step)
             if seed is not None and segment.seed != seed:
                 raise damaged(f"{head.id}#{step}", "the chain of hashes is broken")
             yield segment.start, unpack(self._origin, segment)
@@ -237,17 +237,18 @@ class Journal:
             else:
                 self.store.save_head(head)
 
-    def trim(self, keep: int) -> int:
-        """Drop the oldest steps, of which at least the newest `keep` stay; returns how many were dropped.
+    def kept_by(self, keep: int) -> int:
+        """The first step that `trim(keep)` leaves: the newest `keep` stay and, as steps in full blocks go
+        block by block, up to a block more."""
+        at = max(self.head.dropped, self.steps - keep)
+        return at if at >= self._open_block().start else self.block(at)[0]
 
-        Those in full blocks go block by block. The head's state stays, whatever is dropped, and so does
-        a digest of the dropped inputs. Raises StoreDamaged when a dropped step is not what was written.
-        """
-        head, block = self.head, self._open_block()
+    def trim(self, keep: int) -> int:
+        """Drop the oldest steps, up to `kept_by(keep)`; returns how many were dropped. The head's state
+        stays, whatever is dropped, and so does a digest of the dropped inputs. Raises StoreDamaged when
+        a dropped step is not what was written."""
+        head, block, at = self.head, self._open_block(), self.kept_by(keep)
         past = head.past or Past(head.id)
-        at = max(past.steps, self.steps - keep)
-        if at < block.start:
-            at, _ = self.block(at)
         if at == past.steps:
             return 0
         kept = Records()
@@ -281,6 +282,17 @@ class Journal:
             self._append_all(kept)
         head.steps, head.hash, head.state = self.steps, self._block.hash(), state
         self.store.save_head(head)
+
+    def _missing(self, step: int) -> NotFound | StoreDamaged:
+        """The error for a step that is not where it is to be: to a reader, it may have been dropped since
+        the journal was opened."""
+        now = self.store.head(self.head.id)
+        if now is None:
+            return NotFound(f"{self.head.id}: dropped meanwhile")
+        if step < now.dropped:
+            self.head = now
+            return self._not_kept(step)
+        return damaged(f"{self.head.id}#{step}", "its segment is missing")
 
     def _not_kept(self, step: int) -> NotFound:
         dropped = self.head.dropped

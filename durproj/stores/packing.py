@@ -12,9 +12,12 @@ step is
 cut to 16 bytes, over the columns of its block up to and including it. The seed is the hash of the last
 step of the block before, 16 zero bytes for the first block. The hash is therefore the same however the
 steps were committed, packed, interrupted and resumed, and no block passes for another, nor for one of
-another workflow. (The id is the one that the workflow was begun under; and where the oldest steps were
-dropped out of the middle of a block, the rest of it is a block of its own.) A step that is still a row has a seal of its own instead: BLAKE3, cut to 16 bytes,
-over a line `<step> <workflow's id>` and the three pieces, each ended by \n.
+another workflow. The id is the one that the workflow was begun under. Where the oldest steps were dropped
+out of the middle of a block, the rest of it is a block of its own: from there on, hashes are not those of
+the same journal with all of its steps.
+
+A step that is still a row has a seal of its own instead: BLAKE3, cut to 16 bytes, over a line
+`<step> <workflow's id>` and the three pieces, each ended by \n.
 
 A segment holds a block, or the beginning of one: a line with the lengths of its first two columns in
 bytes, then the columns. That compresses better and faster than record by record.

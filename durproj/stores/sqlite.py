@@ -198,6 +198,32 @@ class SqliteStore(Statements):
             self._write(f"DELETE FROM {table} WHERE workflow = ? AND step < ?", (no, first))
         self._write("DELETE FROM segment WHERE workflow = ? AND start < ?", (no, first))
 
+    def bytes_before(self, no: int, first: int) -> int:
+        sql = (
+            "SELECT (SELECT coalesce(sum(length(meta) + length(input) + length(output)), 0) FROM step"
+            " WHERE workflow = :no AND step < :first)"
+            " + (SELECT coalesce(sum(length(packed) * min(steps, :first - start) / steps), 0)"
+            " FROM segment WHERE workflow = :no AND start < :first)"
+        )
+        return int(self._read(sql, {"no": no, "first": first})[0][0])
+
+    def updated_ms(self, no: int) -> int:
+        return int(self._read("SELECT updated_ms FROM workflow WHERE no = ?", (no,))[0][0])
+
+    # -- the file
+
+    def free_bytes(self) -> int:
+        """How many bytes of the file are free for what comes."""
+        free, page = (
+            self._read(f"PRAGMA {name}")[0][0] for name in ("freelist_count", "page_size")
+        )
+        return int(free * page)
+
+    def compact(self) -> None:
+        """Give what is free of the file back (VACUUM). All or nothing, like a transaction; it takes room
+        for a copy of the file. Raises StoreError when there is none."""
+        self._write("VACUUM")
+
     # -- attempts and crash points
 
     def attempts(self, no: int, step: int) -> list[Attempt]:

@@ -12,35 +12,23 @@ LOG = (
     '{"user":"a","type":"U","id":3,"time":"2026-01-01T00:00:01Z"}\n'
 )
 OPTIONS = {
-    "run": (
-        "--user --reducer --initial --name --store --durability --crash --crash-with --fail --key"
-        " --type --id --time --data --no-key --retries --retry-delay --retry-any --max-line"
-        " --accept-reducer --restart --on-error --max-errors --strict-types --wait --json --stable"
-        " --quiet -q --verbose -v --color"
-    ),
-    "resume": (
-        "--user --store --durability --accept-reducer --restart --on-error --wait --json --stable"
-        " --quiet -q --verbose -v --color"
-    ),
+    "run": "--user --reducer --initial --name --store --durability --crash --crash-with --fail --key --type --id --time --data --no-key --retries --retry-delay --retry-any --max-line --accept-reducer --restart --on-error --max-errors --strict-types --wait --json --stable --quiet -q --verbose -v --color",
+    "resume": "--user --store --durability --accept-reducer --restart --on-error --wait --json --stable --quiet -q --verbose -v --color",
     "inspect": "--step --store --json --stable --color",
     "list": "--name --status --limit --store --json --stable --color",
-    "find": "--all --last --bisect --all-ids --name --store --json --stable --quiet -q --color --help",
-    "compare": "--ignore --final --limit --verbose -v --store --json --stable --color --help",
-    "log": (
-        "--path --type --from --to --limit -n --reverse --store --json --stable --verbose -v --color"
-    ),
+    "log": "--path --type --from --to --limit -n --reverse --store --json --stable --verbose -v --color",
     "diff": "--path --exit-code --no-exit-code --store --json --stable --color",
     "blame": "--store --json --stable --color",
-    "verify": (
-        "--name --refold --twice --junit --store --json --stable --quiet -q --verbose -v --color"
-    ),
-    "rewind": "--to --store --wait --json --quiet -q --color",
-    "report": "--output -o --from --to --last --store --json --stable --quiet -q --color",
-    "fork": (
-        "--as --at --replace-event --drop-event --reducer --accept-reducer --store --wait --json"
-        " --quiet -q --color"
-    ),
+    "find": "--all --last --bisect --all-ids --name --store --json --stable --quiet -q --color --help",
+    "verify": "--name --refold --twice --junit --store --json --stable --quiet -q --verbose -v --color",
+    "compare": "--ignore --final --limit --verbose -v --store --json --stable --color --help",
     "promote": "--force --store --wait --json --quiet -q --color",
+    "rewind": "--to --store --wait --json --quiet -q --color",
+    "fork": "--as --at --replace-event --drop-event --reducer --accept-reducer --store --wait --json --quiet -q --color",
+    "export": "--to --format --journal --name --status --column --table --excel --force --store --json --stable",
+    "report": "--output -o --from --to --last --store --json --stable --quiet -q --color",
+    "gc": "--user --name --older-than --keep-last --keep-latest --drop --vacuum --no-vacuum --dry-run --store --wait --json --stable --quiet -q --color",
+    "backup": "--force --store --json --stable --quiet -q --color",
     "stats": "--key --type --id --time --data --max-line --json --stable --color",
     "doctor": "--store --json --stable --color",
     "parked": "--help",

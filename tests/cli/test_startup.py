@@ -54,6 +54,7 @@ def imported(folder, *args):
         ["fork", "projection/u1", "--as", "other", "--drop-event", "2"],
         ["promote", "projection", "other"],
         ["rewind", "projection/u1#3"],
+        ["gc"],
     ],
     ids=" ".join,
 )

@@ -69,7 +69,7 @@ def _verb(name: str) -> Callable[..., Any]:
 
 for _name in (
     "save_head", "drop_workflow", "add_row", "add_segment", "drop_steps", "add_attempt",
-    "drop_attempts", "add_crash", "save_run", "drop_run", "save_past",
+    "drop_attempts", "add_crash", "save_run", "drop_run", "save_past", "drop_steps_before",
 ):  # fmt: skip
     setattr(Dying, _name, _verb(_name))
 

@@ -116,6 +116,25 @@ def test_a_journal_without_steps_keeps_its_state_and_goes_on(path):
         assert steps_of(Journal.open(store, ID)) == expected(20, 21)
 
 
+def test_a_reader_tells_what_was_dropped_meanwhile_from_damage(path):
+    with closing(SqliteStore.open_writer(path)) as store:
+        fill(store, ID, 600, batch=100, status="resolved")
+        with closing(SqliteStore.open_reader(path)) as reader:
+            opened, behind = Journal.open(reader, ID), Journal.open(reader, ID)
+            blocks = behind.blocks()
+            next(blocks)
+            Journal.open(store, ID).trim(10)
+            with pytest.raises(NotFound, match="dropped the first 590 steps"):
+                opened.read(3)
+            with pytest.raises(NotFound, match="no longer kept"):
+                next(blocks)
+            fill(store, "other/u1", 600, batch=100)
+            other = Journal.open(reader, "other/u1")
+            store.drop_workflow(other.head.no)
+            with pytest.raises(NotFound, match="dropped meanwhile"):
+                other.read(3)
+
+
 def test_attempts_at_dropped_steps_are_forgotten(path):
     with closing(SqliteStore.open_writer(path)) as store:
         journal = fill(store, ID, 20, status="resolved")

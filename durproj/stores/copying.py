@@ -1,0 +1,176 @@
+"""Copying a SQLite store while it may be written to.
+
+A store that is in WAL is copied as of one instant: its writer goes on meanwhile. Without WAL (nobody is
+writing just now, or the filesystem is shared) a reader stands in a writer's way, so that the copy is made
+a few pages at a time, and begun anew when something was written in between.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from durproj.errors import NotFound, StoreBusy, StoreDamaged, StoreDenied, StoreError, UsageError
+from durproj.stores.connection import FAULTS, connect_reader, translate
+from durproj.stores.lock import Lock
+
+PAGES = 2_000
+"""So many pages are copied while a writer waits."""
+
+TRIES = 10
+"""So often a copy that others have made worthless is begun anew."""
+
+BESIDE = ("-wal", "-shm", "-journal", ".lock")
+"""Ends of the names of files that belong to a store."""
+
+
+class _Written(Exception):
+    """Something was written to the store while it was copied."""
+
+
+def copy_store(source: Path, dest: Path, *, force: bool = False) -> None:
+    """Make `dest` a copy of the store at `source`, as of one instant: one file, complete and verified
+    before it takes its name, and on the disk. `force`: it may take the place of another file.
+
+    Raises NotFound, UsageError (a `dest` that is there, or that would take the place of the store),
+    StoreBusy, StoreDamaged, StoreError.
+    """
+    _check_dest(source, dest, force=force)
+    with closing(connect_reader(source)) as conn:
+        mode = source.stat().st_mode & 0o777 | 0o600  # of what is read-only, too, a copy can go on
+        with _locked(dest), _beside(dest) as new:
+            _copy(conn, source, new)
+            _verify(source, new)
+            os.chmod(new, mode)
+            _sync(new)
+            _check_dest(source, dest, force=force)
+            os.replace(new, dest)
+            _sync(dest.parent)
+
+
+def _check_dest(source: Path, dest: Path, *, force: bool) -> None:
+    store = source.resolve()
+    if dest.resolve() in (store, *(Path(f"{store}{end}") for end in BESIDE)):
+        raise UsageError(f"{dest} is the store itself", "name another file")
+    if dest.is_dir():
+        raise UsageError(f"{dest} is a folder", "name a file in it, such as backup.db")
+    if not dest.parent.is_dir():
+        raise NotFound(f"{dest.parent}: no such folder", "make it first, or name another file")
+    if not force and os.path.lexists(dest):
+        raise UsageError(f"{dest} is there already", "name another file, or replace it: --force")
+    for end in ("-wal", "-journal"):
+        if os.path.lexists(f"{dest}{end}"):
+            raise UsageError(
+                f"{dest}{end} is there: what a store of that name has not taken in yet",
+                "it would be taken for a part of the copy; name another file",
+            )
+
+
+@contextmanager
+def _locked(dest: Path) -> Iterator[None]:
+    """Nobody else makes a copy there, or writes to a store that is there."""
+    lock = Lock(dest)
+    try:
+        lock.acquire()
+    except StoreBusy:
+        raise StoreBusy(
+            f"{dest} is in use by {lock.holder() or 'another process'}", "name another file"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _beside(dest: Path) -> Iterator[Path]:
+    """A new file in the folder of `dest`, for its owner until it is whole; removed unless it was renamed.
+    What a killed process left in its place is removed first."""
+    new = dest.with_name(f"{dest.name}.new")
+    _remove(new)
+    try:
+        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        kind = StoreDenied if isinstance(error, PermissionError) else StoreError
+        raise kind(f"{new}: {error.strerror}", "the folder of the copy must be writable") from None
+    try:
+        yield new
+    finally:
+        _remove(new)
+
+
+def _remove(new: Path) -> None:
+    for end in ("", "-journal", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{new}{end}")
+
+
+def _copy(conn: sqlite3.Connection, source: Path, new: Path) -> None:
+    """Copy the store behind `conn`, which is at `source`, to the empty file `new`."""
+    for _ in range(TRIES):
+        try:
+            with closing(sqlite3.connect(new, isolation_level=None)) as target:
+                target.execute("PRAGMA synchronous = OFF")
+                _copy_once(conn, target)
+                # In a WAL the copy would be more files than one.
+                target.execute("PRAGMA journal_mode = DELETE")
+        except _Written:
+            continue
+        except FAULTS as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+                raise StoreError(
+                    f"{new}: the disk is full", "name a place with more room"
+                ) from None
+            raise translate(error, str(source)) from None
+        return
+    raise StoreBusy(
+        f"{source} was written to all the while: it was begun {TRIES} times to copy it",
+        "it is on a shared filesystem, where this takes a pause of the run",
+    )
+
+
+def _copy_once(conn: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    conn.execute(
+        "SELECT count(*) FROM sqlite_schema"
+    ).fetchone()  # the mode is that of the last read
+    if conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        # Within a transaction it is one state that is copied, whatever is committed meanwhile.
+        conn.execute("BEGIN")
+        try:
+            conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            conn.backup(target, pages=-1)
+        finally:
+            conn.execute("ROLLBACK")
+        return
+    rest: int | None = None
+
+    def progress(_status: int, remaining: int, _total: int) -> None:
+        nonlocal rest
+        if rest is not None and remaining > rest:
+            raise _Written
+        rest = remaining
+
+    conn.backup(target, pages=PAGES, progress=progress, sleep=0.01)
+
+
+def _verify(source: Path, new: Path) -> None:
+    """Raise StoreDamaged unless the copy is sound: SQLite's own check, and all that `doctor` looks at."""
+    from durproj.stores.examine import examine
+
+    error = examine(new).error
+    if error is not None:
+        raise StoreDamaged(
+            f"{source}: its copy is not sound, and was removed: {error.message}",
+            "durproj doctor looks the store over; an older backup may be sound",
+        )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
