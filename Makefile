@@ -26,7 +26,10 @@ demo: $(VENV)/.installed ## crash a projection at event 5, resume it, look into 
 	show 3 run --crash 5 && \
 	show 0 resume && \
 	show 0 inspect projection/u1 && \
-	show 0 inspect projection/u1 --step 4
+	show 0 inspect projection/u1 --step 4 && \
+	show 0 log projection/u1 --path activeOrders && \
+	show 0 blame projection/u1 && \
+	show 1 diff 'projection/u1#4'
 
 test: $(VENV)/.developing ## run the tests (ARGS='-k word' to choose)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -93,6 +93,29 @@ def test_inspect_shows_the_state_after_a_step_and_the_event_that_made_it(durproj
     assert "state after step 4\n{\n" in shown
 
 
+def test_its_history_tells_what_each_event_did_to_the_orders(durproj):
+    durproj("run", "--crash", 5)
+    durproj("resume", "-q")
+    life = durproj("log", "projection/u1", "--path", "activeOrders")
+    assert life.code == 0
+    assert [line.split("evt_")[1] for line in life.out.splitlines()] == [
+        '004  +activeOrders[0] "ord_001"',
+        '005  +activeOrders[1] "ord_002"',
+        '006  -activeOrders[0] "ord_001"',
+        '007  -activeOrders[0] "ord_002"',
+    ]
+    blamed = durproj("blame", "projection/u1", "--json")
+    assert blamed.code == 0
+    assert {leaf["path"]: leaf["step"] for leaf in blamed.json}["shippedOrders[0]"] == 5
+    done = durproj("diff", "projection/u1#4")
+    assert done.code == 1
+    assert done.out.splitlines()[2:] == [
+        "~ totalOrders 1→2",
+        '+ activeOrders[1] "ord_002"',
+        "~ eventsProcessed 4→5",
+    ]
+
+
 def test_a_crash_point_fires_once_and_run_says_so(durproj):
     assert durproj("run", "--crash", 5).code == 3
     again = durproj("run", "--crash", 5, "--json")
