@@ -21,7 +21,7 @@ from durproj.history.paths import ABSENT
 from durproj.history.reading import journal_of
 from durproj.history.standing import projection_record
 from durproj.history.timeline import Timeline
-from durproj.ids import check_name
+from durproj.ids import check_name, split_id
 from durproj.stores.base import Head, Run, Status, Store
 from durproj.stores.connection import connect_copy
 from durproj.stores.journal import Journal
@@ -92,6 +92,8 @@ def keeping(
 
     Raises NotFound for a store, a name or an id that there is not, StoreDamaged, and OutputFailed.
     """
+    for each in choice.which:
+        split_id(each) if "/" in each else check_name(each)
     kept = Kept(folder)
     try:
         with _still(store, folder) as opened:
@@ -132,7 +134,7 @@ def records(store: Store, choice: Choice) -> Iterator[dict[str, Any]]:
 
 def _heads(store: Store, which: Sequence[str], runs: dict[int | None, Run]) -> Iterator[Head]:
     ids = dict.fromkeys(each for each in which if "/" in each)
-    names = dict.fromkeys(check_name(each) for each in which if "/" not in each)
+    names = dict.fromkeys(each for each in which if "/" not in each)
     for id in ids:
         yield journal_of(store, id).head
     if ids and not names:

@@ -68,7 +68,7 @@ def _records(
 ) -> Iterator[dict[str, Any]]:
     counts = Counter(dict.fromkeys(RESULTS, 0))
     differing = 0
-    with reading(store) as opened:
+    with reading(store, *(name for name in names if "/" in name)) as opened:
         for key, pair in _pairs(Folds(opened), names):
             record = {"type": "comparison", "key": key, **_compared(pair, ignored, final=final)}
             result = record["result"]

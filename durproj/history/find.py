@@ -51,7 +51,7 @@ class Search(Iterator[dict[str, Any]]):
 
     def _search(self) -> Iterator[dict[str, Any]]:
         store, id, name = self._where
-        with reading(store) as opened:
+        with reading(store, *([] if id is None else [id])) as opened:
             folds = Folds(opened)
             for timeline in [folds.one(id)] if id is not None else folds.every(name):
                 self.workflows += 1

@@ -41,7 +41,7 @@ def report(
     _check(chosen, first, to, last)
     target = os.path.realpath(path)
     _check_target(target, str(path))
-    with reading(store) as opened:
+    with reading(store, *chosen) as opened:
         stories = [_story(opened, id, first, to, last or LAST) for id in chosen]
     text = page_of(stories).encode()
     _write(target, str(path), text)

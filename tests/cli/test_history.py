@@ -33,8 +33,10 @@ def fold(durproj, *events, **options):
 def test_log_is_a_line_a_step_newest_last(sample):
     shown = sample("log", "projection/u1").out.split("\n")
     assert len(shown) == 9
-    assert shown[0].startswith('#0  2026-01-15T09:00:00Z  UserRegistered  evt_001  +userId "u1"')
-    assert shown[0].endswith("  … 2 more")
+    assert shown[0] == (
+        '#0  2026-01-15T09:00:00Z  UserRegistered  evt_001  name ""→"Alice Chen"'
+        '  email ""→"alice@example.com"  eventsProcessed 0→1'
+    )
     assert shown[5].split() == [
         *("#5", "2026-01-15T09:40:00Z", "OrderShipped", "evt_006"),
         *("-activeOrders[0]", '"ord_001"', "+shippedOrders[0]", '"ord_001"'),
@@ -46,7 +48,7 @@ def test_log_chooses_by_path_type_limit_and_direction(sample):
     def told(*args):
         return re.findall(r"^#\d+", sample("log", "projection/u1", *args).out, re.MULTILINE)
 
-    assert told("--path", "totalOrders") == ["#0", "#3", "#4"]
+    assert told("--path", "totalOrders") == ["#3", "#4"]
     assert told("--path", "totalOrders", "--path", "email", "-n", "1") == ["#4"]
     assert told("--type", "OrderPlaced", "--type", "OrderShipped") == ["#3", "#4", "#5"]
     assert told("--from", "6", "--reverse") == ["#7", "#6"]
@@ -177,8 +179,10 @@ def test_diff_says_how_many_steps_lie_between_without_naming_all(durproj):
 def test_blame_is_the_state_with_its_events_beside_it(sample):
     done = sample("blame", "projection/u1")
     lines = done.out.rstrip("\n").split("\n")
-    assert lines[1].split() == [
-        *("#0", "UserRegistered", "evt_001", "2026-01-15T09:00:00Z", "│", '"userId":', '"u1",')
+    assert lines[1].split() == ["initial", "│", '"userId":', '"u1",']
+    assert lines[3].split() == [
+        *("#0", "UserRegistered", "evt_001", "2026-01-15T09:00:00Z", "│"),
+        *('"email":', '"alice@example.com",'),
     ]
     assert len({line.index("│") for line in lines}) == 1
     state = json.loads("".join(line.partition("│")[2] for line in lines))
@@ -197,7 +201,7 @@ def test_blame_of_a_path_is_its_life(sample):
     assert [
         line.split() for line in sample("blame", "projection/u1", "totalOrders").out.split("\n")
     ] == [
-        ["#0", "2026-01-15T09:00:00Z", "UserRegistered", "evt_001", "+totalOrders", "0"],
+        ["initial", "+totalOrders", "0"],
         ["#3", "2026-01-15T09:20:00Z", "OrderPlaced", "evt_004", "totalOrders", "0→1"],
         ["#4", "2026-01-15T09:30:00Z", "OrderPlaced", "evt_005", "totalOrders", "1→2"],
         [],
@@ -220,4 +224,4 @@ def test_blame_fits_the_terminal(tmp_path, columns):
     lines = [line for line in screen_of(shown, columns).display if line.strip()]
     assert len(lines) == 14
     assert all("│" in line for line in lines)
-    assert ("09:00:00Z" in lines[1]) == (columns >= 100)
+    assert ("09:00:00Z" in lines[3]) == (columns >= 100)
