@@ -80,7 +80,8 @@ def fold(
     their `time` or sequence number (`seq`), equal ones as they stand. dedupe: `id` drops an event whose id
     and bytes were there before in its stream, and refuses one whose bytes are others; `none`. Where
     reducer, mapping, no_key, order or dedupe are left out, the same fold goes on with those it was begun
-    with; a new one takes `account`, `error`, `file` and `none`.
+    with; a new one takes the reducer that its name had last in this store, else `account`, and `error`,
+    `file` and `none`.
 
     retry: one of the built-in policies, so that `resume` can go on with it. max_line: in bytes. crash:
     die at this step, once. fail: (step, times): let its attempts fail. accept_reducer: let the reducer
@@ -122,6 +123,7 @@ def fold(
             "initial": None,
             "no_key": "error",
             **SELECTION,
+            **_of_name(opened, name),
         }
         options |= (begun.options if begun else {}) | selection
         if named is None and options.get("program"):
@@ -167,6 +169,14 @@ def fold(
         return counted(follower, Counts(), hears)
 
 
+def _of_name(store: SqliteStore, name: str) -> dict[str, Any]:
+    """The reducer and initial state that `name` had last in `store`, if any: its streams are of one kind,
+    whatever they are read from."""
+    folds = [run for run in store.runs() if run.name == name and run.options["kind"] == "fold"]
+    names = ("reducer", "initial", "program")
+    return {each: folds[-1].options.get(each) for each in names} if folds else {}
+
+
 def _last_read(
     store: SqliteStore, name: str, keys: list[str] | None
 ) -> tuple[list[str], list[str] | None]:
@@ -175,10 +185,15 @@ def _last_read(
     every = [
         run for run in store.runs() if run.options["kind"] == "fold" and FORK not in run.options
     ]
-    folds = [run for run in every if "-" not in run.options["inputs"]]
+    folds = [
+        run
+        for run in every
+        if "-" not in run.options["inputs"] and not run.options.get("continues")
+    ]
     if every and not folds:
         raise UsageError(
-            f"{store.location} was only given standard input, which is gone", "name an input"
+            f"{store.location} was only given what came through pipes, which is gone",
+            "name an input",
         )
     folds = [run for run in folds if run.name == name] or folds
     if not folds:

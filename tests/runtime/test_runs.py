@@ -454,12 +454,32 @@ def test_a_bare_run_never_waits_for_standard_input(log, durproj):
     assert durproj("run", "-", "--reducer", "counts", input=piped).code == 0
     bare = durproj("run", input=b"")
     assert bare.code == 2
-    assert "standard input" in bare.err
+    assert "came through pipes" in bare.err
     write(log, BOTH)
     assert durproj("run", log, "--reducer", "counts", "--name", "x").code == 0
     assert durproj("run", "-", "--reducer", "counts", input=piped).code == 0
     bare = durproj("run", "--name", "x", "--json")
     assert (bare.code, bare.json[-1]["cached"]) == (0, 4)
+
+
+def test_a_bare_run_does_not_read_what_is_left_of_a_followed_pipe(log, durproj):
+    write(log, BOTH)
+    assert durproj("run", log, "--reducer", "counts", "--name", "filed").code == 0
+    piped = (line("a", 1) + "\n").encode()
+    assert durproj("run", "-", "--follow", "--reducer", "counts", input=piped).code == 0
+    bare = durproj("run", "--name", "other", "--reducer", "counts", "--json")
+    assert (bare.code, bare.json[0]["input"]) == (0, "log.jsonl")
+
+
+def test_a_name_keeps_its_reducer_whatever_it_reads(log, durproj):
+    write(log, BOTH)
+    durproj("run", log, "--reducer", "counts", "--initial", '{"x":1}', "--name", "n", "--user", "a")
+    every = durproj("run", log, "--name", "n", "--json")
+    assert (every.code, every.json[0]["reducer"], every.json[-1]["executed"]) == (0, "counts", 2)
+    states = [each["state"] for each in every.json if each["type"] == "projection"]
+    assert [state["x"] for state in states] == [1]
+    other = durproj("run", log, "--name", "m", "--json")
+    assert other.json[0]["reducer"] == "account"
 
 
 @pytest.mark.parametrize("store", ["durproj.db", "../elsewhere.db", "../there/s.db"])
