@@ -473,11 +473,11 @@ def test_a_bare_run_does_not_read_what_is_left_of_a_followed_pipe(log, durproj):
 
 def test_a_name_keeps_its_reducer_whatever_it_reads(log, durproj):
     write(log, BOTH)
-    durproj("run", log, "--reducer", "counts", "--initial", '{"x":1}', "--name", "n", "--user", "a")
+    durproj("run", log, "--reducer", "merge", "--initial", '{"x":1}', "--name", "n", "--user", "a")
     every = durproj("run", log, "--name", "n", "--json")
-    assert (every.code, every.json[0]["reducer"], every.json[-1]["executed"]) == (0, "counts", 2)
+    assert (every.code, every.json[0]["reducer"], every.json[-1]["executed"]) == (0, "merge", 2)
     states = [each["state"] for each in every.json if each["type"] == "projection"]
-    assert [state["x"] for state in states] == [1]
+    assert [state["x"] for state in states] == [1, 1]
     other = durproj("run", log, "--name", "m", "--json")
     assert other.json[0]["reducer"] == "account"
 
