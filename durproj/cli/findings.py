@@ -32,7 +32,7 @@ def finding(record: dict[str, Any]) -> Iterator[Line]:
         return
     text = record.get("error") or record.get("reason") or _extent(record)
     # What is damaged names itself.
-    named = "" if status == "damaged" else f"{record['id']}  "
+    named = "" if status == "damaged" or record["id"] is None else f"{record['id']}  "
     yield (start, (named, "bold"), (text, ""))
 
 

@@ -154,9 +154,7 @@ def _process(task: Path, seed: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def _importable() -> list[str]:
     """Where durproj itself is found, before the places that the task names are looked in."""
-    import durproj
-
-    own = str(Path(durproj.__file__).parent.parent)
+    own = str(Path(__file__).parents[2])
     return [own, *filter(None, [os.environ.get("PYTHONPATH")])]
 
 
