@@ -30,10 +30,21 @@ def finding(record: dict[str, Any]) -> Iterator[Line]:
         for found in record["differences"]:
             yield (start, (f"{record['id']}#{found['step']}", "bold"), *difference(found))
         return
-    text = record.get("error") or record.get("reason") or number(record["steps"], "step")
+    text = record.get("error") or record.get("reason") or _extent(record)
     # What is damaged names itself.
-    named = "" if status == "damaged" else f"{record['id']}  "
+    named = "" if status == "damaged" or record["id"] is None else f"{record['id']}  "
     yield (start, (named, "bold"), (text, ""))
+
+
+def _extent(record: dict[str, Any]) -> str:
+    """How many steps of a workflow were verified, and executed again where those are others."""
+    steps, first = record["steps"], record.get("kept_from", 0)
+    parts = [f"{steps:,} of {number(steps + first, 'step')}, kept from {first:,}"]
+    parts = parts if first else [number(steps, "step")]
+    for name, what in (("refolded", "folded again"), ("folded_twice", "folded twice")):
+        if record.get(name, steps) != steps:
+            parts.append(f"{what}: {number(record[name], 'step')}")
+    return "; ".join(parts)
 
 
 def difference(found: dict[str, Any]) -> Iterator[Span]:
@@ -67,10 +78,21 @@ class Tally:
         counts = [f"{summary[status]:,} {status}" for status in bad if summary[status]]
         good = f"{summary['ok']:,} verified" if counts else "all verified"
         what = f"{number(summary['workflows'], 'workflow')}, {number(summary['steps'], 'step')}: "
-        sources = [f"{count:,} from the {name}" for name, count in sorted(self._sources.items())]
         return (
             (what, "bold"),
             ("".join(f"{count}, " for count in counts), "red"),
             (good, "green" if not counts else ""),
-            (f"; folded again: {', '.join(sources)}" if sources else "", "dim"),
+            (self._folded(summary), "dim"),
         )
+
+    def _folded(self, summary: dict[str, Any]) -> str:
+        """What was folded again, and how many steps that was where it was not each of them."""
+        sources = [f"{count:,} from the {name}" for name, count in sorted(self._sources.items())]
+        again, twice = (
+            [number(summary[name], "step")]
+            if summary.get(name, summary["steps"]) != summary["steps"]
+            else []
+            for name in ("refolded", "folded_twice")
+        )
+        text = f"; folded again: {', '.join(sources + again)}" if sources else ""
+        return text + (f"; folded twice: {twice[0]}" if twice else "")

@@ -143,10 +143,11 @@ def _show(shown: Screen, record: dict[str, Any], store: str) -> None:
 
     source = f"{record['from']}#{record['at']}"
     skipped = f", {record['skipped']:,} skipped" if record["skipped"] else ""
+    kept = f", kept from {record['kept_from']}" if "kept_from" in record else ""
     shown.line(
         (record["id"], "bold"),
         (f"  {number(record['steps'], 'step')} ({record['copied']:,} copied,", ""),
-        (f" {record['executed']:,} executed{skipped})", ""),
+        (f" {record['executed']:,} executed{skipped}{kept})", ""),
     )
     if "state" not in record:
         shown.note(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from durproj.cli.findings import finding
-from durproj.errors import OutputFailed
+from durproj.errors import OutputFailed, UsageError
 from durproj.ids import split_id
 from durproj.render import safe
 
@@ -19,23 +20,40 @@ _ELEMENTS = {"damaged": "failure", "different": "failure", "unverifiable": "erro
 _NO_CHARACTER = re.compile("[\ufffe\uffff]")
 
 
-def write_junit(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Write the `verification` records to `path`. What is damaged or different is a failure, what cannot
-    be verified an error. Raises OutputFailed when it cannot be written."""
-    cases = [_case(record) for record in records]
-    kinds = [_ELEMENTS.get(record["status"]) for record in records]
-    counts = {
-        "tests": str(len(cases)),
-        "failures": str(kinds.count("failure")),
-        "errors": str(kinds.count("error")),
-        "skipped": "0",
-    }
-    suites = ET.Element("testsuites", counts)
-    ET.SubElement(suites, "testsuite", {"name": "durproj verify", **counts}).extend(cases)
-    try:
-        path.write_bytes(ET.tostring(suites, encoding="utf-8", xml_declaration=True) + b"\n")
-    except OSError as error:
-        raise OutputFailed(f"{path} cannot be written: {error.strerror}") from None
+class Report:
+    """The report at `path`. It is there from the beginning, as that of a `verify` that did not come to its
+    end, so that none of yesterday's is taken for it, whatever happens. Raises OutputFailed when it cannot
+    be written, UsageError when it would take the place of the `store`."""
+
+    def __init__(self, path: Path, store: Path) -> None:
+        self._path = path
+        with suppress(OSError):
+            if path.samefile(store):
+                raise UsageError(f"--junit {path}: that is the store", "name another file")
+        self.failed("it did not come to its end")
+
+    def failed(self, why: str) -> None:
+        """Write that nothing could be verified, and why."""
+        self.write([{"id": None, "status": "unverifiable", "reason": why}])
+
+    def write(self, records: Sequence[dict[str, Any]]) -> None:
+        """Write the `verification` records. What is damaged or different is a failure, what cannot be
+        verified an error."""
+        cases = [_case(record) for record in records]
+        kinds = [_ELEMENTS.get(record["status"]) for record in records]
+        counts = {
+            "tests": str(len(cases)),
+            "failures": str(kinds.count("failure")),
+            "errors": str(kinds.count("error")),
+            "skipped": "0",
+        }
+        suites = ET.Element("testsuites", counts)
+        ET.SubElement(suites, "testsuite", {"name": "durproj verify", **counts}).extend(cases)
+        text = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
+        try:
+            self._path.write_bytes(text + b"\n")
+        except OSError as error:
+            raise OutputFailed(f"{self._path} cannot be written: {error.strerror}") from None
 
 
 def _case(record: dict[str, Any]) -> ET.Element:

@@ -21,9 +21,10 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
-from durproj.errors import Interrupted
+from durproj.errors import DurprojError, Interrupted
 
 if TYPE_CHECKING:
+    from durproj.cli.junit import Report
     from durproj.cli.progress import Bar
     from durproj.render import Screen
     from durproj.runtime.observer import Stop
@@ -67,11 +68,12 @@ def verify(
     from durproj.verification.verify import verify as records
 
     path = store_path(store)
+    report = _report(junit, path)
     shown = screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)
     began, tally = time.monotonic(), Tally()
     kept: list[dict[str, Any]] = []
     record: dict[str, Any] = {}
-    with _watched(shown) as (stop, bar):
+    with _watched(shown, report) as (stop, bar):
         told = bar.advance_of if bar else None
         for record in records(
             ids or None,
@@ -84,7 +86,7 @@ def verify(
         ):
             if record["type"] == "summary":
                 continue
-            if junit is not None:
+            if report:
                 kept.append(record)
             tally.add(record)
             if json:
@@ -94,10 +96,8 @@ def verify(
                     bar.hide()
                 for line in finding(record):
                     shown.line(*line)
-    if junit is not None:
-        from durproj.cli.junit import write_junit
-
-        write_junit(junit, kept)
+    if report:
+        report.write(kept)
     for note in tally.notes:
         shown.note(f"folded again from the events in the journal: {note}")
     if json:
@@ -110,10 +110,19 @@ def verify(
         raise typer.Exit(1)
 
 
+def _report(file: Path | None, store: Path) -> Report | None:
+    """The report for `file`, if there is to be one."""
+    if file is None:
+        return None
+    from durproj.cli.junit import Report
+
+    return Report(file, store)
+
+
 @contextmanager
-def _watched(screen: Screen) -> Iterator[tuple[Stop, Bar | None]]:
+def _watched(screen: Screen, report: Report | None) -> Iterator[tuple[Stop, Bar | None]]:
     """What stops it, and the bar that shows how far it has come, if there is to be one. What reducers
-    print goes to standard error."""
+    print goes to standard error. What ends it early is written to the report, too."""
     from durproj.cli.progress import Bar
     from durproj.cli.signals import stoppable
 
@@ -124,6 +133,10 @@ def _watched(screen: Screen) -> Iterator[tuple[Stop, Bar | None]]:
             yield stop, bar
     except Interrupted as error:
         error.message, error.hint = "stopped before all was verified", ""
+        raise
+    except DurprojError as error:
+        if report:
+            report.failed(error.message)
         raise
     finally:
         if bar:

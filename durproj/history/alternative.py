@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.errors import PastChanged, Unstorable, UsageError
+from durproj.errors import PastChanged, StepFailed, Unstorable, UsageError
 from durproj.events.envelope import Envelope, keyed
 from durproj.events.formats.mapping import Mapping as Paths
 from durproj.projections.reducer import Reducer, load
-from durproj.runtime.attempts import FAILURES, kind_of, step_failed, text_of
+from durproj.runtime.attempts import step_failed
 from durproj.runtime.guard import contrast
-from durproj.runtime.known import applied
-from durproj.runtime.recording import refuse_none, step_meta
+from durproj.runtime.retry import from_options
+from durproj.runtime.steps import StepExecutor, Steps
 from durproj.stores.journal import Journal
 from durproj.stores.packing import BLOCK_STEPS, Records
 
@@ -96,52 +96,44 @@ def recorded_reducer(id: str, options: Mapping[str, Any], base: Path, *, accept:
     return reducer
 
 
-class Refold:
-    """Takes a state over the events of a course, for the new workflow `id` of the stream `key`.
+class AlternativeFold:
+    """Takes a state over the events of a course, for the new workflow `id`. key: of the events; options:
+    of the run, by whose retry policy a step is tried again, without waiting.
 
-    options: of the run. An event of which the step fails is skipped where the journal has a skip or
-    the run was to skip such events. skipped: how many were.
+    An event of which the step fails is skipped where the journal has a skip or the run was to skip such
+    events. skipped: how many were.
     """
 
     def __init__(self, id: str, key: str, reducer: Reducer, options: Mapping[str, Any]) -> None:
         self.skipped = 0
         self._id, self._key = id, key
-        self._by = reducer.fingerprint
-        self._reduce = applied(reducer, strict=options.get("strict_types", False))
-        self._event = _envelope(options).event
+        strict = options.get("strict_types", False)
+        policy = from_options(options["retry"])
+        self._executor = StepExecutor(reducer, _envelope(options), policy, strict_types=strict)
         self._skips = options.get("on_error") == "skip"
 
     def run(self, into: Journal, before: bytes, events: Iterator[FromJournal]) -> None:
         """Record a step for each of `events` in `into`; `before` is the state that the first is given.
         Raises StepFailed."""
-        meta = step_meta("apply_event", self._by)
-        blob, state, done = before, codec.decode(before), Records()
+        steps, done = Steps(self._executor, self._key, before), Records()
         for line, skippable in events:
-            made = meta
-            event = self._event(codec.decode(line), line, self._key)
-            try:
-                value = self._reduce(state, event)
-                if value is None:
-                    refuse_none(state)
-                blob, state = codec.settle(value)
-            except FAILURES as error:
+            meta, error = self._executor.meta, steps.take(line)
+            if error is not None:
                 if not (skippable or self._skips):
-                    step = into.steps + len(done)
-                    failed = step_failed(self._id, step, error, event)
-                    failed.hint += "\nnothing was forked"
-                    raise failed from error
-                made, state = self._skip(error), codec.decode(blob)
-            done.extend(Records([made], [line], [blob]))
+                    raise self._failed(into.steps + len(done), error, line) from error
+                self.skipped += 1
+                meta = self._executor.skip_meta(error)
+            done.extend(Records([meta], [line], [steps.state]))
             if len(done) == BLOCK_STEPS:
                 into.append(into.steps, done)
                 done = Records()
         if done:
             into.append(into.steps, done)
 
-    def _skip(self, error: BaseException) -> bytes:
-        self.skipped += 1
-        why = {"kind": kind_of(error), "message": text_of(error)}
-        return step_meta("apply_event", self._by, skipped=why)
+    def _failed(self, step: int, error: BaseException, line: bytes) -> StepFailed:
+        failed = step_failed(self._id, step, error, self._executor.event(line, self._key))
+        failed.hint += "\nnothing was forked"
+        return failed
 
 
 def _envelope(options: Mapping[str, Any]) -> Envelope:

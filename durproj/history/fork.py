@@ -8,13 +8,18 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import NotFound, UsageError
-from durproj.history.alternative import Course, Refold, given_line, recorded_reducer
+from durproj.history.alternative import (
+    AlternativeFold,
+    Course,
+    given_line,
+    recorded_reducer,
+)
 from durproj.history.changes import changes
 from durproj.history.reading import journal_of
 from durproj.ids import check_name, split_id, workflow_id
 from durproj.projections.reducer import Reducer
 from durproj.runtime.given import given_reducer
-from durproj.runtime.request import FORK, REPLACED_BY
+from durproj.runtime.request import FORK, REPLACED_BY, events_key
 from durproj.runtime.setup import ACCEPTING, RESTARTING
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
@@ -43,11 +48,11 @@ def fork(
     these are copied; from it on they are executed anew, with the run's reducer as it is now, which has
     to be the recorded one unless accept_reducer. reducer: folds all steps, from the first on, with this
     one (as in `durproj.fold`). An event whose step fails is skipped where it is skipped in `id`, or the
-    run was to skip such events. Of a program's workflow steps can be copied only: `durproj.run` under
-    the new id goes on after them.
+    run was to skip such events. Of a program's workflow steps can be copied only, if all of them are
+    kept: `durproj.run` under the new id goes on after them.
 
-    Returns a record: `id`, `from`, `at`, `replaced`, `dropped`, `steps`, `copied`, `executed`, `skipped`
-    and, of a projection, its `state` and the `changes` against that of `id` after step `at`. Raises
+    Returns a record: `id`, `from`, `at`, `replaced`, `dropped`, `steps`, `copied`, `executed`, `skipped`,
+    `kept_from` (where `gc` had dropped the steps before that one) and, of a projection, its `state` and the `changes` against that of `id` after step `at`. Raises
     NotFound, UsageError, PastChanged (another reducer), StepFailed, StoreBusy, StoreError; there is no
     `other` then.
     """
@@ -98,8 +103,7 @@ class _Fork:
         run = store.run(source.head.run)
         self.options: dict[str, Any] = run.options if run else {}
         self._is_projection = self.options.get("kind") == "fold"
-        # Of a fork of a fork the events still have the key that they have in the log.
-        self._events_key = self.options.get(FORK, {}).get("key", source.head.key)
+        self._events_key = events_key(self.options, source.head.key)
 
     def course(
         self, last: int, replace: Mapping[int, Any], drop: frozenset[int], *, every: bool
@@ -107,6 +111,12 @@ class _Fork:
         """What of the first `last` + 1 steps is to be otherwise. `every`: all of it comes out anew."""
         id = self._source.head.id
         others = sorted({*replace, *drop})
+        kept_from = self._source.head.dropped
+        if kept_from and not self._is_projection:
+            raise UsageError(
+                f"{id}: its first {kept_from:,} steps are no longer kept",
+                "a program is replayed from step 0, so it cannot go on from a later one",
+            )
         if (others or every) and not self._is_projection:
             raise UsageError(
                 f"{id} is a program's workflow: its steps have no events, and only the program executes them",
@@ -135,17 +145,17 @@ class _Fork:
             source.read(last)  # it may not be kept
         journal = self._begun(course, reducer)
         self._copy(journal, course.begin)
-        copied = journal.steps
-        refold = None
+        reached, kept_from = journal.steps, journal.head.dropped
+        anew = None
         if reducer:
             key = self._events_key
-            refold = Refold(self._id, key, reducer, self.options)
+            anew = AlternativeFold(self._id, key, reducer, self.options)
             before = (
                 source.read(course.begin - 1).output
                 if course.begin
                 else codec.encode(reducer.initial(key))
             )
-            refold.run(journal, before, course.events(source))
+            anew.run(journal, before, course.events(source))
         journal.save("resolved" if self._is_projection else "pending")
         return {
             "type": "fork",
@@ -155,9 +165,10 @@ class _Fork:
             "replaced": sorted(course.lines),
             "dropped": sorted(course.dropped),
             "steps": journal.steps,
-            "copied": copied,
-            "executed": journal.steps - copied,
-            "skipped": refold.skipped if refold else 0,
+            "copied": reached - kept_from,
+            "executed": journal.steps - reached,
+            "skipped": anew.skipped if anew else 0,
+            **({"kept_from": kept_from} if kept_from else {}),
             **(self._outcome(journal, last) if self._is_projection else {}),
         }
 

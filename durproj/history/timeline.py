@@ -16,6 +16,7 @@ from durproj.history.changes import Change, changes_at
 from durproj.history.paths import ABSENT, Place
 from durproj.history.reading import journal_of
 from durproj.projections.reducer import BUILT_IN, load
+from durproj.runtime.request import events_key
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Record, Records
@@ -150,6 +151,11 @@ class Timeline:
         return _compiled(Mapping.from_dict(self.options["mapping"]))
 
     @cached_property
+    def key(self) -> str:
+        """The key that its events have in the log; a fork may be called otherwise."""
+        return events_key(self.options, self.head.key)
+
+    @cached_property
     def initial(self) -> Any:
         """The state before the first event; ABSENT when the store cannot tell: a function of the user's
         made it, which is not called for reading, or the workflow is a program's."""
@@ -161,7 +167,7 @@ class Timeline:
         reducer = load(ref, None, Path()) if ref in BUILT_IN else None
         if reducer is None or reducer.initial_source != source:
             return ABSENT
-        return reducer.initial(self.head.key)
+        return reducer.initial(self.key)
 
     def at(self, step: int) -> Checkpoint:
         """The checkpoint of `step`."""
@@ -218,7 +224,7 @@ class Timeline:
         return self._block
 
     def _checkpoint(self, step: int, record: Record) -> Checkpoint:
-        return Checkpoint(step, record, self._envelope, self.head.key)
+        return Checkpoint(step, record, self._envelope, self.key)
 
 
 @lru_cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.errors import PastChanged, StepFailed, Unstorable, UsageError
+from durproj.errors import NotFound, PastChanged, StepFailed, Unstorable, UsageError
 from durproj.ids import split_id
 from durproj.runtime.arguments import workflow_arguments
 from durproj.runtime.attempts import Attempts, kind_of, text_of
@@ -54,7 +54,8 @@ def run(
 
     Raises StepFailed when a step's attempts are spent and the workflow does not catch it; PastChanged
     when a step, its function, its input or the workflow's arguments are not the recorded ones
-    (`accept_functions=True` lets changed code pass); StoreBusy when another process writes to the
+    (`accept_functions=True` lets changed code pass); NotFound when steps that it would be served first
+    are no longer kept, and it has not ended; StoreBusy when another process writes to the
     store for `wait_s` seconds; whatever else the workflow raises.
     """
     name, key = split_id(id)
@@ -69,6 +70,12 @@ def run(
         head = journal.head
         if head.dropped and head.status == "resolved" and head.state is not None:
             return codec.decode(head.state)
+        if head.dropped:
+            raise NotFound(
+                f"{id}: its first {head.dropped:,} steps are no longer kept",
+                "a program is replayed from step 0, so it cannot go on from a later one;\n"
+                "run it again under another id",
+            )
         engine = _Engine(opened, journal, retry, observer or Silent(), stop or Stop())
         return engine.run(generator, accept_functions=accept_functions)
     finally:

@@ -160,6 +160,12 @@ class Request:
         )
 
 
+def events_key(options: dict[str, Any], key: str) -> str:
+    """The key that the events of the workflow `key` have in the log, given its run's options: a fork may
+    have another one than they."""
+    return str(options.get(FORK, {}).get("key", key))
+
+
 def identity(inputs: list[str], keys: list[str] | None) -> str:
     """What tells folds of one name apart: what they read, and which streams of it."""
     return codec.encode({"inputs": inputs, "keys": sorted(keys) if keys else None}).decode()

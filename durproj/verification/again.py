@@ -2,7 +2,7 @@
 that `twice` wrote. It answers line by line, in JSON, on standard output.
 
 mode `fold`: fold the recorded events of the projections `ids` of `store` into a new store `into`;
-`compare`: execute the steps in `into` again and compare.
+`compare`: execute the steps in `into` again, of each workflow the first `most`, if given, and compare.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from durproj import codec
 from durproj.errors import DurprojError, NotFound, StoreDamaged
 from durproj.history.reading import journal_of, reading
 from durproj.history.timeline import Timeline
-from durproj.runtime.attempts import kind_of, text_of
-from durproj.runtime.recording import step_meta
+from durproj.runtime.steps import StepExecutor, Steps
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Records
@@ -27,6 +26,8 @@ from durproj.verification.folding import Folding, Unverifiable
 from durproj.verification.stream import StreamCheck, beginning
 
 Answer = dict[str, Any]
+
+ALL = 1 << 62
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
             if task["mode"] == "fold":
                 work.fold(into)
             else:
-                work.compare(into)
+                work.compare(into, task["most"])
     except DurprojError as error:
         _write(answers, {"error": error.message, "hint": error.hint})
 
@@ -65,34 +66,37 @@ class Work:
             def fold_one(journal: Journal, timeline: Timeline, folding: Folding) -> Answer:
                 head = journal.head
                 first, state = beginning(timeline, folding)
+                steps = Steps(folding.executor, timeline.key, state)
                 folded = Journal(into, Head(head.id, head.name, head.key, run.no or 0))
                 for start, records in journal.blocks(timeline.first):
                     part = records.part(max(0, first - start), len(records))
                     if part:
-                        part = _folded(folding, head.key, part, state)
-                        state = part.outputs[-1]
-                        folded.append(folded.steps, part)
+                        made = _folded(folding.executor, steps, part.inputs)
+                        folded.append(folded.steps, made)
                     self._progress(head.id, len(records))
                 return {}
 
             self._each(fold_one)
         into.close()
 
-    def compare(self, path: Path) -> None:
-        """Execute the steps in the store at `path` again, and answer with what comes out otherwise."""
+    def compare(self, path: Path, most: int | None) -> None:
+        """Execute the steps in the store at `path` again, at most so many of each workflow, and answer with
+        what comes out otherwise, and how many they are."""
         with reading(path) as folds:
 
             def compare_one(journal: Journal, timeline: Timeline, folding: Folding) -> Answer:
                 head = journal.head
                 first, state = beginning(timeline, folding)
-                check = StreamCheck(folding, head.key, first, state, "twice")
+                check = StreamCheck(folding, timeline.key, first, state, "twice")
                 folded = Journal.open(folds, head.id)
-                if folded is None:
-                    return {}  # it has no step that could be folded
-                for start, records in folded.blocks():
-                    check.feed_own(first + start, records)
+                # It may have no step that could be folded.
+                for start, records in folded.blocks() if folded else ():
+                    check.feed_own(first + start, records.part(0, (most or ALL) - start))
+                    if start + len(records) >= (most or ALL):
+                        break
                     self._progress(head.id, len(records))
-                return {"difference": check.difference} if check.difference else {}
+                found = {"difference": check.difference} if check.difference else {}
+                return {"executed": check.executed, **found}
 
             self._each(compare_one)
 
@@ -121,21 +125,13 @@ class Work:
         _write(self._answers, {"id": id, "steps": steps})
 
 
-def _folded(folding: Folding, key: str, records: Records, before: bytes) -> Records:
-    """The steps of the events in `records`, folded from the state `before` on. What fails is skipped."""
-    by = folding.request.reducer.fingerprint
-    usual = step_meta("apply_event", by)
-    made = Records(inputs=records.inputs)
-    for line in records.inputs:
-        result = folding.execute(before, line, key)
-        meta = usual
-        if isinstance(result, BaseException):
-            error = {"kind": kind_of(result), "message": text_of(result)}
-            meta = step_meta("apply_event", by, skipped=error)
-        else:
-            before, _ = result
-        made.metas.append(meta)
-        made.outputs.append(before)
+def _folded(executor: StepExecutor, steps: Steps, lines: list[bytes]) -> Records:
+    """The steps of the events on `lines`, which are the next ones. What fails is skipped."""
+    made = Records(inputs=lines)
+    for line in lines:
+        error = steps.take(line)
+        made.metas.append(executor.meta if error is None else executor.skip_meta(error))
+        made.outputs.append(steps.state)
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from durproj.events.inputs import expand
 from durproj.events.log import Index
 from durproj.events.reader import Source
 from durproj.runtime.intake import Intake
-from durproj.runtime.request import opened_path
+from durproj.runtime.request import FORK, opened_path
 from durproj.stores.base import Run
 from durproj.verification.folding import Folding, Unverifiable
 
@@ -39,8 +39,8 @@ class Stream:
 
 
 class LogStreams:
-    """The log of a run, read again and filed by key: of `keys` alone, when given. Close it, or use it in
-    `with`.
+    """The log of a run, read again and filed by key: of `keys` alone, unless that is None. Close
+    it, or use it in `with`.
 
     Raises Unreadable when it cannot be read a second time or is gone, Unverifiable when it can be, but
     not what the streams are.
@@ -51,14 +51,14 @@ class LogStreams:
         run: Run,
         folding: Folding,
         base: Path,
-        keys: frozenset[str],
+        keys: frozenset[str] | None,
         check: Callable[[], None],
     ) -> None:
         request, envelope = folding.request, folding.envelope
         container = Layers.parse(envelope.mapping.format).container
         source = _source(run, base, request.max_line, container)
         # A line without a place for a key belongs to the one stream that the run has.
-        whole = next(iter(keys)) if envelope.mapping.key is None else None
+        whole = next(iter(keys or ("",))) if envelope.mapping.key is None else None
         mapping = replace(request.mapping, seq=None)  # nobody asks for gaps
         self._intake = Intake(replace(request, mapping=mapping), envelope, None, check)
         with ExitStack() as opened:
@@ -88,6 +88,11 @@ class LogStreams:
         """Let go of the log."""
         self._opened.close()
 
+    @property
+    def keys(self) -> Collection[str]:
+        """The keys of the streams, in the order in which they come."""
+        return self._index.keys
+
     def events(self, id: str, key: str) -> Iterator[tuple[bytes, Event]]:
         """The events of the stream `key`, each with its line. Raises BadEvent at what is none, after those
         before it, and Unverifiable when the log changes meanwhile."""
@@ -105,6 +110,8 @@ class LogStreams:
 def _source(run: Run, base: Path, max_line: int, container: str | None) -> Source:
     """The inputs of `run`, if they can be read again as they were."""
     options = run.options
+    if FORK in options:
+        raise Unreadable("they are those of a fork, which no log has")
     if "-" in options["inputs"] or options.get("continues"):
         raise Unreadable("its events came through a pipe")
     if (run.cursor or {}).get("origin"):

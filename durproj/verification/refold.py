@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,16 @@ from durproj.verification.stream import Pairs, StreamCheck, beginning
 
 class Refold:
     """The streams of `run` that are the workflows `ids`, to be folded again: from its log or, where that
-    cannot be read a second time, from the events in the journals. reducer: not the run's own. Close it.
+    cannot be read a second time, from the events in the journals. ids None: all that are in the log. reducer: not the run's own. Close it.
 
     source: what the events are from, the `log` or the `journal`; note: why it is not the log.
     """
 
     def __init__(
-        self, run: Run, ids: Iterable[str], base: Path, reducer: Any | None, stop: Stop
+        self, run: Run, ids: Iterable[str] | None, base: Path, reducer: Any | None, stop: Stop
     ) -> None:
         self.note: str | None = None
+        self._stop = stop
         self._reason: str | None = None
         self._log: LogStreams | None = None
         try:
@@ -36,7 +36,7 @@ class Refold:
             if reducer is not None and run.options.get("kind") == "fold":
                 given = given_reducer(reducer, run.options["initial"], base)
             self._folding = Folding(run, base, given)
-            keys = frozenset(split_id(id)[1] for id in ids)
+            keys = None if ids is None else frozenset(split_id(id)[1] for id in ids)
             self._log = LogStreams(run, self._folding, base, keys, stop.check)
         except Unreadable as error:
             self.note = str(error)
@@ -58,11 +58,23 @@ class Refold:
         folded again."""
         if self._reason is not None:
             raise Unverifiable(self._reason)
-        id, key = timeline.id, timeline.head.key
-        first, before = beginning(timeline, self._folding)
-        check = StreamCheck(self._folding, key, first, before, "refold")
-        events = islice(self._log.events(id, key), first, None) if self._log else None
+        if self._log is None:
+            first, before = beginning(timeline, self._folding)
+            return RefoldedStream(self._check(timeline, first, before), None)
+        events = self._log.events(timeline.id, timeline.key)
+        check = self._check(timeline, 0, self._folding.initial(timeline.key))
+        past = timeline.head.past
+        if past and past.steps:
+            state = timeline.head.state if past.steps == timeline.steps else None
+            check.feed_dropped(past, state, events, self._stop.check)
         return RefoldedStream(check, events)
+
+    def _check(self, timeline: Timeline, first: int, before: bytes) -> StreamCheck:
+        return StreamCheck(self._folding, timeline.key, first, before, "refold")
+
+    def unfolded(self, keys: Collection[str]) -> list[str]:
+        """The keys in the log that are none of `keys`, in the order in which they come."""
+        return [key for key in self._log.keys if key not in keys] if self._log else []
 
 
 class RefoldedStream:
@@ -72,6 +84,11 @@ class RefoldedStream:
     def __init__(self, check: StreamCheck, events: Pairs | None) -> None:
         self._check, self._events = check, events
         self.reason: str | None = None
+
+    @property
+    def executed(self) -> int:
+        """How many steps were executed."""
+        return self._check.executed
 
     @property
     def difference(self) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Literal
 
 from durproj import codec
@@ -10,26 +11,34 @@ from durproj.errors import BadEvent
 from durproj.events.event import Event
 from durproj.history.changes import changes
 from durproj.history.timeline import Timeline
-from durproj.runtime.attempts import FAILURES, describe
-from durproj.runtime.recording import refuse_none
-from durproj.stores.packing import Records
-from durproj.verification.folding import Folding
+from durproj.runtime.attempts import describe
+from durproj.runtime.steps import Steps
+from durproj.stores.base import Past
+from durproj.stores.packing import ORIGIN, Records, digest_inputs
+from durproj.verification.folding import Folding, Unverifiable
 
 Pairs = Iterator[tuple[bytes, Event]]
 """The events of a stream, each with the line it stands on."""
 
 _END = (b"", None)
 
+_FROM_DROPPED = "it, or a step before it that is no longer kept, gives another state now"
+
 MOST_CHANGES = 20
 """So many paths of one difference are reported."""
 
 
 def beginning(timeline: Timeline, folding: Folding) -> tuple[int, bytes]:
-    """The first step that can be executed again, and the state before it, encoded. Where the oldest steps
-    were dropped, the first one that is kept can only be gone on from."""
-    if timeline.first == 0:
-        return 0, folding.initial(timeline.head.key)
-    return timeline.first + 1, timeline.at(timeline.first).record.output
+    """The first step that can be executed again from the journal alone, and the state before it, encoded.
+    Where the oldest steps were dropped, the first one that is kept can only be gone on from. Raises
+    Unverifiable when that leaves none."""
+    first = timeline.first
+    if first == 0:
+        return 0, folding.initial(timeline.key)
+    if first + 1 >= timeline.steps:
+        what = f"its first {first:,} steps are no longer kept"
+        raise Unverifiable(f"{what}, and without them none of the others can be executed again")
+    return first + 1, timeline.at(first).record.output
 
 
 class StreamCheck:
@@ -37,7 +46,7 @@ class StreamCheck:
 
     check: what it is for, as its difference says; twice: executes each step two times and goes by the
     second one, so that what a reducer remembers shows. difference: the first one, once it was met;
-    nothing is executed after that.
+    nothing is executed after that. executed: how many steps were.
     """
 
     def __init__(
@@ -49,9 +58,39 @@ class StreamCheck:
         check: Literal["refold", "twice"],
     ) -> None:
         self._folding, self._key, self._check = folding, key, check
-        self._step, self._blob = first, before
-        self._state: Any = codec.decode(before)
+        self._step, self._dropped = first, 0
+        self._steps = Steps(folding.executor, key, before)
+        self.executed = 0
         self.difference: dict[str, Any] | None = None
+
+    def feed_dropped(
+        self, past: Past, state: bytes | None, events: Pairs, check: Callable[[], None]
+    ) -> None:
+        """The log's `events` of the steps in `past`, which are no longer kept. Of these only a digest is
+        left to compare with, and the `state` that they led to when no step came after them; None when the
+        next step will show it. check: called now and then; what it raises ends it."""
+        digest, self._dropped = ORIGIN, past.steps
+        try:
+            for line, event in islice(events, past.steps):
+                if self._step % 256 == 0:
+                    check()
+                digest = digest_inputs(digest, (line,))
+                # Whether one that fails was skipped is not known: if not, the state will be another.
+                self._steps.take(line, event)
+                self._step += 1
+                self.executed += 1
+        except BadEvent as error:
+            return self._differ("event", None, reason=f"the log: {error.message}")
+        here = f"the first {past.steps:,}, whose steps are no longer kept"
+        if self._step < past.steps:
+            return self._differ("length", None, reason=f"the log ends before the last of {here}")
+        if digest != past.inputs:
+            self._step -= 1
+            return self._differ("event", None, reason=f"one of {here}")
+        if state is not None and state != self._steps.state:
+            self._step -= 1
+            return self._differ("state", None, state, self._steps.state, _FROM_DROPPED)
+        return None
 
     def feed_own(self, start: int, records: Records) -> None:
         """The journal's steps from `start` on, to be compared with what their own events give."""
@@ -71,8 +110,7 @@ class StreamCheck:
                 self._differ("event", None, reason=f"the log: {error.message}")
 
     def _compare(self, records: Records, events: Pairs) -> None:
-        reduce, settle = self._folding.reduce, self._folding.settle
-        again = self._check == "twice"
+        steps, again = self._steps, self._check == "twice"
         for meta, recorded, output in zip(
             records.metas, records.inputs, records.outputs, strict=True
         ):
@@ -82,23 +120,13 @@ class StreamCheck:
             if line != recorded:
                 return self._differ("event", recorded, recorded, line)
             if again:
-                self._folding.execute(self._blob, line, self._key)
-            try:
-                value = reduce(self._state, event)
-                if value is None:
-                    refuse_none(self._state)
-                blob, self._state = settle(value)
-            except FAILURES as error:
-                result = self._folding.execute(self._blob, line, self._key, error)
-                if not isinstance(result, BaseException):
-                    blob, self._state = result
-                elif _skipped(meta):
-                    blob, self._state = self._blob, codec.decode(self._blob)
-                else:
-                    return self._differ("failure", recorded, reason=describe(result))
-            if blob != output:
-                return self._differ("state", recorded, output, blob, self._why(meta))
-            self._blob = blob
+                steps.rehearse(line)
+            error = steps.take(line, event)
+            self.executed += 1
+            if error is not None and not _skipped(meta):
+                return self._differ("failure", recorded, reason=describe(error))
+            if steps.state != output:
+                return self._differ("state", recorded, output, steps.state, self._why(meta))
             self._step += 1
         return None
 
@@ -109,9 +137,9 @@ class StreamCheck:
             return f"it failed the first time: {skipped}" if skipped else None
         if skipped:
             return f"the event was skipped: {skipped}"
-        if self._folding.changed:
-            return "the reducer has changed since"
-        return "the reducer has not changed: what it calls has, or it is not deterministic"
+        if self._step == self._dropped > 0:
+            return _FROM_DROPPED
+        return self._folding.why_other(meta)
 
     def _differ(
         self,
@@ -126,7 +154,7 @@ class StreamCheck:
         found = changes(codec.decode(old), codec.decode(new))
         if old != new and not found:
             reason = "the fields of an object come in another order"
-        event = self._folding.event(line, self._key) if line is not None else None
+        event = self._folding.executor.event(line, self._key) if line is not None else None
         self.difference = {
             "check": self._check,
             "step": self._step,

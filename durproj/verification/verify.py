@@ -19,6 +19,7 @@ from durproj.stores.base import Run, Store
 from durproj.stores.inventory import Entry, Inventory, take_inventory
 from durproj.stores.journal import Journal
 from durproj.stores.packing import damaged
+from durproj.verification.completeness import lacks
 from durproj.verification.folding import Unverifiable
 from durproj.verification.journal import sound_blocks
 from durproj.verification.refold import Refold
@@ -26,6 +27,8 @@ from durproj.verification.twice import fold_twice
 
 READINGS = 3
 """What is dropped while it is read is read so often."""
+
+COUNTED = ("steps", "refolded", "folded_twice")
 
 STATUSES = ("ok", "damaged", "different", "unverifiable")
 
@@ -55,7 +58,8 @@ def verify(
     progress: told of the steps done and of their number; stop: ends it.
 
     Yields a record for each workflow, then one for each damage that is no workflow's (its `id` is None),
-    and a `summary` in the end, whose `exit` is 1 unless all are `ok`. A status is `ok`, `damaged`,
+    and a `summary` in the end. `steps` are those that are kept (`kept_from`: the first of them, where `gc`
+    dropped others), `refolded` and `folded_twice` those that were executed for these. The summary's `exit` is 1 unless all are `ok`. A status is `ok`, `damaged`,
     `different` (see `differences`) or `unverifiable` (see `reason`), the gravest that applies.
 
     Nothing is written but in temporary folders. Raises NotFound when there is no such store or workflow,
@@ -121,6 +125,7 @@ class _Job:
         self._reducer, self._stop, self._progress = reducer, stop, progress
         self._twice: dict[str, Record] = {}
         self._counts: Counter[str] = Counter()
+        self._lacks = lacks(store, inventory)
 
     def fold_twice(self, chosen: list[Entry]) -> None:
         """Fold what can be folded twice; what came of it goes into the records."""
@@ -132,9 +137,10 @@ class _Job:
         """A record for each of them; what one run made is read from its log at one go."""
         for no, entries in groupby(chosen, key=attrgetter("run")):
             run, same = self._run(no), list(entries)
-            again = None
+            again, lack = None, self._lacks.get(no)
+            sought = lack is not None and lack.is_sought
             if refold and isinstance(run, Run):
-                ids = [entry.id for entry in same]
+                ids = None if sought else [entry.id for entry in same]
                 base = self._path.resolve().parent
                 again = Refold(run, ids, base, self._reducer, self._stop)
             try:
@@ -143,8 +149,12 @@ class _Job:
                     if record is not None:
                         self._counts[record["status"]] += 1
                         self._counts["workflows"] += 1
-                        self._counts["steps"] += record["steps"]
+                        self._counts.update(
+                            {each: record[each] for each in COUNTED if each in record}
+                        )
                         yield record
+                if again and lack and sought:
+                    lack.unfolded = again.unfolded({split_id(entry.id)[1] for entry in same})
             finally:
                 if again:
                     again.close()
@@ -163,7 +173,11 @@ class _Job:
             if ids is not None or name is None or id is None or split_id(id)[0] == name:
                 self._counts["workflows"] += 1
                 yield self._damage(id, error)
-        found: list[StoreError] = list(self._inventory.damage)
+        lacks = self._lacks.values() if ids is None else ()
+        found: list[StoreError] = [
+            damaged(str(self._path), str(lack)) for lack in lacks if name in (None, lack.name)
+        ]
+        found += self._inventory.damage
         if ids is None and name is None:
             used = {entry.run for entry in self._inventory.workflows}
             runs = self._inventory.runs.items()
@@ -184,8 +198,8 @@ class _Job:
         """What it came to."""
         bad = any(self._counts[status] for status in STATUSES[1:])
         counts = {status: self._counts[status] for status in STATUSES}
-        workflows = {"workflows": self._counts["workflows"], "steps": self._counts["steps"]}
-        return {"type": "summary", **workflows, **counts, "exit": int(bad)}
+        of = {each: self._counts[each] for each in ("workflows", *COUNTED) if each in self._counts}
+        return {"type": "summary", "workflows": 0, "steps": 0, **of, **counts, "exit": int(bad)}
 
     def _run(self, no: int) -> Run | StoreDamaged | None:
         """The run of this number; it may be newer than the inventory."""
@@ -228,6 +242,8 @@ class _Job:
         """Read all of the journal, and fold it `again` if that is asked for; what comes of it goes into
         the record. Raises StoreDamaged."""
         timeline = Timeline(journal, run)
+        if timeline.first:
+            record["kept_from"] = timeline.first
         said = self._twice.get(timeline.id, {})
         reasons = [said["reason"]] if "reason" in said else []
         found = [said["difference"]] if "difference" in said else []
@@ -243,11 +259,14 @@ class _Job:
                 check.feed(start, records)
             self._progress(len(records))
         if again and check:
+            record["refolded"] = check.executed
             found = [check.difference, *found] if check.difference else found
             reasons = [check.reason, *reasons] if check.reason else reasons
             record["from"] = again.source
             if again.note:
                 record["note"] = again.note
+        if self._twice:
+            record["folded_twice"] = said.get("executed", 0)
         if reasons:
             record |= {"status": "unverifiable", "reason": reasons[0]}
         if found:

@@ -76,10 +76,10 @@ def counted(monkeypatch: Any) -> list[int]:
     return unpacked
 
 
-def keep(store: Path, steps: int) -> None:
-    """Drop all but the newest `steps` steps of `projection/u`."""
+def keep(store: Path, steps: int, id: str = "projection/u") -> None:
+    """Drop all but the newest `steps` steps of workflow `id`."""
     opened = SqliteStore.open_writer(store)
-    opened_journal = journal.Journal.open(opened, "projection/u")
+    opened_journal = journal.Journal.open(opened, id)
     assert opened_journal is not None
     opened_journal.trim(steps)
     opened.close()

@@ -70,7 +70,43 @@ def test_differences_damage_and_what_cannot_be_verified_are_told_apart(durproj, 
     assert suite.find("testcase/error").attrib["type"] == "unverifiable"
 
 
-def test_a_report_that_cannot_be_written_is_said_to_be(durproj, store):
-    done = durproj("verify", "--junit", "nowhere/report.xml")
-    assert done.code == 74
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["--store", "none.db"], 66, "no such store"),
+        (["--store", "log.jsonl"], 74, "log.jsonl"),
+        (["projection/zzz"], 66, "projection/zzz: no such workflow"),
+        (["not an id"], 2, "not a workflow id"),
+    ],
+)
+def test_no_report_of_yesterday_is_left_where_nothing_can_be_verified(
+    durproj, store, args, code, says
+):
+    verified(durproj)
+    done, suite = verified(durproj, *args)
+    assert done.code == code
+    (case,) = suite
+    assert (case.attrib["classname"], case.attrib["name"]) == ("durproj", "store")
+    (error,) = case
+    assert (error.tag, error.attrib["type"], says in error.text) == ("error", "unverifiable", True)
+
+
+def test_a_process_that_is_killed_leaves_a_report_that_says_so(durproj, store):
+    verified(durproj)
+    (durproj.folder / "r.py").write_text("import os\nos._exit(9)\n")
+    done, suite = verified(durproj, "--refold")
+    assert done.code == 9
+    assert "it did not come to its end" in suite.find("testcase/error").attrib["message"]
+
+
+def test_the_store_is_no_report(durproj, store):
+    before = store.read_bytes()
+    done = durproj("verify", "--junit", "durproj.db")
+    assert (done.code, "that is the store" in done.err) == (2, True)
+    assert store.read_bytes() == before
+
+
+def test_a_report_that_cannot_be_written_is_said_to_be_before_anything_is_verified(durproj, store):
+    done = durproj("verify", "-v", "--junit", "nowhere/report.xml")
+    assert (done.code, done.out) == (74, "")
     assert "nowhere/report.xml cannot be written: No such file or directory" in done.err

@@ -90,13 +90,14 @@ def test_the_first_step_and_path_at_which_a_changed_reducer_differs_are_named(sh
         "event": {"id": "e13", "type": "T", "time": "2026-01-01T00:00:13Z"},
         "differs": "state",
         "changes": [{"path": "sum", "kind": "changed", "old": 35, "new": 36}],
-        "reason": "the reducer has changed since",
+        "reason": "made with another version of the reducer",
     }
     shown = shop("verify", "--refold")
     assert shown.out == (
         "different     projection/b#4  T e13  gives another state now:  sum 35→36"
-        "  (the reducer has changed since)\n"
-        "3 workflows, 30 steps: 1 different, 2 verified; folded again: 3 from the log\n"
+        "  (made with another version of the reducer)\n"
+        "3 workflows, 30 steps: 1 different, 2 verified;"
+        " folded again: 3 from the log, 25 steps\n"
     )
 
 
