@@ -151,7 +151,7 @@ class _Asked:
     drop: bool
     now: float = field(default_factory=time.time)
 
-    def chosen(self, store: SqliteStore, head: Head) -> bool:
+    def chosen(self, head: Head) -> bool:
         """Whether the workflow of `head` is among those that were named, and old enough."""
         named = self.ids is None and self.keys is None
         named = named or head.id in (self.ids or ()) or head.key in (self.keys or ())
@@ -159,8 +159,7 @@ class _Asked:
             return False
         if self.older_than is None:
             return True
-        assert head.no is not None
-        return store.updated_ms(head.no) <= (self.now - self.older_than.total_seconds()) * 1000
+        return head.updated_ms <= (self.now - self.older_than.total_seconds()) * 1000
 
 
 class _Collection:
@@ -179,7 +178,7 @@ class _Collection:
         """What becomes of each workflow that loses anything, as it is done."""
         self._look_over()
         for head in self._store.heads():
-            if not self._asked.chosen(self._store, head):
+            if not self._asked.chosen(head):
                 continue
             run = self._runs.get(head.run)
             record = (
@@ -208,7 +207,7 @@ class _Collection:
             ids.discard(head.id)
             keys.discard(head.key)
             goes = self._is_dropped(self._runs.get(head.run))
-            goes = goes and self._asked.chosen(self._store, head)
+            goes = goes and self._asked.chosen(head)
             (self._go if goes else self._stay)[head.run] += 1
         for what in (*sorted(ids), *(f"the key {key!r}" for key in sorted(keys))):
             raise NotFound(

@@ -22,6 +22,7 @@ from durproj.stores.migrations import (
     APPLICATION_ID,
     OLDEST_VERSION,
     SCHEMA_VERSION,
+    STAND_INS,
     apply,
     expected_schema,
 )
@@ -105,12 +106,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         version = _check_identity(conn, path)
         if version == 0:
             raise NotFound(f"{path}: the store is empty", "durproj run fills it")
-        if version < SCHEMA_VERSION:
-            raise UsageError(
-                f"{path}: written by an earlier durproj (schema {version}, now {SCHEMA_VERSION})",
-                "durproj run or resume brings it up to date",
-            )
-        _check_schema(conn, path)
+        _stand_in(conn, _check_schema(conn, path))
         conn.execute("PRAGMA query_only = 1")
     except BaseException:
         conn.close()
@@ -132,6 +128,7 @@ def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
             source.backup(copy)
             # A copy of a store in WAL would make its journal beside itself when it is nameless.
             copy.execute("PRAGMA journal_mode = MEMORY")
+            _stand_in(copy, copy.execute("PRAGMA user_version").fetchone()[0])
             copy.execute("PRAGMA query_only = 1")
         finally:
             os.unlink(name)
@@ -272,12 +269,23 @@ def _check_identity(conn: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def _check_schema(conn: sqlite3.Connection, path: Path) -> None:
-    """Refuse a store whose tables and view are not exactly ours, or that has triggers on them: such a
-    file could make a plain read do anything. Other tables and views beside them are the user's."""
+def _stand_in(conn: sqlite3.Connection, version: int) -> None:
+    """Let a store of an earlier version be read through `conn` as one of the present version."""
+    if version in STAND_INS:
+        conn.execute("PRAGMA temp_store = MEMORY")
+        conn.execute(STAND_INS[version][1])
+
+
+def _check_schema(conn: sqlite3.Connection, path: Path) -> int:
+    """The version of the schema. Refuses a store whose tables and view are not exactly ours, or that has
+    triggers on them: such a file could make a plain read do anything. Other tables and views beside them
+    are the user's."""
     expected = expected_schema()
     names = {name for _, name in expected}
     try:
+        # In one transaction: a writer may bring it up to date just now.
+        conn.execute("BEGIN")
+        version = int(conn.execute("PRAGMA user_version").fetchone()[0])
         found = {
             (kind, name): sql
             for kind, name, table, sql in conn.execute(
@@ -285,11 +293,20 @@ def _check_schema(conn: sqlite3.Connection, path: Path) -> None:
             )
             if name in names or (kind == "trigger" and table in names)
         }
+        conn.execute("COMMIT")
     except FAULTS as error:
         raise translate(error, str(path)) from None
+    if version in STAND_INS:
+        expected = {each: sql for each, sql in expected.items() if each[1] != STAND_INS[version][0]}
+    elif version != SCHEMA_VERSION:
+        raise UsageError(
+            f"{path}: written by an earlier durproj (schema {version}, now {SCHEMA_VERSION})",
+            "durproj run or resume brings it up to date",
+        )
     if found != expected:
         odd = sorted({name for (_, name), _ in set(found.items()) ^ set(expected.items())})
         raise StoreDamaged(
             f"{path}: the schema is not durproj's: {', '.join(odd)}",
             "restore the store from a backup; keep your own tables and views under other names",
         )
+    return version

@@ -262,26 +262,27 @@ class Journal:
             if start + len(records) >= at:
                 break
         assert head.no is not None
+        moved_ms = head.updated_ms
         with self.store.transaction():
             head.past = Past(past.id, at, seed, digest)
-            self.store.save_past(head)
             if at > block.start:
                 self.store.drop_steps(head.no, block.start)
             self.store.drop_steps_before(head.no, at)
             if at > block.start:
                 self._append_again(at, kept)
+            head.updated_ms = moved_ms
+            self.store.save_past(head)
         return at - past.steps
 
     def _append_again(self, at: int, kept: Records) -> None:
         """Record `kept`, from step `at` on, as a block of their own: what was before them in it has been
-        dropped. The head stays as it was but for its hash."""
+        dropped. The head stays as it was but for its hash, and is not written down."""
         head = self.head
         state, self.steps = head.state, at
         self._block = first_block(head)
         if kept:
             self._append_all(kept)
         head.steps, head.hash, head.state = self.steps, self._block.hash(), state
-        self.store.save_head(head)
 
     def _missing(self, step: int) -> NotFound | StoreDamaged:
         """The error for a step that is not where it is to be: to a reader, it may have been dropped since

@@ -118,19 +118,17 @@ class SqliteStore(Statements):
         return bool(self._read(sql, (run,))) or any(True for _ in self.heads(run=run))
 
     def save_head(self, head: Head) -> None:
+        head.updated_ms = _now_ms()
         if head.no is None:
             no = self._next("workflow")
-            sql = (
-                f"INSERT INTO workflow ({HEAD}, updated_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            )
+            sql = f"INSERT INTO workflow ({HEAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             self._write(sql, _columns(no, head))
             head.no = no
         else:
             # What names a workflow is left out, so that its index is left alone.
             sql = (
                 "UPDATE workflow SET run = ?, status = ?, steps = ?, state = ?, error = ?,"
-                " prefix_bytes = ?, prefix_steps = ?, hash = ?, seal = ?, updated_ms = ? WHERE no = ?"
+                " prefix_bytes = ?, prefix_steps = ?, hash = ?, updated_ms = ?, seal = ? WHERE no = ?"
             )
             self._write(sql, (*_columns(head.no, head)[4:], head.no))
 
@@ -140,7 +138,7 @@ class SqliteStore(Statements):
         with self.transaction():
             sql = (
                 "UPDATE workflow SET id = ?, name = ?, key = ?, run = ?, status = ?, steps = ?, state = ?,"
-                " error = ?, prefix_bytes = ?, prefix_steps = ?, hash = ?, seal = ?, updated_ms = ?"
+                " error = ?, prefix_bytes = ?, prefix_steps = ?, hash = ?, updated_ms = ?, seal = ?"
                 " WHERE no = ?"
             )
             self._write(sql, (*_columns(no, head)[1:], no))
@@ -206,9 +204,6 @@ class SqliteStore(Statements):
             " FROM segment WHERE workflow = :no AND start < :first)"
         )
         return int(self._read(sql, {"no": no, "first": first})[0][0])
-
-    def updated_ms(self, no: int) -> int:
-        return int(self._read("SELECT updated_ms FROM workflow WHERE no = ?", (no,))[0][0])
 
     # -- the file
 
@@ -294,14 +289,14 @@ class SqliteStore(Statements):
 
 
 def _columns(no: int, head: Head) -> tuple[Any, ...]:
-    """A head's row: the columns of _HEAD, its seal last, and when it is written."""
+    """A head's row: the columns of HEAD, its seal last."""
     state = None if head.state is None else head.state.decode()
     error = None if head.error is None else head.error.decode()
     columns = (
         *(no, head.id, head.name, head.key, head.run, head.status, head.steps, state, error),
-        *(head.prefix_bytes, head.prefix_steps, head.hash),
+        *(head.prefix_bytes, head.prefix_steps, head.hash, head.updated_ms),
     )
-    return (*columns, seal(*columns), _now_ms())
+    return (*columns, seal(*columns))
 
 
 def _now_ms() -> int:

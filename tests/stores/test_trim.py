@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from making import begin, columns, fill, record
 
 from durproj.errors import NotFound, StoreDamaged
+from durproj.stores import sqlite
 from durproj.stores.base import Past
 from durproj.stores.journal import Journal
 from durproj.stores.packing import ORIGIN, digest_inputs
@@ -161,6 +162,22 @@ def test_under_another_id_the_same_steps_are_read_and_more_are_added(path):
         assert steps_of(Journal.open(store, "old/u1")) == expected(0, 601)
         assert steps_of(Journal.open(store, ID)) == expected(0, 5)
         assert [each.id for each in store.heads()] == ["old/u1", ID]
+
+
+def test_upkeep_leaves_the_time_when_a_workflow_was_moved(path, monkeypatch):
+    with closing(SqliteStore.open_writer(path)) as store:
+        monkeypatch.setattr(sqlite, "_now_ms", lambda: 5)
+        head = fill(store, ID, 300, batch=100, status="resolved").head
+        monkeypatch.setattr(sqlite, "_now_ms", lambda: 9)
+        for keep in (280, 10):  # a block's rest is written anew, or it is dropped wholly
+            Journal.open(store, ID).trim(keep)
+            assert store.head(ID).updated_ms == 5
+        head = store.head(ID)
+        head.id, head.name = "old/u1", "old"
+        store.save_past(head)
+        assert store.head("old/u1").updated_ms == 5
+        Journal.open(store, "old/u1").save("pending")
+        assert store.head("old/u1").updated_ms == 9
 
 
 @pytest.mark.parametrize(
