@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
+from durproj.errors import StoreDamaged
 from durproj.stores.packing import ORIGIN, Record, Segment
 
 Status = Literal["pending", "resolved", "rejected", "parked"]
@@ -126,8 +127,14 @@ class Store(Protocol):
     def head(self, id: str) -> Head | None:
         """The head of workflow `id`; None when there is none."""
 
-    def heads(self, name: str | None = None, run: int | None = None) -> Iterator[Head]:
-        """All heads, or those of one name or run, in the order in which the workflows began."""
+    def heads(
+        self,
+        name: str | None = None,
+        run: int | None = None,
+        damaged: list[StoreDamaged] | None = None,
+    ) -> Iterator[Head]:
+        """All heads, or those of one name or run, in the order in which the workflows began. A damaged one
+        raises; where `damaged` is given, the error is put there, and the others follow."""
 
     def has_workflows(self, run: int) -> bool:
         """Whether any workflow is this run's."""

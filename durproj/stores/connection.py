@@ -26,6 +26,7 @@ from durproj.stores.migrations import (
     apply,
     expected_schema,
 )
+from durproj.stores.temporary import new_file
 
 _REMOTE = ("nfs", "cifs", "smb", "9p", "virtiofs", "fuse", "sshfs", "ceph", "gluster", "vboxsf")
 _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
@@ -120,7 +121,7 @@ def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
     does, and StoreError when there is no room."""
     source = connect_reader(path)
     try:
-        file, name = tempfile.mkstemp(".tmp", ".durproj-", folder)
+        file, name = new_file(folder)
         os.close(file)
         try:
             copy = _connect(Path(name))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from durproj import codec
-from durproj.errors import UsageError
+from durproj.errors import StoreDamaged, UsageError
 from durproj.stores.base import Attempt, Durability, Head, Row, Run
 from durproj.stores.connection import (
     FAULTS,
@@ -19,7 +19,8 @@ from durproj.stores.connection import (
     translate,
 )
 from durproj.stores.lock import Lock
-from durproj.stores.packing import Record, Segment, damaged, seal
+from durproj.stores.packing import Record, Segment, seal
+from durproj.stores.packing import damaged as damage
 from durproj.stores.sealed import (
     HEAD,
     HEADS,
@@ -95,19 +96,30 @@ class SqliteStore(Statements):
             return next((head for head in self.heads() if head.id == id), None)
         head = head_of(rows[0]) if rows else None
         if head and head.id != id:
-            raise damaged(f"workflow {id!r}", "the index leads to another")
+            raise damage(f"workflow {id!r}", "the index leads to another")
         return head
 
-    def heads(self, name: str | None = None, run: int | None = None) -> Iterator[Head]:
+    def heads(
+        self,
+        name: str | None = None,
+        run: int | None = None,
+        damaged: list[StoreDamaged] | None = None,
+    ) -> Iterator[Head]:
         number = 0
         sql = f"{HEADS} WHERE no > ? ORDER BY no LIMIT 500"
         while rows := self._read(sql, (number,)):
             for row in rows:
                 if row[0] <= number:
-                    raise damaged(self.location, "the workflows are out of order")
+                    raise damage(self.location, "the workflows are out of order")
                 number = row[0]
                 # Chosen here, not in SQL: a damaged head must not be passed over.
-                head = head_of(row)
+                try:
+                    head = head_of(row)
+                except StoreDamaged as error:
+                    if damaged is None:
+                        raise
+                    damaged.append(error)
+                    continue
                 if name in (None, head.name) and run in (None, head.run):
                     yield head
 
