@@ -186,6 +186,7 @@ def test_what_is_replaced_is_gone_on_with_only_if_it_is_named(durproj, log):
     assert "  replaced by broken\n" in durproj("inspect", "broken@old/a").out
     named = durproj("resume", "broken@old/a")
     assert (named.code, "broken@old/a#10: ValueError: bad" in named.err) == (1, True)
+    assert "broken has replaced broken@old; it is in use again, so gc keeps it" in named.err
     # It is in use again, so it is nobody's to drop.
     assert "replaced_by" not in durproj("inspect", "broken@old/a", "--json").json[0]
 

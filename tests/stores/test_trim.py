@@ -201,3 +201,27 @@ def test_damage_to_the_past_is_found(path, damage, keep):
         journal = Journal.open(store, ID)
         journal.last_output()
         list(journal.blocks())
+
+
+@pytest.mark.parametrize(
+    ("keep", "step", "hint"), [(300, 300, "drop the workflow"), (600, 600, "rewind the workflow")]
+)
+def test_what_is_said_of_damage_can_be_followed(path, keep, step, hint):
+    """Before the first step that is kept no workflow can be rewound."""
+    with closing(SqliteStore.open_writer(path)) as store:
+        fill(store, ID, 800, batch=100, status="resolved")
+        journal = Journal.open(store, ID)
+        journal.trim(keep)
+        head = store.head(ID)
+        head.past, head.id, head.name = head.past or Past(ID), "old/u1", "old"
+        store.save_past(head)
+        segment = store.segment(head.no, step)
+        store._write("UPDATE segment SET hash = zeroblob(16) WHERE start = ?", (segment.start,))
+        with pytest.raises(StoreDamaged, match="old/u1: steps") as harmed:
+            list(Journal.open(store, "old/u1").blocks())
+        assert hint in harmed.value.hint
+        if "rewind" in hint:
+            Journal.open(store, "old/u1").rewind(segment.start)
+        else:
+            with pytest.raises(NotFound, match="no longer kept"):
+                Journal.open(store, "old/u1").rewind(segment.start)
