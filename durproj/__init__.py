@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from durproj.events.event import Event
     from durproj.events.formats.mapping import Mapping
     from durproj.exports.formats import export, export_records
-    from durproj.history.backup import backup
     from durproj.history.blame import blame
     from durproj.history.compare import compare
     from durproj.history.diff import diff
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
     from durproj.runtime.resume import resume
     from durproj.runtime.retry import Constant, Exponential, Linear, Never, RetryPolicy
     from durproj.runtime.workflow import Context, Step, process_events
+    from durproj.verification.backup import backup
     from durproj.verification.verify import verify
 
 _HOME = {
@@ -80,7 +80,6 @@ _HOME = {
     "durproj.history.diff": "diff",
     "durproj.history.log": "log",
     "durproj.history.fork": "fork",
-    "durproj.history.backup": "backup",
     "durproj.history.gc": "gc",
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.promote": "promote",
@@ -95,6 +94,7 @@ _HOME = {
     "durproj.runtime.release": "drop_parked retry_parked",
     "durproj.runtime.retry": "Constant Exponential Linear Never RetryPolicy",
     "durproj.runtime.workflow": "Context Step process_events",
+    "durproj.verification.backup": "backup",
     "durproj.verification.verify": "verify",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}

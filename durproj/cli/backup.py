@@ -33,8 +33,8 @@ def backup(
 
     The copy is a store like any other: give it with --store.
     """
-    from durproj.history.backup import backup as copy
     from durproj.render import number
+    from durproj.verification.backup import backup as copy
 
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     record = copy(os.path.expanduser(dest), store=store_path(store), force=force)

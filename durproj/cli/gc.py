@@ -28,6 +28,7 @@ SHOWN = 20
 LEFT = {
     "unfinished": "not finished, so they keep all their steps",
     "dedupe": "with --dedupe id, events are told apart by the ids in all steps",
+    "block": "steps go in whole blocks of up to 256, and the newest of them are to be kept",
     "once": "their events came through a pipe or from a rotated file, and would not come again;"
     " what of one run came so is dropped together",
 }
@@ -82,28 +83,28 @@ def gc(
     """
     from durproj.cli.reporter import command_for
     from durproj.cli.signals import stoppable
-    from durproj.errors import Interrupted, UsageError
+    from durproj.errors import Interrupted, StoreDamaged, UsageError
     from durproj.history.gc import gc as collect
 
     if keep_latest and keep_last is not None:
         raise UsageError("--keep-latest and --keep-last are two answers", "give one of them")
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     with stoppable() as stop:
-        records = collect(
-            id,
-            keys=user,
-            name=name,
-            older_than=older_than,
-            keep_last=0 if keep_latest else keep_last,
-            drop=drop,
-            vacuum=vacuum,
-            dry_run=dry_run,
-            store=store_path(store),
-            wait_s=wait,
-            stop=stop,
-        )
         try:
-            _show(shown, records, store)
+            *_, summary = collect(
+                id,
+                keys=user,
+                name=name,
+                older_than=older_than,
+                keep_last=0 if keep_latest else keep_last,
+                drop=drop,
+                vacuum=vacuum,
+                dry_run=dry_run,
+                store=store_path(store),
+                wait_s=wait,
+                progress=_Shown(shown, store),
+                stop=stop,
+            )
         except Interrupted as stopped:
             stopped.message, stopped.hint = "stopped; what was dropped so far is dropped", ""
             raise
@@ -112,30 +113,46 @@ def gc(
             f"histories stay; to drop the oldest steps: {command_for(store, 'gc')} --keep-last N"
         )
     shown.flush()
+    if count := summary["damaged"]:
+        what = "1 workflow is" if count == 1 else f"{count:,} workflows are"
+        raise StoreDamaged(
+            f"{store}: {what} damaged, and left alone",
+            "durproj verify names what is; restore the store from a backup, or drop it: durproj gc ID --drop",
+        )
 
 
-def _show(shown: Screen, records: Any, store: str) -> None:
-    from durproj.render import number
+class _Shown:
+    """Shows each record as it comes."""
 
-    count = 0
-    for record in records:
-        if shown.style.json:
-            shown.record(record)
+    def __init__(self, shown: Screen, store: str) -> None:
+        self._screen, self._store = shown, store
+        self._count = 0
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        if self._screen.style.json:
+            self._screen.record(record)
         elif record["type"] == "summary":
-            if count > SHOWN:
-                shown.line((f"… and {count - SHOWN:,} more", "dim"))
-            _summary(shown, record, store)
-        elif (count := count + 1) <= SHOWN:
-            whole = record["what"] == "dropped"
-            kept = "" if whole else f", kept from step {record['kept_from']:,}"
-            shown.line(
-                (f"{record['what']:<8}", "red" if whole else "yellow"),
-                (f"  {record['id']}", "bold"),
-                (
-                    f"  {number(record['steps'], 'step')}, {number(record['bytes'], 'byte')}{kept}",
-                    "",
-                ),
-            )
+            if self._count > SHOWN:
+                self._screen.line((f"… and {self._count - SHOWN:,} more", "dim"))
+            _summary(self._screen, record, self._store)
+        elif record["what"] == "damaged":
+            self._screen.note(record["error"])
+        else:
+            self._count += 1
+            if self._count <= SHOWN:
+                self._workflow(record)
+
+    def _workflow(self, record: dict[str, Any]) -> None:
+        from durproj.render import number
+
+        whole = record["what"] == "dropped"
+        kept = "" if whole else f", kept from step {record['kept_from']:,}"
+        gone = f"{number(record['steps'], 'step')}, {number(record['bytes'], 'byte')}"
+        self._screen.line(
+            (f"{record['what']:<8}", "red" if whole else "yellow"),
+            (f"  {record['id']}", "bold"),
+            (f"  {gone}{kept}", ""),
+        )
 
 
 def _summary(shown: Screen, record: dict[str, Any], store: str) -> None:

@@ -38,7 +38,8 @@ def promote(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Also if NEW has unfinished workflows, or lacks streams of CURRENT."
+            "--force",
+            help="Also if NEW is not finished, lacks streams or steps, or has other input.",
         ),
     ] = False,
     store: StoreOption = "durproj.db",
@@ -66,6 +67,13 @@ def promote(
     shown.note(f"{new} is {name} now: {number(record['workflows'], 'workflow')}")
     if missing := record["missing"]:
         shown.note(f"without {number(missing, 'stream')} that only what was {name} has")
+    if behind := record["behind"]:
+        shown.note(
+            f"behind what was {name} in {number(behind, 'stream')}: it has"
+            f" {number(record['steps'], 'step')}, and that {record['old_steps']:,}"
+        )
+    if not record["same_input"]:
+        shown.note(f"folded from another input than what was {name}")
     if old:
         count = number(record["old_workflows"], "workflow")
         shown.note(f"what was {name} is {old} now ({count}), until durproj gc drops it")

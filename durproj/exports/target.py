@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from durproj.errors import NotFound, OutputFailed, StoreDenied, UsageError
 from durproj.stores.migrations import APPLICATION_ID
+from durproj.stores.temporary import new_file
 
 _BESIDE_A_STORE = ("", "-wal", "-shm", "-journal", ".lock")
 _SQLITE = b"SQLite format 3\0"
@@ -67,7 +67,7 @@ def replacing(path: str, *, force: bool) -> Iterator[str]:
     it is removed. What is there already is refused with UsageError, or with `force` replaced."""
     check_free(path, force=force)
     try:
-        file, beside = tempfile.mkstemp(".tmp", ".durproj-", os.path.dirname(path) or ".")
+        file, beside = new_file(os.path.dirname(path) or ".")
         os.fchmod(file, _mode(path))
     except OSError as error:
         raise failed(path, error) from None

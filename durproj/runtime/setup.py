@@ -19,6 +19,7 @@ from durproj.ids import check_name, workflow_id
 from durproj.runtime.guard import changed_option, contrast
 from durproj.runtime.observer import Observer, Stop
 from durproj.runtime.request import (
+    REPLACED_BY,
     SAMPLE,
     SAMPLE_KEY,
     SELECTION,
@@ -228,6 +229,11 @@ class Setup:
                 options |= self._permits(options)
             if request.release or not self.source.restartable:
                 run.cursor = None
+            by = run.options.get(REPLACED_BY)
+            if by and REPLACED_BY not in options:
+                self._observer.note(
+                    f"{by} has replaced {run.name}; it is in use again, so gc keeps it"
+                )
             run.options, run.complete = options, False
             store.save_run(run)
         return run

@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
+from durproj.errors import StoreDamaged
 from durproj.stores.packing import ORIGIN, Record, Segment
 
 Status = Literal["pending", "resolved", "rejected", "parked"]
@@ -48,7 +49,8 @@ class Head:
     `prefix_steps`: how many of its events lie in the first `prefix_bytes` bytes of the run's input.
     When the run's cursor stands elsewhere, all of its steps come from before the cursor.
 
-    `past`: None for a workflow that has its first id and all of its steps."""
+    `past`: None for a workflow that has its first id and all of its steps; `updated_ms`: when a run or
+    a user last moved it, in ms since 1970; upkeep leaves that as it is."""
 
     id: str
     name: str
@@ -63,6 +65,7 @@ class Head:
     prefix_steps: int = 0
     no: int | None = None
     past: Past | None = None
+    updated_ms: int = field(default=0, compare=False)
 
     @property
     def origin(self) -> str:
@@ -124,17 +127,24 @@ class Store(Protocol):
     def head(self, id: str) -> Head | None:
         """The head of workflow `id`; None when there is none."""
 
-    def heads(self, name: str | None = None, run: int | None = None) -> Iterator[Head]:
-        """All heads, or those of one name or run, in the order in which the workflows began."""
+    def heads(
+        self,
+        name: str | None = None,
+        run: int | None = None,
+        damaged: list[StoreDamaged] | None = None,
+    ) -> Iterator[Head]:
+        """All heads, or those of one name or run, in the order in which the workflows began. A damaged one
+        raises; where `damaged` is given, the error is put there, and the others follow."""
 
     def has_workflows(self, run: int) -> bool:
         """Whether any workflow is this run's."""
 
     def save_head(self, head: Head) -> None:
-        """Write a head down; a new one gets its `no`. What names it, and its past, stay as they are."""
+        """Write a head down, moved now; a new one gets its `no`. What names it, and its past, stay as
+        they are."""
 
     def save_past(self, head: Head) -> None:
-        """Write down what names a head that is there, and its past."""
+        """Write down all of a head that is there, with what names it, its past and when it was moved."""
 
     def drop_workflow(self, no: int) -> None:
         """Drop a workflow with all it recorded."""
@@ -163,9 +173,6 @@ class Store(Protocol):
 
     def bytes_before(self, no: int, first: int) -> int:
         """How many bytes the steps before step `first` take, those of a segment in equal shares."""
-
-    def updated_ms(self, no: int) -> int:
-        """When the head of a workflow was last written down, in ms since 1970."""
 
     def attempts(self, no: int, step: int) -> list[Attempt]:
         """The failed attempts at a step, oldest first."""

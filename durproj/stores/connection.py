@@ -22,9 +22,11 @@ from durproj.stores.migrations import (
     APPLICATION_ID,
     OLDEST_VERSION,
     SCHEMA_VERSION,
+    STAND_INS,
     apply,
     expected_schema,
 )
+from durproj.stores.temporary import new_file
 
 _REMOTE = ("nfs", "cifs", "smb", "9p", "virtiofs", "fuse", "sshfs", "ceph", "gluster", "vboxsf")
 _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
@@ -105,12 +107,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         version = _check_identity(conn, path)
         if version == 0:
             raise NotFound(f"{path}: the store is empty", "durproj run fills it")
-        if version < SCHEMA_VERSION:
-            raise UsageError(
-                f"{path}: written by an earlier durproj (schema {version}, now {SCHEMA_VERSION})",
-                "durproj run or resume brings it up to date",
-            )
-        _check_schema(conn, path)
+        _stand_in(conn, _check_schema(conn, path))
         conn.execute("PRAGMA query_only = 1")
     except BaseException:
         conn.close()
@@ -124,7 +121,7 @@ def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
     does, and StoreError when there is no room."""
     source = connect_reader(path)
     try:
-        file, name = tempfile.mkstemp(".tmp", ".durproj-", folder)
+        file, name = new_file(folder)
         os.close(file)
         try:
             copy = _connect(Path(name))
@@ -132,6 +129,7 @@ def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
             source.backup(copy)
             # A copy of a store in WAL would make its journal beside itself when it is nameless.
             copy.execute("PRAGMA journal_mode = MEMORY")
+            _stand_in(copy, copy.execute("PRAGMA user_version").fetchone()[0])
             copy.execute("PRAGMA query_only = 1")
         finally:
             os.unlink(name)
@@ -272,12 +270,23 @@ def _check_identity(conn: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def _check_schema(conn: sqlite3.Connection, path: Path) -> None:
-    """Refuse a store whose tables and view are not exactly ours, or that has triggers on them: such a
-    file could make a plain read do anything. Other tables and views beside them are the user's."""
+def _stand_in(conn: sqlite3.Connection, version: int) -> None:
+    """Let a store of an earlier version be read through `conn` as one of the present version."""
+    if version in STAND_INS:
+        conn.execute("PRAGMA temp_store = MEMORY")
+        conn.execute(STAND_INS[version][1])
+
+
+def _check_schema(conn: sqlite3.Connection, path: Path) -> int:
+    """The version of the schema. Refuses a store whose tables and view are not exactly ours, or that has
+    triggers on them: such a file could make a plain read do anything. Other tables and views beside them
+    are the user's."""
     expected = expected_schema()
     names = {name for _, name in expected}
     try:
+        # In one transaction: a writer may bring it up to date just now.
+        conn.execute("BEGIN")
+        version = int(conn.execute("PRAGMA user_version").fetchone()[0])
         found = {
             (kind, name): sql
             for kind, name, table, sql in conn.execute(
@@ -285,11 +294,20 @@ def _check_schema(conn: sqlite3.Connection, path: Path) -> None:
             )
             if name in names or (kind == "trigger" and table in names)
         }
+        conn.execute("COMMIT")
     except FAULTS as error:
         raise translate(error, str(path)) from None
+    if version in STAND_INS:
+        expected = {each: sql for each, sql in expected.items() if each[1] != STAND_INS[version][0]}
+    elif version != SCHEMA_VERSION:
+        raise UsageError(
+            f"{path}: written by an earlier durproj (schema {version}, now {SCHEMA_VERSION})",
+            "durproj run or resume brings it up to date",
+        )
     if found != expected:
         odd = sorted({name for (_, name), _ in set(found.items()) ^ set(expected.items())})
         raise StoreDamaged(
             f"{path}: the schema is not durproj's: {', '.join(odd)}",
             "restore the store from a backup; keep your own tables and views under other names",
         )
+    return version

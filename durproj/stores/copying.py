@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from durproj.errors import NotFound, StoreBusy, StoreDamaged, StoreDenied, StoreError, UsageError
+from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError, UsageError
 from durproj.stores.connection import FAULTS, connect_reader, translate
 from durproj.stores.lock import Lock
+from durproj.stores.temporary import new_file
 
 PAGES = 2_000
 """So many pages are copied while a writer waits."""
@@ -31,9 +32,12 @@ class _Written(Exception):
     """Something was written to the store while it was copied."""
 
 
-def copy_store(source: Path, dest: Path, *, force: bool = False) -> None:
-    """Make `dest` a copy of the store at `source`, as of one instant: one file, complete and verified
-    before it takes its name, and on the disk. `force`: it may take the place of another file.
+def copy_store(
+    source: Path, dest: Path, check: Callable[[Path], None], *, force: bool = False
+) -> None:
+    """Make `dest` a copy of the store at `source`, as of one instant: one file, complete before it takes
+    its name, and on the disk. `check` is given the copy before that; what it raises ends it. `force`: it
+    may take the place of another file.
 
     Raises NotFound, UsageError (a `dest` that is there, or that would take the place of the store),
     StoreBusy, StoreDamaged, StoreError.
@@ -43,7 +47,7 @@ def copy_store(source: Path, dest: Path, *, force: bool = False) -> None:
         mode = source.stat().st_mode & 0o777 | 0o600  # of what is read-only, too, a copy can go on
         with _locked(dest), _beside(dest) as new:
             _copy(conn, source, new)
-            _verify(source, new)
+            check(new)
             os.chmod(new, mode)
             _sync(new)
             _check_dest(source, dest, force=force)
@@ -87,25 +91,20 @@ def _locked(dest: Path) -> Iterator[None]:
 
 @contextmanager
 def _beside(dest: Path) -> Iterator[Path]:
-    """A new file in the folder of `dest`, for its owner until it is whole; removed unless it was renamed.
-    What a killed process left in its place is removed first."""
-    new = dest.with_name(f"{dest.name}.new")
-    _remove(new)
+    """A new file in the folder of `dest`, for its owner until it is whole; removed unless it was
+    renamed."""
     try:
-        os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        file, name = new_file(dest.parent)
+        os.close(file)
     except OSError as error:
         kind = StoreDenied if isinstance(error, PermissionError) else StoreError
-        raise kind(f"{new}: {error.strerror}", "the folder of the copy must be writable") from None
+        raise kind(f"{dest}: {error.strerror}", "the folder of the copy must be writable") from None
     try:
-        yield new
+        yield Path(name)
     finally:
-        _remove(new)
-
-
-def _remove(new: Path) -> None:
-    for end in ("", "-journal", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            os.unlink(f"{new}{end}")
+        for end in ("", "-journal", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{name}{end}")
 
 
 def _copy(conn: sqlite3.Connection, source: Path, new: Path) -> None:
@@ -122,7 +121,8 @@ def _copy(conn: sqlite3.Connection, source: Path, new: Path) -> None:
         except FAULTS as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
                 raise StoreError(
-                    f"{new}: the disk is full", "name a place with more room"
+                    f"{source}: the disk is full where its copy is to be",
+                    "name a place with more room",
                 ) from None
             raise translate(error, str(source)) from None
         return
@@ -154,18 +154,6 @@ def _copy_once(conn: sqlite3.Connection, target: sqlite3.Connection) -> None:
         rest = remaining
 
     conn.backup(target, pages=PAGES, progress=progress, sleep=0.01)
-
-
-def _verify(source: Path, new: Path) -> None:
-    """Raise StoreDamaged unless the copy is sound: SQLite's own check, and all that `doctor` looks at."""
-    from durproj.stores.examine import examine
-
-    error = examine(new).error
-    if error is not None:
-        raise StoreDamaged(
-            f"{source}: its copy is not sound, and was removed: {error.message}",
-            "durproj doctor looks the store over; an older backup may be sound",
-        )
 
 
 def _sync(path: Path) -> None:

@@ -13,16 +13,14 @@ from contextlib import suppress
 from durproj.errors import NotFound, StoreDamaged, StoreError
 from durproj.stores.base import Head, Past, Status, Store
 from durproj.stores.block import Block
-from durproj.stores.loading import first_block, load_block
+from durproj.stores.loading import damaged_step, first_block, load_block, load_segment
 from durproj.stores.packing import (
     Chain,
     Record,
     Records,
     Segment,
-    damaged,
     digest_inputs,
     seal_row,
-    unpack,
 )
 
 PACK_MIN = 8
@@ -157,7 +155,7 @@ class Journal:
         assert self.head.no is not None
         segment = self.store.segment(self.head.no, step)
         if segment and segment.full and step < segment.start + segment.steps:
-            return segment.start, unpack(self._origin, segment)
+            return segment.start, load_segment(self.head, segment)
         block = self._open_block()
         if step < block.start:
             raise self._missing(step)
@@ -184,12 +182,12 @@ class Journal:
             ):
                 raise self._missing(step)
             if seed is not None and segment.seed != seed:
-                raise damaged(f"{head.id}#{step}", "the chain of hashes is broken")
-            yield segment.start, unpack(self._origin, segment)
+                raise damaged_step(head, step, "the chain of hashes is broken")
+            yield segment.start, load_segment(head, segment)
             step, seed = segment.start + segment.steps, segment.hash
         block = self._open_block()
         if seed is not None and self.steps and block.seed != seed:
-            raise damaged(f"{head.id}#{step}", "the chain of hashes is broken")
+            raise damaged_step(head, step, "the chain of hashes is broken")
         if block:
             yield block.start, block.records
 
@@ -220,7 +218,7 @@ class Journal:
         if steps > start:
             segment = self.store.segment(head.no, steps - 1)
             if segment and segment.full and steps <= segment.start + segment.steps:
-                start, records, seed = segment.start, unpack(self._origin, segment), segment.seed
+                start, records, seed = segment.start, load_segment(head, segment), segment.seed
             else:
                 block = load_block(self.store, head, self.steps, upto=steps)
                 start, records, seed = block.start, block.records, block.seed
@@ -262,26 +260,27 @@ class Journal:
             if start + len(records) >= at:
                 break
         assert head.no is not None
+        moved_ms = head.updated_ms
         with self.store.transaction():
             head.past = Past(past.id, at, seed, digest)
-            self.store.save_past(head)
             if at > block.start:
                 self.store.drop_steps(head.no, block.start)
             self.store.drop_steps_before(head.no, at)
             if at > block.start:
                 self._append_again(at, kept)
+            head.updated_ms = moved_ms
+            self.store.save_past(head)
         return at - past.steps
 
     def _append_again(self, at: int, kept: Records) -> None:
         """Record `kept`, from step `at` on, as a block of their own: what was before them in it has been
-        dropped. The head stays as it was but for its hash."""
+        dropped. The head stays as it was but for its hash, and is not written down."""
         head = self.head
         state, self.steps = head.state, at
         self._block = first_block(head)
         if kept:
             self._append_all(kept)
         head.steps, head.hash, head.state = self.steps, self._block.hash(), state
-        self.store.save_head(head)
 
     def _missing(self, step: int) -> NotFound | StoreDamaged:
         """The error for a step that is not where it is to be: to a reader, it may have been dropped since
@@ -292,7 +291,7 @@ class Journal:
         if step < now.dropped:
             self.head = now
             return self._not_kept(step)
-        return damaged(f"{self.head.id}#{step}", "its segment is missing")
+        return damaged_step(self.head, step, "its segment is missing")
 
     def _not_kept(self, step: int) -> NotFound:
         dropped = self.head.dropped

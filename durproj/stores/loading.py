@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from durproj.errors import StoreDamaged
 from durproj.stores.base import Head, Store
 from durproj.stores.block import Block
-from durproj.stores.packing import ORIGIN, damaged, seal_row, unpack
+from durproj.stores.packing import ORIGIN, Records, Segment, damaged, seal_row, unpack
+
+_NO_WAY_BACK = (
+    "restore the store from a backup, or drop the workflow and run again: durproj gc ID --drop\n"
+    "it cannot be rewound before these steps: what comes before is no longer kept"
+)
+
+
+def load_segment(head: Head, segment: Segment) -> Records:
+    """The records of a segment of `head`'s workflow. Raises StoreDamaged as `unpack` does."""
+    try:
+        return unpack(head.origin, segment, head.id)
+    except StoreDamaged as error:
+        raise _fitting(error, head, segment.start) from None
+
+
+def damaged_step(head: Head, step: int, why: str) -> StoreDamaged:
+    """The error for a step that is not what was written, or not where it is to be."""
+    return _fitting(damaged(f"{head.id}#{step}", why), head, step)
+
+
+def _fitting(error: StoreDamaged, head: Head, step: int) -> StoreDamaged:
+    """`error`, its hint one that can be followed: a workflow goes back to a step that is kept."""
+    if 0 < head.dropped >= step:
+        error.hint = _NO_WAY_BACK
+    return error
 
 
 def first_block(head: Head) -> Block:
@@ -26,7 +52,7 @@ def load_block(store: Store, head: Head, steps: int, upto: int | None = None) ->
         block = Block(head.origin, segment.start + segment.steps, segment.hash)
     else:
         block = Block(head.origin, segment.start, segment.seed)
-        records = unpack(head.origin, segment)
+        records = load_segment(head, segment)
         block.take(records, records.texts())
     step = block.start + len(block)
     _check_head(head, step, block)
@@ -34,19 +60,19 @@ def load_block(store: Store, head: Head, steps: int, upto: int | None = None) ->
         if step == upto:
             return block
         if row.step != step:
-            raise damaged(f"{head.id}#{step}", "the step is missing")
+            raise damaged_step(head, step, "the step is missing")
         if row.hash != seal_row(head.origin, step, row.record):
-            raise damaged(f"{head.id}#{step}", "the seal does not match")
+            raise damaged_step(head, step, "the seal does not match")
         block.take_one(row.record, sum(map(len, row.record)) + 3)
         step += 1
         _check_head(head, step, block)
     short = step < upto if upto is not None else step != steps or step < head.steps
     if short:
-        raise damaged(f"{head.id}#{step}", "steps are missing")
+        raise damaged_step(head, step, "steps are missing")
     block.stored = len(block)
     return block
 
 
 def _check_head(head: Head, step: int, block: Block) -> None:
     if step == head.steps and step and block.hash() != head.hash:
-        raise damaged(f"{head.id}#{step - 1}", "its hash is not the one in the head")
+        raise damaged_step(head, step - 1, "its hash is not the one in the head")

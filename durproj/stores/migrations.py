@@ -34,6 +34,15 @@ CREATE TABLE past (
 }
 """By the version they start from: the SQL that leads to the next one."""
 
+STAND_INS: Mapping[int, tuple[str, str]] = {
+    2: (
+        "past",
+        "CREATE TEMP TABLE past (workflow INTEGER PRIMARY KEY, id, steps, hash, inputs, seal)",
+    )
+}
+"""By the versions that are read as they are: the table that they have not, and an empty one that a reader
+has in its place."""
+
 
 def apply(conn: sqlite3.Connection) -> None:
     """Bring the store behind `conn` to SCHEMA_VERSION, in one transaction. The caller holds the

@@ -145,12 +145,12 @@ def seal(*parts: bytes | str | int | None) -> bytes:
     return blake3(ascii(parts).encode()).digest(HASH_BYTES)
 
 
-def unpack(id: str, segment: Segment) -> Records:
-    """The records of a segment. Raises StoreDamaged unless they are, bit for bit, those that were
-    packed."""
+def unpack(id: str, segment: Segment, name: str | None = None) -> Records:
+    """The records of a segment of the workflow that was begun as `id`; `name`: its id now. Raises
+    StoreDamaged unless they are, bit for bit, those that were packed."""
     from durproj.zstd import ZstdError, decompress
 
-    where = f"{id}: steps {segment.start} to {segment.start + segment.steps - 1}"
+    where = f"{name or id}: steps {segment.start} to {segment.start + segment.steps - 1}"
     try:
         lengths, _, text = decompress(segment.packed).partition(b"\n")
         first, second = map(int, lengths.split(b" "))

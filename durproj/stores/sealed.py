@@ -10,7 +10,10 @@ from durproj import codec
 from durproj.stores.base import Attempt, Head, Past, Row, Run
 from durproj.stores.packing import BLOCK_STEPS, Record, Segment, damaged, seal
 
-HEAD = "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, seal"
+HEAD = (
+    "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, updated_ms,"
+    " seal"
+)
 RUN = "no, name, identity, options, cursor, complete, updated_ms, seal"
 """The columns of a head and of a run, as they are read here."""
 
@@ -23,19 +26,18 @@ HEADS = (
 
 
 def head_of(row: Sequence[Any]) -> Head:
-    """A head, from its columns in the order of the table (without `updated_ms`), its seal last, and then
-    those of its past, None if it has none."""
-    columns, past = row[:13], row[13:]
-    if columns[-1] != seal(*columns[:-1]):
+    """A head, from its columns as HEAD names them, and then those of its past, None if it has none."""
+    (*columns, updated_ms, sealed), past = row[:14], row[14:]
+    # Schema 2 had no seal on the time; a head keeps its seal until it is written again.
+    if sealed != seal(*columns, updated_ms) and sealed != seal(*columns):
         raise damaged(f"workflow {row[1]!r}", "the seal of its head does not match")
-    no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, _ = (
-        columns
-    )
+    no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash = columns
     state = None if state is None else state.encode()
     error = None if error is None else error.encode()
     return Head(
         *(id, name, key, run, status, steps, state, error, hash, prefix_bytes, prefix_steps, no),
         None if past[0] is None else _past_of(no, id, past),
+        updated_ms,
     )
 
 

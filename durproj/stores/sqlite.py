@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from durproj import codec
-from durproj.errors import UsageError
+from durproj.errors import StoreDamaged, UsageError
 from durproj.stores.base import Attempt, Durability, Head, Row, Run
 from durproj.stores.connection import (
     FAULTS,
@@ -19,7 +19,8 @@ from durproj.stores.connection import (
     translate,
 )
 from durproj.stores.lock import Lock
-from durproj.stores.packing import Record, Segment, damaged, seal
+from durproj.stores.packing import Record, Segment, seal
+from durproj.stores.packing import damaged as damage
 from durproj.stores.sealed import (
     HEAD,
     HEADS,
@@ -95,19 +96,30 @@ class SqliteStore(Statements):
             return next((head for head in self.heads() if head.id == id), None)
         head = head_of(rows[0]) if rows else None
         if head and head.id != id:
-            raise damaged(f"workflow {id!r}", "the index leads to another")
+            raise damage(f"workflow {id!r}", "the index leads to another")
         return head
 
-    def heads(self, name: str | None = None, run: int | None = None) -> Iterator[Head]:
+    def heads(
+        self,
+        name: str | None = None,
+        run: int | None = None,
+        damaged: list[StoreDamaged] | None = None,
+    ) -> Iterator[Head]:
         number = 0
         sql = f"{HEADS} WHERE no > ? ORDER BY no LIMIT 500"
         while rows := self._read(sql, (number,)):
             for row in rows:
                 if row[0] <= number:
-                    raise damaged(self.location, "the workflows are out of order")
+                    raise damage(self.location, "the workflows are out of order")
                 number = row[0]
                 # Chosen here, not in SQL: a damaged head must not be passed over.
-                head = head_of(row)
+                try:
+                    head = head_of(row)
+                except StoreDamaged as error:
+                    if damaged is None:
+                        raise
+                    damaged.append(error)
+                    continue
                 if name in (None, head.name) and run in (None, head.run):
                     yield head
 
@@ -118,19 +130,17 @@ class SqliteStore(Statements):
         return bool(self._read(sql, (run,))) or any(True for _ in self.heads(run=run))
 
     def save_head(self, head: Head) -> None:
+        head.updated_ms = _now_ms()
         if head.no is None:
             no = self._next("workflow")
-            sql = (
-                f"INSERT INTO workflow ({HEAD}, updated_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            )
+            sql = f"INSERT INTO workflow ({HEAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             self._write(sql, _columns(no, head))
             head.no = no
         else:
             # What names a workflow is left out, so that its index is left alone.
             sql = (
                 "UPDATE workflow SET run = ?, status = ?, steps = ?, state = ?, error = ?,"
-                " prefix_bytes = ?, prefix_steps = ?, hash = ?, seal = ?, updated_ms = ? WHERE no = ?"
+                " prefix_bytes = ?, prefix_steps = ?, hash = ?, updated_ms = ?, seal = ? WHERE no = ?"
             )
             self._write(sql, (*_columns(head.no, head)[4:], head.no))
 
@@ -140,7 +150,7 @@ class SqliteStore(Statements):
         with self.transaction():
             sql = (
                 "UPDATE workflow SET id = ?, name = ?, key = ?, run = ?, status = ?, steps = ?, state = ?,"
-                " error = ?, prefix_bytes = ?, prefix_steps = ?, hash = ?, seal = ?, updated_ms = ?"
+                " error = ?, prefix_bytes = ?, prefix_steps = ?, hash = ?, updated_ms = ?, seal = ?"
                 " WHERE no = ?"
             )
             self._write(sql, (*_columns(no, head)[1:], no))
@@ -206,9 +216,6 @@ class SqliteStore(Statements):
             " FROM segment WHERE workflow = :no AND start < :first)"
         )
         return int(self._read(sql, {"no": no, "first": first})[0][0])
-
-    def updated_ms(self, no: int) -> int:
-        return int(self._read("SELECT updated_ms FROM workflow WHERE no = ?", (no,))[0][0])
 
     # -- the file
 
@@ -294,14 +301,14 @@ class SqliteStore(Statements):
 
 
 def _columns(no: int, head: Head) -> tuple[Any, ...]:
-    """A head's row: the columns of _HEAD, its seal last, and when it is written."""
+    """A head's row: the columns of HEAD, its seal last."""
     state = None if head.state is None else head.state.decode()
     error = None if head.error is None else head.error.decode()
     columns = (
         *(no, head.id, head.name, head.key, head.run, head.status, head.steps, state, error),
-        *(head.prefix_bytes, head.prefix_steps, head.hash),
+        *(head.prefix_bytes, head.prefix_steps, head.hash, head.updated_ms),
     )
-    return (*columns, seal(*columns), _now_ms())
+    return (*columns, seal(*columns))
 
 
 def _now_ms() -> int:

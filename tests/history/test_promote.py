@@ -98,9 +98,13 @@ def test_promoting_the_old_name_undoes_it_whatever_was_folded_since(durproj, log
         "name": "projection",
         "from": "projection@old",
         "workflows": 2,
+        "steps": 20,
         "old": "projection@old2",
         "old_workflows": 3,
+        "old_steps": 22,
         "missing": 1,
+        "behind": 1,
+        "same_input": True,
     }
     with closing(SqliteStore.open_reader(durproj.folder / "durproj.db")) as store:
         assert {head.id: head.past for head in store.heads()} == {
@@ -182,6 +186,7 @@ def test_what_is_replaced_is_gone_on_with_only_if_it_is_named(durproj, log):
     assert "  replaced by broken\n" in durproj("inspect", "broken@old/a").out
     named = durproj("resume", "broken@old/a")
     assert (named.code, "broken@old/a#10: ValueError: bad" in named.err) == (1, True)
+    assert "broken has replaced broken@old; it is in use again, so gc keeps it" in named.err
     # It is in use again, so it is nobody's to drop.
     assert "replaced_by" not in durproj("inspect", "broken@old/a", "--json").json[0]
 
@@ -236,16 +241,82 @@ def test_another_process_that_writes_is_waited_for_or_reported(durproj, log):
     assert "v2/a" in ids(durproj)
 
 
-def test_a_fork_goes_along_with_its_name_and_is_no_stream_that_could_get_lost(durproj, log):
+def test_what_is_behind_is_promoted_by_force_only(durproj, log):
+    with log.open("a") as file:
+        file.write(line("a", 1) + line("a", 2) + line("b", 3))
+    durproj("run", log)
+    before = everything(durproj.folder / "durproj.db")
+    refused = durproj("promote", "v2", "projection")
+    assert (refused.code, refused.out) == (2, "")
+    assert (
+        'v2 is behind projection in 2 of 2 streams: "a" has 10 steps, and 12 in projection'
+        in refused.err
+    )
+    assert everything(durproj.folder / "durproj.db") == before
+    forced = durproj("promote", "v2", "projection", "--force")
+    assert forced.code == 0
+    assert "behind what was projection in 2 streams: it has 20 steps, and that 23" in forced.err
+    # What has more steps is ahead.
+    assert "behind" not in durproj("promote", "projection@old", "projection").err
+
+
+def test_what_was_folded_from_another_log_is_promoted_by_force_only(durproj, log):
+    other = durproj.folder / "other.jsonl"
+    other.write_text(log.read_text())
+    durproj("run", other, "--reducer", "counts", "--name", "v3")
+    before = everything(durproj.folder / "durproj.db")
+    refused = durproj("promote", "v3", "projection")
+    assert (refused.code, refused.out) == (2, "")
+    assert "v3 was folded from other.jsonl, projection from log.jsonl" in refused.err
+    assert everything(durproj.folder / "durproj.db") == before
+    forced = durproj("promote", "v3", "projection", "--force")
+    assert (forced.code, "folded from another input" in forced.err) == (0, True)
+
+
+def test_forks_keep_their_ids_and_stay_when_what_was_replaced_is_dropped(durproj, log):
+    store = durproj.folder / "durproj.db"
     durproj("fork", "projection/a", "--as", "projection/whatif")
-    assert durproj("promote", "v2", "projection").code == 0
-    assert "projection@old/whatif" in ids(durproj)
-    # And no stream that has vanished from the log.
-    durproj("fork", "projection/a", "--as", "projection/whatif")
-    assert durproj("run", log, "--user", "a", "--user", "b", "--reducer", "r.py:new").code == 0
-    assert durproj("run", log, "--user", "a", "--reducer", "r.py:new").code == 0
+    durproj("fork", "v2/a", "--as", "v2/whatif")
+    (record,) = durproj("promote", "v2", "projection", "--json").json
+    assert (record["workflows"], record["old_workflows"], record["missing"]) == (2, 2, 0)
+    forks = {"projection/whatif", "v2/whatif"}
+    with closing(SqliteStore.open_reader(store)) as opened:
+        runs = {run.no: run for run in opened.runs()}
+        found = {head.id: runs[head.run].options.get("replaced_by") for head in opened.heads()}
+    assert found == {
+        **dict.fromkeys(("projection@old/a", "projection@old/b"), "projection"),
+        **dict.fromkeys(("projection/a", "projection/b", *forks)),
+    }
+    assert durproj("gc").code == 0
+    assert set(ids(durproj)) == {"projection/a", "projection/b", *forks}
+    assert durproj("verify").code == 0
+    # A fork is no stream that has vanished from the log.
     log.write_text(log.read_text() + line("a", 1))
     assert durproj("run", log).code == 0
+    assert "v2 is a fork" in durproj("promote", "v2", "live").err
+
+
+def test_forks_that_were_marked_as_replaced_are_dropped_only_when_asked_for(durproj, log):
+    durproj("fork", "projection/a", "--as", "projection/whatif")
+    with closing(SqliteStore.open_writer(durproj.folder / "durproj.db")) as store:
+        for run in store.runs():
+            run.options["replaced_by"] = "v3"
+            store.save_run(run)
+    durproj("gc")
+    assert ids(durproj) == ["projection/whatif"]
+    durproj("gc", "projection/whatif", "--drop")
+    assert ids(durproj) == []
+
+
+def test_the_id_of_a_fork_is_not_taken(durproj, log):
+    log.write_text(log.read_text() + line("c", 1))
+    durproj("run", log, "--name", "v2", "--reducer", "r.py:new")
+    durproj("fork", "projection/a", "--as", "projection/c")
+    before = everything(durproj.folder / "durproj.db")
+    refused = durproj("promote", "v2", "projection", "--force")
+    assert (refused.code, refused.out) == (2, "")
+    assert "projection/c is a fork, and keeps its id, so v2/c cannot have it" in refused.err
+    assert everything(durproj.folder / "durproj.db") == before
 
 
 def test_a_reader_sees_the_old_names_or_the_new_ones(durproj, log):

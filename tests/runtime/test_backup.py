@@ -210,16 +210,52 @@ def test_a_folder_that_cannot_be_written_is_refused(store, tmp_path):
     ["UPDATE workflow SET state = '{}' WHERE no = 2", "UPDATE past SET steps = 3"],
 )
 def test_a_damaged_store_gives_no_copy(store, tmp_path, damage):
-    list(durproj.gc(keep_last=10, store=store))
+    durproj.gc(keep_last=10, store=store)
     with closing(sqlite3.connect(store)) as conn:
         conn.execute(damage)
         conn.commit()
     (tmp_path / "a.db").write_text("the last one that was sound")
     before = files(tmp_path)
-    with pytest.raises(StoreDamaged, match="its copy is not sound"):
+    with pytest.raises(StoreDamaged, match="damaged, so it was not copied"):
         durproj.backup(tmp_path / "a.db", store=store, force=True)
     assert files(tmp_path) == before
     assert (tmp_path / "a.db").read_text() == "the last one that was sound"
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_no_file_but_the_copy_is_touched(store, tmp_path, force):
+    """What is named as a backup of old was made beside it, too."""
+    names = [f"a.db.new{end}" for end in ("", "-wal", "-shm", "-journal")]
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    durproj.backup(tmp_path / "a.db", store=store, force=force)
+    assert [(tmp_path / name).read_text() for name in names] == ["mine"] * 4
+    durproj.backup(tmp_path / "b", store=store)
+    shutil.move(store, tmp_path / "b.new")
+    durproj.backup(tmp_path / "b", store=tmp_path / "b.new", force=True)
+    assert journals(tmp_path / "b") == journals(tmp_path / "b.new")
+
+
+@pytest.mark.parametrize("column", ["packed", "hash", "seed"])
+def test_a_flipped_bit_in_an_old_block_of_a_finished_workflow_gives_no_copy(tmp_path, column):
+    events, store, copy = [("a", n) for n in range(600)], tmp_path / "s.db", tmp_path / "a.db"
+    write(tmp_path / "log.jsonl", events)
+    durproj.fold(tmp_path / "log.jsonl", reducer=trail, store=store, durability="batch")
+    durproj.backup(copy, store=store)
+    sound = copy.read_bytes()
+    with closing(sqlite3.connect(store)) as conn:
+        (bits,) = conn.execute(f"SELECT {column} FROM segment WHERE start = 0").fetchone()
+        bits = bits[:9] + bytes([bits[9] ^ 4]) + bits[10:]
+        conn.execute(f"UPDATE segment SET {column} = ? WHERE start = 0", (bits,))
+        conn.commit()
+    before = files(tmp_path)
+    with pytest.raises(StoreDamaged) as refused:
+        durproj.backup(copy, store=store, force=True)
+    said = refused.value.message
+    assert f"{store}: the store is damaged, so it was not copied:" in said
+    assert "projection/a" in said
+    assert ".tmp" not in said
+    assert (copy.read_bytes(), files(tmp_path)) == (sound, before)
 
 
 def test_a_page_that_is_torn_out_gives_no_copy(store, tmp_path):
@@ -280,7 +316,7 @@ def test_copies_made_while_a_run_is_killed_and_resumed_all_resume_to_its_end(tmp
     else:
         subprocess.run([*python, *args], stdout=subprocess.DEVNULL, check=True, **more)
     assert at_work
-    assert not [name for name in files(tmp_path) if name.endswith(".new")] or killed
+    assert not [name for name in files(tmp_path) if name.endswith(".tmp")] or killed
     end = journals(tmp_path / "durproj.db")
     for copy in copies:
         for id, journal in journals(copy).items():

@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import timedelta
 
@@ -15,7 +17,7 @@ import pytest
 from conftest import environment
 from dying import Died, dying, folded, journals, line, stream, trail, write
 
-import durproj
+import durproj as library
 from durproj import NotFound, PastChanged, Stop, UsageError
 from durproj.history import gc as gc_module
 from durproj.history.timeline import Timeline
@@ -38,11 +40,11 @@ def store(tmp_path):
 
 
 def fold(log, store, **options):
-    return durproj.fold(log, store=store, **{"reducer": trail, "durability": "batch"} | options)
+    return library.fold(log, store=store, **{"reducer": trail, "durability": "batch"} | options)
 
 
 def collected(store, **options):
-    *records, summary = durproj.gc(store=store, **options)
+    *records, summary = library.gc(store=store, **options)
     return records, summary
 
 
@@ -165,7 +167,7 @@ def test_what_has_not_ended_keeps_all_its_steps(log, store):
 
     poisoned.initial = trail.initial
     fold(log, store, reducer=poisoned, on_error="park")
-    with pytest.raises(durproj.StepFailed):
+    with pytest.raises(library.StepFailed):
         fold(log, store, reducer=poisoned, name="stopped", keys=["u1"])
     before = journals(store)
     records, summary = collected(store, keep_last=0)
@@ -174,7 +176,7 @@ def test_what_has_not_ended_keeps_all_its_steps(log, store):
     after = journals(store)
     assert after["projection/u1"] == before["projection/u1"]
     assert after["stopped/u1"] == before["stopped/u1"]
-    durproj.retry_parked(reducer=trail, store=store)
+    library.retry_parked(reducer=trail, store=store)
     assert fold(log, store, accept_reducer=True).executed == 0
     assert states(store)["projection/u1"] == folded(stream(EVENTS, "u1"))
 
@@ -189,12 +191,12 @@ def test_a_stream_whose_steps_tell_events_apart_is_left_alone(tmp_path, store):
     assert journals(store) == before
 
 
-@pytest.mark.parametrize("options", [{"order": "seq"}, {"mapping": durproj.Mapping(seq="n")}])
+@pytest.mark.parametrize("options", [{"order": "seq"}, {"mapping": library.Mapping(seq="n")}])
 def test_the_last_event_of_a_sequence_is_kept(tmp_path, store, options):
     log = tmp_path / "log.jsonl"
     every = [json.dumps({"key": "a", "n": n, "seq": n, "v": n}) + "\n" for n in range(1024)]
     log.write_text("".join(every))
-    options = {"mapping": durproj.Mapping(seq="n")} | options
+    options = {"mapping": library.Mapping(seq="n")} | options
     fold(log, store, **options)
     assert collected(store, keep_last=0)[1]["trimmed"] == 1
     log.write_text("".join(every) + '{"key":"a","n":1026,"v":1}\n')
@@ -232,18 +234,18 @@ def test_a_program_that_has_ended_keeps_its_result(store):
         yield ctx.run(add, 1)
         raise RuntimeError("later")
 
-    result = durproj.run("sum/a", program, 300, store=store)
+    result = library.run("sum/a", program, 300, store=store)
     with pytest.raises(RuntimeError):
-        durproj.run("sum/b", unfinished, store=store)
+        library.run("sum/b", unfinished, store=store)
     records, _ = collected(store, keep_last=0)
     assert [(record["id"], record["steps"]) for record in records] == [("sum/a", 300)]
     ran.clear()
-    assert durproj.run("sum/a", program, 300, store=store) == result == 44850
+    assert library.run("sum/a", program, 300, store=store) == result == 44850
     with pytest.raises(PastChanged, match="arguments"):
-        durproj.run("sum/a", program, 301, store=store)
+        library.run("sum/a", program, 301, store=store)
     with pytest.raises(RuntimeError):
         # What it has run since is a part of it, as the guard sees it.
-        durproj.run("sum/b", unfinished, store=store, accept_functions=True)
+        library.run("sum/b", unfinished, store=store, accept_functions=True)
     assert ran == []
 
 
@@ -253,11 +255,11 @@ def test_a_program_does_not_go_back_when_its_first_steps_are_gone(store):
             yield ctx.run(str, n)
         return "done"
 
-    durproj.run("sum/a", program, store=store)
+    library.run("sum/a", program, store=store)
     collected(store, keep_last=5)
     with pytest.raises(NotFound, match="no longer kept"):
-        durproj.rewind("sum/a", 17, store=store)
-    assert durproj.run("sum/a", program, store=store) == "done"
+        library.rewind("sum/a", 17, store=store)
+    assert library.run("sum/a", program, store=store) == "done"
 
 
 def test_only_what_was_replaced_goes_without_more(log, store):
@@ -279,6 +281,77 @@ def test_only_what_was_replaced_goes_without_more(log, store):
     with closing(SqliteStore.open_reader(store)) as opened:
         assert [run.name for run in opened.runs()] == ["projection"]
     assert fold(log, store, name="old").executed == 1500
+
+
+def test_it_is_done_when_it_returns_and_each_record_is_told_as_it_is_done(log, store):
+    fold(log, store)
+    told = []
+    records = library.gc(keep_last=10, store=store, progress=told.append)
+    assert told == records
+    assert [record["type"] for record in records] == ["gc"] * 3 + ["summary"]
+    assert Journal.open(SqliteStore.open_reader(store), "projection/u2").head.dropped == 490
+
+
+def test_that_steps_go_in_whole_blocks_is_said(log, store, durproj):
+    fold(log, store)
+    assert collected(store, keep_last=250, dry_run=True)[1]["left"] == {"block": 3}
+    said = durproj("gc", "--keep-last", 250, "--store", store).err
+    assert "3 workflows left: steps go in whole blocks of up to 256" in said
+    assert "left" not in durproj("gc", "--keep-last", 500, "--store", store).err
+
+
+def test_upkeep_does_not_make_a_workflow_younger(log, store):
+    fold(log, store)
+    old = int(time.time() * 1000) - 40 * 86_400_000
+    with closing(SqliteStore.open_writer(store)) as opened:
+        for head in list(opened.heads()):
+            head.updated_ms = old
+            opened.save_past(head)
+    assert len(collected(store, older_than="30d", keep_last=10)[0]) == 3
+    library.promote("projection", "live", store=store)
+    assert collected(store, older_than="41d", name="live", drop=True)[0] == []
+    assert len(collected(store, older_than="30d", name="live", drop=True)[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("damage", "id"),
+    [
+        ("UPDATE segment SET packed = zeroblob(50) WHERE workflow = 2", "projection/u1"),
+        ("UPDATE workflow SET state = '{}' WHERE no = 2", None),
+    ],
+)
+def test_a_damaged_workflow_is_told_of_and_the_others_are_done(log, store, durproj, damage, id):
+    fold(log, store)
+    with closing(sqlite3.connect(store)) as conn:
+        conn.execute(damage)
+        conn.commit()
+    before = everything(store, 2)
+    done = durproj("gc", "--keep-last", 10, "--store", store, "--json")
+    *records, summary = done.json
+    assert done.code == 74
+    assert "1 workflow is damaged, and left alone" in done.err
+    assert [record["id"] for record in records if record["what"] == "trimmed"] == [
+        *("projection/u0", "projection/u2")
+    ]
+    (told,) = (record for record in records if record["what"] == "damaged")
+    assert (told["id"], "the store is damaged" in told["error"]) == (id, True)
+    assert (summary["trimmed"], summary["damaged"]) == (2, 1)
+    assert everything(store, 2) == before
+    # Where it is not known whose a workflow is, no run is dropped with the last of the others.
+    *_, summary = collected(store, name="projection", drop=True)
+    with closing(sqlite3.connect(store)) as conn:
+        left = conn.execute("SELECT count(*) FROM workflow JOIN run ON run.no = run").fetchone()[0]
+    assert left == (id is None)
+
+
+def everything(store, no):
+    """All that is kept of one workflow."""
+    with closing(sqlite3.connect(store)) as conn:
+        sql = "SELECT * FROM {} WHERE {} = ? ORDER BY 2"
+        return [
+            conn.execute(sql.format(table, column), (no,)).fetchall()
+            for table, column in [("workflow", "no"), ("segment", "workflow"), ("step", "workflow")]
+        ]
 
 
 def test_a_dry_run_says_the_same_and_does_nothing(log, store):
@@ -329,7 +402,7 @@ def test_what_is_chosen_loses_steps_and_nothing_else(log, store):
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_opened(tmp_path, options):
     with pytest.raises(UsageError):
-        durproj.gc(store=tmp_path / "none.db", **options)
+        library.gc(store=tmp_path / "none.db", **options)
 
 
 def test_a_dropped_workflow_is_folded_anew_by_the_next_run(log, store):
@@ -372,7 +445,7 @@ def test_a_timeline_begins_where_steps_are_kept(log, store):
 
 
 def test_steps_are_shown_as_far_as_they_are_kept(tmp_path, store):
-    class Shown(durproj.Silent):
+    class Shown(library.Silent):
         wants_steps = True
         steps = notes = ()
 
@@ -396,12 +469,15 @@ def test_steps_are_shown_as_far_as_they_are_kept(tmp_path, store):
 
 def test_it_can_be_stopped_between_two_workflows(log, store):
     fold(log, store)
-    stop = Stop()
-    records = durproj.gc(keep_last=0, store=store, stop=stop)
-    next(records)
-    stop.signum = signal.SIGINT
-    with pytest.raises(durproj.Interrupted):
-        next(records)
+    stop, told = Stop(), []
+
+    def tell(record):
+        told.append(record["id"])
+        stop.signum = signal.SIGINT
+
+    with pytest.raises(library.Interrupted):
+        library.gc(keep_last=0, store=store, stop=stop, progress=tell)
+    assert told == ["projection/u0"]
     assert len(collected(store, keep_last=0)[0]) == 2
 
 
@@ -455,8 +531,7 @@ def connect(*args):
     return conn
 
 sqlite.connect_writer = connect
-for record in durproj.gc(keep_last=0, vacuum=True, store=sys.argv[1]):
-    pass
+durproj.gc(keep_last=0, vacuum=True, store=sys.argv[1])
 print(left)
 """
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
 from durproj.stores.base import Attempt, Head, Run, Store
 from durproj.stores.journal import Journal
-from durproj.stores.packing import Record, Records
+from durproj.stores.packing import Record, Records, seal
 
 
 def record(step: int, size: int = 20, salt: str = "") -> Record:
@@ -58,3 +61,14 @@ def read_all(journal: Journal) -> list[Record]:
 
 def attempt(at: int, retry_at: int | None = None) -> Attempt:
     return Attempt(at, "OSError", f"no luck at {at}", retry_at)
+
+
+def make_version_2(path: Path) -> None:
+    """Let a store be as version 2 of the schema had it: without pasts, the times of heads not sealed."""
+    columns = (
+        "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash"
+    )
+    with closing(sqlite3.connect(path)) as conn:
+        for row in conn.execute(f"SELECT {columns} FROM workflow").fetchall():
+            conn.execute("UPDATE workflow SET seal = ? WHERE no = ?", (seal(*row), row[0]))
+        conn.executescript("DROP TABLE past; PRAGMA user_version = 2;")

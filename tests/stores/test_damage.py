@@ -179,7 +179,7 @@ COLUMNS = [
     }.items()
     for column in names.split()
 ]
-UNREAD = {("workflow", "updated_ms"), ("step", "at_ms"), ("segment", "at_ms")}
+UNREAD = {("step", "at_ms"), ("segment", "at_ms")}
 NAMING = {"no", "workflow", "id", "run"}
 
 

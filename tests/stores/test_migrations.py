@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 from conftest import environment
-from making import fill, read_all
+from making import fill, make_version_2, read_all
 
 from durproj.errors import StoreError, UsageError
 from durproj.stores import connection, migrations
@@ -206,11 +206,32 @@ def test_a_store_of_no_version_is_damaged(old, odd):
 
 
 def test_a_store_of_version_2_is_brought_up_to_date(old, tmp_path):
-    with closing(sqlite3.connect(old)) as conn:
-        conn.executescript("DROP TABLE past; PRAGMA user_version = 2;")
+    make_version_2(old)
     with closing(SqliteStore.open_writer(old)) as store:
         journal = Journal.open(store, "projection/u1")
         journal.save("resolved")
         assert journal.trim(10) == 290
     SqliteStore.open_writer(tmp_path / "new.db").close()
     assert schema(old) == schema(tmp_path / "new.db")
+
+
+def test_a_store_of_version_2_is_read_as_it_is(old, tmp_path, durproj):
+    make_version_2(old)
+    before = old.read_bytes()
+    with closing(SqliteStore.open_reader(old)) as store:
+        assert len(read_all(Journal.open(store, "projection/u1"))) == 300
+    with closing(connection.connect_copy(old)) as conn:
+        assert conn.execute("SELECT count(*) FROM past").fetchone() == (0,)
+    reads = ["list", "verify", "doctor", "gc --keep-latest --dry-run"]
+    for command in reads:
+        done = durproj(*command.split(), "--store", old)
+        assert (done.code, "earlier" in done.err) == (0, False), done.err
+    copy = tmp_path / "copy.db"
+    assert durproj("backup", copy, "--store", old).code == 0
+    assert (version(copy), schema(copy)) == (2, schema(old))
+    assert old.read_bytes() == before
+    # What it says of itself is no less guarded.
+    with closing(sqlite3.connect(old)) as conn:
+        conn.execute("ALTER TABLE run RENAME TO other")
+    with pytest.raises(StoreError, match="not durproj's"):
+        SqliteStore.open_reader(old)

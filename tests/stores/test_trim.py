@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from making import begin, columns, fill, record
 
 from durproj.errors import NotFound, StoreDamaged
+from durproj.stores import sqlite
 from durproj.stores.base import Past
 from durproj.stores.journal import Journal
 from durproj.stores.packing import ORIGIN, digest_inputs
@@ -163,6 +164,22 @@ def test_under_another_id_the_same_steps_are_read_and_more_are_added(path):
         assert [each.id for each in store.heads()] == ["old/u1", ID]
 
 
+def test_upkeep_leaves_the_time_when_a_workflow_was_moved(path, monkeypatch):
+    with closing(SqliteStore.open_writer(path)) as store:
+        monkeypatch.setattr(sqlite, "_now_ms", lambda: 5)
+        head = fill(store, ID, 300, batch=100, status="resolved").head
+        monkeypatch.setattr(sqlite, "_now_ms", lambda: 9)
+        for keep in (280, 10):  # a block's rest is written anew, or it is dropped wholly
+            Journal.open(store, ID).trim(keep)
+            assert store.head(ID).updated_ms == 5
+        head = store.head(ID)
+        head.id, head.name = "old/u1", "old"
+        store.save_past(head)
+        assert store.head("old/u1").updated_ms == 5
+        Journal.open(store, "old/u1").save("pending")
+        assert store.head("old/u1").updated_ms == 9
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -184,3 +201,27 @@ def test_damage_to_the_past_is_found(path, damage, keep):
         journal = Journal.open(store, ID)
         journal.last_output()
         list(journal.blocks())
+
+
+@pytest.mark.parametrize(
+    ("keep", "step", "hint"), [(300, 300, "drop the workflow"), (600, 600, "rewind the workflow")]
+)
+def test_what_is_said_of_damage_can_be_followed(path, keep, step, hint):
+    """Before the first step that is kept no workflow can be rewound."""
+    with closing(SqliteStore.open_writer(path)) as store:
+        fill(store, ID, 800, batch=100, status="resolved")
+        journal = Journal.open(store, ID)
+        journal.trim(keep)
+        head = store.head(ID)
+        head.past, head.id, head.name = head.past or Past(ID), "old/u1", "old"
+        store.save_past(head)
+        segment = store.segment(head.no, step)
+        store._write("UPDATE segment SET hash = zeroblob(16) WHERE start = ?", (segment.start,))
+        with pytest.raises(StoreDamaged, match="old/u1: steps") as harmed:
+            list(Journal.open(store, "old/u1").blocks())
+        assert hint in harmed.value.hint
+        if "rewind" in hint:
+            Journal.open(store, "old/u1").rewind(segment.start)
+        else:
+            with pytest.raises(NotFound, match="no longer kept"):
+                Journal.open(store, "old/u1").rewind(segment.start)
