@@ -9,9 +9,9 @@ import typer
 
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
     StableOption,
+    StepArgument,
     StoreOption,
     screen,
     store_path,
@@ -26,7 +26,7 @@ WIDEST = 24
 
 
 def blame(
-    id: IdArgument,
+    id: StepArgument,
     path: Annotated[
         str | None,
         typer.Argument(

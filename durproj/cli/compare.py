@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durproj.cli.completion import complete_id
+from durproj.cli.completion import complete_name_or_id
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
@@ -23,8 +23,12 @@ _A_SIDE = "A name (projection) or one workflow (projection/u1)."
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help=_A_SIDE, autocompletion=complete_id)],
-    second: Annotated[str, typer.Argument(metavar="B", help=_A_SIDE, autocompletion=complete_id)],
+    first: Annotated[
+        str, typer.Argument(metavar="A", help=_A_SIDE, autocompletion=complete_name_or_id)
+    ],
+    second: Annotated[
+        str, typer.Argument(metavar="B", help=_A_SIDE, autocompletion=complete_name_or_id)
+    ],
     ignore: Annotated[
         list[str] | None,
         typer.Option(

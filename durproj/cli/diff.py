@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durproj.cli.completion import complete_id
+from durproj.cli.completion import complete_step
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
     PathOption,
     StableOption,
+    StepArgument,
     StoreOption,
     screen,
     store_path,
@@ -26,13 +26,13 @@ WIDEST_IN_LINE = 60
 
 
 def diff(
-    id: IdArgument,
+    id: StepArgument,
     other: Annotated[
         str | None,
         typer.Argument(
             metavar="[ID]",
             help="The other workflow, or step of one.",
-            autocompletion=complete_id,
+            autocompletion=complete_step,
         ),
     ] = None,
     path: PathOption = None,

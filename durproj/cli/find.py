@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durproj.cli.completion import complete_id
+from durproj.cli.completion import complete_id, complete_name
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
@@ -46,7 +46,10 @@ def find(
     ] = False,
     all_ids: Annotated[bool, typer.Option("--all-ids", help="In every projection.")] = False,
     name: Annotated[
-        str | None, typer.Option("--name", help="In every projection of this name.")
+        str | None,
+        typer.Option(
+            "--name", help="In every projection of this name.", autocompletion=complete_name
+        ),
     ] = None,
     store: StoreOption = "durproj.db",
     json: JsonOption = False,

@@ -11,9 +11,9 @@ import typer
 from durproj.cli.completion import complete_id
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
     QuietOption,
+    StepArgument,
     StoreOption,
     WaitOption,
     screen,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def fork(
-    id: IdArgument,
+    id: StepArgument,
     as_: Annotated[
         str,
         typer.Option(

@@ -8,9 +8,9 @@ import typer
 
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
     StableOption,
+    StepArgument,
     StoreOption,
     screen,
     store_path,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    id: IdArgument,
+    id: StepArgument,
     step: Annotated[
         int | None,
         typer.Option(

@@ -10,6 +10,7 @@ import typer
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
+    NameOption,
     StableOption,
     StoreOption,
     screen,
@@ -18,7 +19,7 @@ from durproj.cli.options import (
 
 
 def list_workflows(
-    name: Annotated[str | None, typer.Option("--name", help="Only workflows of this name.")] = None,
+    name: NameOption = None,
     status: Annotated[
         Literal["pending", "resolved", "rejected", "parked"] | None,
         typer.Option("--status", help="Only workflows that stand so."),

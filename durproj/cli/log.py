@@ -8,10 +8,10 @@ import typer
 
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
     PathOption,
     StableOption,
+    StepArgument,
     StoreOption,
     screen,
     store_path,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def log(
-    id: IdArgument,
+    id: StepArgument,
     path: PathOption = None,
     type: Annotated[
         list[str] | None,

@@ -9,9 +9,9 @@ import typer
 
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
     QuietOption,
+    StepArgument,
     StoreOption,
     WaitOption,
     screen,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def rewind(
-    id: IdArgument,
+    id: StepArgument,
     to: Annotated[
         int | None,
         typer.Option("--to", metavar="N", min=-1, help="The last step to keep; -1 keeps none."),

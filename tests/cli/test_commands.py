@@ -1,4 +1,4 @@
-"""list, rewind, stats and doctor as people read them; help, version and completion."""
+"""list, rewind, stats and doctor as people read them; help and version."""
 
 from __future__ import annotations
 
@@ -321,41 +321,3 @@ def test_version(durproj):
     told = durproj("--version")
     assert (told.code, told.err) == (0, "")
     assert re.fullmatch(r"durproj \d+\.\d+\.\d+\n", told.out)
-
-
-def completed(durproj, words, **env):
-    """What bash offers for the last of `words`."""
-    asked = {
-        "_DURPROJ_COMPLETE": "complete_bash",
-        "COMP_WORDS": " ".join(words),
-        "COMP_CWORD": str(len(words) - 1),
-    }
-    done = durproj(env=asked | env)
-    assert (done.code, done.err) == (0, "")
-    return done.out.split("\n")[:-1] if done.out.strip() else []
-
-
-def test_completion_offers_ids_and_keys_of_the_store(durproj, store):
-    assert completed(durproj, ["durproj", "inspect", "pro"]) == ["projection/a", "projection/b"]
-    assert completed(durproj, ["durproj", "rewind", "sam"]) == ["sample/u1"]
-    assert completed(durproj, ["durproj", "promote", ""]) == ["sample", "projection"]
-    assert completed(durproj, ["durproj", "resume", "sam"]) == ["sample/u1"]
-    assert completed(durproj, ["durproj", "run", "--user", ""]) == ["u1", "a", "b"]
-    assert completed(durproj, ["durproj", "resume", "--user", "u"]) == ["u1"]
-
-
-def test_completion_looks_into_the_store_that_is_named(durproj, store):
-    store.rename(durproj.folder / "other.db")
-    words = ["durproj", "inspect", "--store", "other.db", "sam"]
-    assert completed(durproj, words) == ["sample/u1"]
-    assert completed(durproj, ["durproj", "inspect", "sam"], DURPROJ_STORE="other.db") == [
-        "sample/u1"
-    ]
-    assert completed(durproj, ["durproj", "inspect", "sam"]) == []
-
-
-def test_completion_never_fails(durproj, folder):
-    assert completed(durproj, ["durproj", "inspect", "pro"]) == []
-    assert not (folder / "durproj.db").exists()
-    (folder / "durproj.db").write_bytes(b"junk" * 500)
-    assert completed(durproj, ["durproj", "inspect", "pro"]) == []
