@@ -11,6 +11,7 @@ from durproj.cli.options import (
     ColorOption,
     JsonOption,
     PathOption,
+    QuietOption,
     StableOption,
     StepArgument,
     StoreOption,
@@ -43,6 +44,7 @@ def diff(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """Show what differs between two states, path by path. Exits 1 when anything does.
@@ -53,7 +55,7 @@ def diff(
     from durproj.history.diff import diff as read
 
     location = store_path(store)
-    shown = screen(json=json, stable=stable, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     record = read(id, other, path=path or (), store=location)
     if json:
         shown.record(record)

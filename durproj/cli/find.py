@@ -51,6 +51,9 @@ def find(
             "--name", help="In every projection of this name.", autocompletion=complete_name
         ),
     ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="At most N steps.")
+    ] = None,
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
@@ -79,33 +82,32 @@ def find(
     path = store_path(store)
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     id = None if many else words[0]
-    found = search(id, words[-1], which=which, bisect=bisect, name=name, store=path)
+    found = search(id, words[-1], which=which, bisect=bisect, name=name, limit=limit, store=path)
     for record in found:
         if json:
             shown.record(record)
         else:
             _show(shown, record)
     shown.flush()
-    _count(shown, found, many=many, bisect=bisect)
+    _count(shown, found, many=many, bisect=bisect, limit=limit)
     if not found.matches:
         raise typer.Exit(1)
 
 
 def _show(shown: Screen, record: dict[str, Any]) -> None:
-    from durproj.cli.changed import changes_in_line
+    from durproj.cli.changed import show_beside
+    from durproj.cli.steps import event_spans
 
-    event = record["event"]
-    about = [str(event[name]) for name in ("id", "time") if event[name] is not None]
-    shown.line(
-        (f"{record['id']}#{record['step']}", "bold" if record["became"] else "dim"),
-        (f"  {event['type']}", "cyan"),
-        ("".join(f"  {text}" for text in about), "dim"),
+    id = f"{record['id']}#{record['step']}"
+    head = (
+        (id, "bold" if record["became"] else "dim"),
+        *event_spans(record["event"], shown.columns(), used=len(id)),
         ("  (skipped)" if "skipped" in record else "", "yellow"),
-        *changes_in_line(record["changes"]),
     )
+    show_beside(shown, head, record["changes"])
 
 
-def _count(shown: Screen, found: Search, *, many: bool, bisect: bool) -> None:
+def _count(shown: Screen, found: Search, *, many: bool, bisect: bool, limit: int | None) -> None:
     """What is to be said on the side: how much was found, and where it could not be told."""
     from durproj.render import number
 
@@ -114,7 +116,8 @@ def _count(shown: Screen, found: Search, *, many: bool, bisect: bool) -> None:
     where = f" in {found.found:,} of {number(found.workflows, 'projection')}" if many else ""
     read = f"; {number(found.read, 'checkpoint')} read" if bisect else ""
     matches = number(found.matches, "step") if found.matches else "no step"
-    shown.note(f"{matches} found{where}{read}")
+    more = f"; --limit {limit} leaves out what follows" if found.matches == limit else ""
+    shown.note(f"{matches} found{where}{read}{more}")
     if found.failed:
         shown.note(
             f"at {number(found.failed, 'step')} the condition could not be evaluated, and counts as not true;"

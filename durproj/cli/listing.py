@@ -11,6 +11,7 @@ from durproj.cli.options import (
     ColorOption,
     JsonOption,
     NameOption,
+    QuietOption,
     StableOption,
     StoreOption,
     screen,
@@ -30,6 +31,7 @@ def list_workflows(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """List workflows with their status and number of steps, in the order they began."""
@@ -39,7 +41,7 @@ def list_workflows(
     from durproj.stores.sqlite import SqliteStore
 
     path = store_path(store)
-    shown = screen(json=json, stable=stable, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     opened = SqliteStore.open_reader(path)
     try:
         found = 0

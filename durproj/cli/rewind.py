@@ -11,6 +11,7 @@ from durproj.cli.options import (
     ColorOption,
     JsonOption,
     QuietOption,
+    StableOption,
     StepArgument,
     StoreOption,
     WaitOption,
@@ -31,6 +32,7 @@ def rewind(
     store: StoreOption = "durproj.db",
     wait: WaitOption = 0.0,
     json: JsonOption = False,
+    stable: StableOption = False,
     quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
@@ -43,7 +45,7 @@ def rewind(
     from durproj.ids import split_step
 
     path = store_path(store)
-    shown = screen(json=json, quiet=quiet, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     id, named = split_step(id)
     if (to is None) == (named is None):
         raise UsageError(

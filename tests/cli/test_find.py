@@ -21,7 +21,7 @@ def sample(durproj):
 def test_the_event_that_made_it_true_is_shown_with_what_it_changed(sample):
     found = sample("find", ID, "size(state.activeOrders) > 1")
     assert found.out == (
-        "projection/u1#4  OrderPlaced  evt_005  2026-01-15T09:30:00.000Z"
+        "projection/u1#4  2026-01-15T09:30:00Z  OrderPlaced  evt_005"
         '  totalOrders 1→2  +activeOrders[1] "ord_002"  eventsProcessed 4→5\n'
     )
     assert (found.code, found.err) == (0, "durproj: 1 step found\n")
@@ -48,6 +48,21 @@ def test_nothing_found_is_exit_code_1(sample, flags):
     found = sample("find", ID, "state.totalOrders > 100", *flags)
     assert (found.code, found.out) == (1, "")
     assert "durproj: no step found" in found.err
+
+
+def test_a_limit_is_the_most_that_is_shown(sample):
+    sample("run", "--name", "other", "-q")
+    condition = "state.totalOrders >= 1"
+    found = sample("find", "--all-ids", condition, "--all", "--limit", 7, "--json")
+    whole = sample("find", "--all-ids", condition, "--all", "--json")
+    assert found.json == whole.json[:7]
+    assert found.err == (
+        "durproj: 7 steps found in 2 of 2 projections; --limit 7 leaves out what follows\n"
+    )
+    assert len(whole.json) == 10
+    one = sample("find", ID, condition, "--all", "--limit", 20)
+    assert one.err == "durproj: 5 steps found\n"
+    assert sample("find", ID, condition, "--limit", 0).code == 2
 
 
 def test_a_bisection_says_how_many_checkpoints_it_read(sample):
