@@ -68,7 +68,8 @@ def find(
     from durproj.history.find import find as search
 
     # An evaluation cannot be interrupted by Python, and nothing that only reads has to be finished.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     many = all_ids or name is not None
     if len(words) != (1 if many else 2):
         wanted = "a condition and no ID" if many else "an ID and a condition"

@@ -36,27 +36,22 @@ def list_workflows(
 ) -> None:
     """List workflows with their status and number of steps, in the order they began."""
     from durproj.cli.outcome import status_color
-    from durproj.history.standing import listing
+    from durproj.history.standing import workflows
     from durproj.render import number
-    from durproj.stores.sqlite import SqliteStore
 
     path = store_path(store)
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)
-    opened = SqliteStore.open_reader(path)
-    try:
-        found = 0
-        for record in islice(listing(opened, name=name, status=status), limit):
-            found += 1
-            if json:
-                shown.record(record)
-                continue
-            shown.line(
-                (f"{record['status']:<8}", status_color(record["status"])),
-                (f"  {number(record['steps'], 'step'):>13}  ", ""),
-                (record["id"], "bold"),
-            )
-    finally:
-        opened.close()
+    found = 0
+    for record in islice(workflows(name=name, status=status, store=path), limit):
+        found += 1
+        if json:
+            shown.record(record)
+            continue
+        shown.line(
+            (f"{record['status']:<8}", status_color(record["status"])),
+            (f"  {number(record['steps'], 'step'):>13}  ", ""),
+            (record["id"], "bold"),
+        )
     if not found:
         shown.note(f"no workflow in {path}" + (" stands so" if name or status else ""))
     shown.flush()

@@ -10,6 +10,7 @@ from durproj import codec
 from durproj.errors import NotFound, UsageError
 from durproj.history.alternative import Course, Refold, given_line, recorded_reducer
 from durproj.history.changes import changes
+from durproj.history.programs import programs_own
 from durproj.history.reading import journal_of
 from durproj.ids import check_name, split_id, workflow_id
 from durproj.projections.reducer import Reducer
@@ -108,8 +109,9 @@ class _Fork:
         id = self._source.head.id
         others = sorted({*replace, *drop})
         if (others or every) and not self._is_projection:
-            raise UsageError(
-                f"{id} is a program's workflow: its steps have no events, and only the program executes them",
+            raise programs_own(
+                id,
+                "its steps have no events, and only the program executes them",
                 "fork it up to a step, and run the program under the new id",
             )
         for step in others:

@@ -16,6 +16,7 @@ from durproj.errors import NotFound, StoreError, UsageError
 from durproj.events.cursor import Cursor
 from durproj.events.spool import drop as drop_spool
 from durproj.ids import split_id
+from durproj.runtime.absent import no_key, no_workflow
 from durproj.runtime.given import given_names
 from durproj.runtime.observer import Stop
 from durproj.runtime.request import spool_path
@@ -210,10 +211,10 @@ class _Collection:
             goes = self._is_dropped(self._runs.get(head.run))
             goes = goes and self._asked.chosen(self._store, head)
             (self._go if goes else self._stay)[head.run] += 1
-        for what in (*sorted(ids), *(f"the key {key!r}" for key in sorted(keys))):
-            raise NotFound(
-                f"{what}: no such workflow in {self._store.location}", "durproj list shows them"
-            )
+        if ids:
+            raise no_workflow(min(ids), self._store)
+        if keys:
+            raise no_key(min(keys), self._store)
 
     def _is_dropped(self, run: Run | None) -> bool:
         return self._asked.drop or (run is not None and "replaced_by" in run.options)
