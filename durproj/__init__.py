@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from durproj.history.parked import inspect_parked, parked
     from durproj.history.promote import promote
     from durproj.history.rewind import rewind
-    from durproj.history.standing import inspect
+    from durproj.history.standing import inspect, workflows
     from durproj.page.report import report
     from durproj.projections.reducer import Reducer, from_function
     from durproj.runtime.engine import run
@@ -84,7 +84,7 @@ _HOME = {
     "durproj.history.parked": "inspect_parked parked",
     "durproj.history.promote": "promote",
     "durproj.history.rewind": "rewind",
-    "durproj.history.standing": "inspect",
+    "durproj.history.standing": "inspect workflows",
     "durproj.page.report": "report",
     "durproj.projections.reducer": "Reducer from_function",
     "durproj.runtime.engine": "run",
@@ -153,6 +153,7 @@ __all__ = [
     "rewind",
     "run",
     "verify",
+    "workflows",
 ]
 
 

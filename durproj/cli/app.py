@@ -62,6 +62,7 @@ def _run(args: list[str]) -> int:
     # Nothing that is imported becomes garbage: it is not looked through, now or later.
     gc.disable()
     from durproj.cli.commands import command_line
+    from durproj.cli.completion import answering
     from durproj.cli.failures import failure
     from durproj.render import Screen, Style
 
@@ -72,7 +73,8 @@ def _run(args: list[str]) -> int:
     code = 0 if args else 2
     try:
         _check_text(args)
-        left = app(args=args or ["--help"], prog_name="durproj", standalone_mode=False)
+        with answering():
+            left = app(args=args or ["--help"], prog_name="durproj", standalone_mode=False)
         # Typer leaves by returning a code: 0 for --help, 130 for an interrupt.
         code = left if isinstance(left, int) and left else code
         screen.flush()

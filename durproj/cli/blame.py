@@ -9,9 +9,10 @@ import typer
 
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
+    QuietOption,
     StableOption,
+    StepArgument,
     StoreOption,
     screen,
     store_path,
@@ -26,7 +27,7 @@ WIDEST = 24
 
 
 def blame(
-    id: IdArgument,
+    id: StepArgument,
     path: Annotated[
         str | None,
         typer.Argument(
@@ -36,6 +37,7 @@ def blame(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """Show which step last set each value of the newest state; of one PATH, every step that changed it.
@@ -45,7 +47,7 @@ def blame(
     from durproj.history.blame import blame as read
 
     location = store_path(store)
-    shown = screen(json=json, stable=stable, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     records = read(id, path, store=location)
     if json:
         for record in records:
@@ -83,14 +85,14 @@ def _show_leaves(shown: Screen, leaves: list[dict[str, Any]]) -> None:
 
 
 def _annotation(leaf: dict[str, Any], *, timed: bool) -> tuple[str, ...]:
-    """Step, type, id and time of what set a leaf."""
+    """Step, time, type and id of what set a leaf."""
     from durproj.cli.steps import step_text, time_text
     from durproj.render import safe, shortened
 
     event = leaf["event"] or {"type": "", "id": None, "time": None}
     id = "" if event["id"] is None else str(event["id"])
     time = time_text(event["time"]) if timed else ""
-    texts = (step_text(leaf), event["type"], id, time)
+    texts = (step_text(leaf), time, event["type"], id)
     return tuple(shortened(safe(text), WIDEST) for text in texts)
 
 

@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from durproj import codec
-from durproj.render import Span, safe_json, shortened
+from durproj.render import Screen, Span, safe_json, shortened
 
 WIDEST_VALUE = 40
 """Longer values are cut, but where each change has a line of its own."""
+
+NARROWEST = 4
+"""So much of a path or value is left where there is no room."""
 
 REST_COLUMNS = 11
 """What the number of changes that are left out takes."""
@@ -34,19 +37,44 @@ def changes_in_line(
     changes: Iterable[dict[str, Any]], most: int = 8, columns: int | None = None
 ) -> tuple[Span, ...]:
     """Changes side by side: of more than `most`, or than there is room for in so many columns, how many
-    are left out. One is shown in any case."""
+    are left out. One is shown in any case, cut as needed."""
     found = list(changes)
     spans: list[Span] = []
     left = sys.maxsize if columns is None else columns
     for count, change in enumerate(found):
-        more = ("  ", ""), *change_spans(change)
-        left -= sum(len(text) for text, _ in more)
         room = REST_COLUMNS if count + 1 < len(found) else 0
+        more = ("  ", ""), *change_spans(change)
+        if not count:
+            more = _cut(more, left - room)
+        left -= sum(len(text) for text, _ in more)
         if count == most or (count and left < room):
             spans.append((f"  … {len(found) - count:,} more", "dim"))
             break
         spans += more
     return tuple(spans)
+
+
+def show_beside(shown: Screen, head: tuple[Span, ...], changes: Iterable[dict[str, Any]]) -> None:
+    """Print a line that begins with `head` and goes on with changes, as many as a terminal has room for."""
+    columns = shown.columns()
+    used = sum(len(text) for text, _ in head)
+    shown.line(
+        *head, *changes_in_line(changes, columns=None if columns is None else columns - used)
+    )
+
+
+def _cut(spans: tuple[Span, ...], columns: int) -> tuple[Span, ...]:
+    """A change cut so far that it takes no more columns, if NARROWEST of each part can be left: first the
+    old value, then the new one, then the path."""
+    # Two blanks, the path, a blank, a value; an arrow and another value.
+    fitted = list(spans)
+    over = sum(len(text) for text, _ in spans) - columns
+    for part in (3, len(spans) - 1, 1):
+        text, style = fitted[part]
+        if over > 0:
+            fitted[part] = shortened(text, max(NARROWEST, len(text) - over)), style
+            over -= len(text) - len(fitted[part][0])
+    return tuple(fitted)
 
 
 def in_json(value: Any, width: int | None) -> str:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durproj.cli.completion import complete_id
+from durproj.cli.completion import complete_name_or_id
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
+    QuietOption,
     StableOption,
     StoreOption,
     screen,
@@ -23,8 +24,12 @@ _A_SIDE = "A name (projection) or one workflow (projection/u1)."
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help=_A_SIDE, autocompletion=complete_id)],
-    second: Annotated[str, typer.Argument(metavar="B", help=_A_SIDE, autocompletion=complete_id)],
+    first: Annotated[
+        str, typer.Argument(metavar="A", help=_A_SIDE, autocompletion=complete_name_or_id)
+    ],
+    second: Annotated[
+        str, typer.Argument(metavar="B", help=_A_SIDE, autocompletion=complete_name_or_id)
+    ],
     ignore: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,6 +45,7 @@ def compare(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """Compare two folds of the same events: for each key, the first step at which their states differ.
@@ -49,7 +55,7 @@ def compare(
     from durproj.history.compare import compare as compared
 
     path = store_path(store)
-    shown = screen(json=json, stable=stable, verbose=verbose, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)
     record: dict[str, Any] = {}
     for record in compared(
         first, second, ignore=ignore or (), final=final, limit=limit, equal=verbose, store=path
@@ -66,14 +72,10 @@ def compare(
 
 
 def _show(shown: Screen, record: dict[str, Any], sides: tuple[str, str]) -> None:
-    from durproj.cli.changed import changes_in_line
+    from durproj.cli.changed import show_beside
 
-    shown.line(
-        (record["key"], "bold"),
-        ("  ", ""),
-        *_described(record, sides),
-        *changes_in_line(record.get("changes", ())),
-    )
+    head = (record["key"], "bold"), ("  ", ""), *_described(record, sides)
+    show_beside(shown, head, record.get("changes", ()))
 
 
 def _described(record: dict[str, Any], sides: tuple[str, str]) -> tuple[Span, ...]:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durproj.cli.completion import complete_id
+from durproj.cli.completion import complete_step
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
     PathOption,
+    QuietOption,
     StableOption,
+    StepArgument,
     StoreOption,
     screen,
     store_path,
@@ -26,13 +27,13 @@ WIDEST_IN_LINE = 60
 
 
 def diff(
-    id: IdArgument,
+    id: StepArgument,
     other: Annotated[
         str | None,
         typer.Argument(
             metavar="[ID]",
             help="The other workflow, or step of one.",
-            autocompletion=complete_id,
+            autocompletion=complete_step,
         ),
     ] = None,
     path: PathOption = None,
@@ -43,6 +44,7 @@ def diff(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """Show what differs between two states, path by path. Exits 1 when anything does.
@@ -53,7 +55,7 @@ def diff(
     from durproj.history.diff import diff as read
 
     location = store_path(store)
-    shown = screen(json=json, stable=stable, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     record = read(id, other, path=path or (), store=location)
     if json:
         shown.record(record)

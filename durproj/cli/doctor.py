@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
+    QuietOption,
     StableOption,
     StoreOption,
     screen,
@@ -22,6 +23,7 @@ def doctor(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """Check Python, SQLite and the store: schema, integrity, who holds it, what is unfinished.
@@ -32,7 +34,7 @@ def doctor(
     from durproj.stores.examine import examine, sqlite_remark, sqlite_version
 
     path = store_path(store)
-    shown = screen(json=json, stable=stable, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     report: dict[str, Any] = {
         "type": "doctor",
         "durproj": __version__,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from durproj.cli.completion import complete_id
+from durproj.cli.completion import complete_name, complete_name_or_id
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
@@ -30,7 +30,7 @@ def export(
         typer.Argument(
             metavar="[NAME|ID]...",
             help="Only these workflows, or those of these names; by default every projection.",
-            autocompletion=complete_id,
+            autocompletion=complete_name_or_id,
         ),
     ] = None,
     to: Annotated[
@@ -51,7 +51,12 @@ def export(
     ] = False,
     name: Annotated[
         list[str] | None,
-        typer.Option("--name", metavar="NAME", help="As an argument; may be repeated."),
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="As an argument; may be repeated.",
+            autocompletion=complete_name,
+        ),
     ] = None,
     status: Annotated[
         Literal["pending", "resolved", "rejected", "parked"] | None,

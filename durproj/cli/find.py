@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durproj.cli.completion import complete_id
+from durproj.cli.completion import complete_id, complete_name
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
@@ -46,7 +46,13 @@ def find(
     ] = False,
     all_ids: Annotated[bool, typer.Option("--all-ids", help="In every projection.")] = False,
     name: Annotated[
-        str | None, typer.Option("--name", help="In every projection of this name.")
+        str | None,
+        typer.Option(
+            "--name", help="In every projection of this name.", autocompletion=complete_name
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="At most N steps.")
     ] = None,
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
@@ -62,7 +68,8 @@ def find(
     from durproj.history.find import find as search
 
     # An evaluation cannot be interrupted by Python, and nothing that only reads has to be finished.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     many = all_ids or name is not None
     if len(words) != (1 if many else 2):
         wanted = "a condition and no ID" if many else "an ID and a condition"
@@ -76,33 +83,32 @@ def find(
     path = store_path(store)
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     id = None if many else words[0]
-    found = search(id, words[-1], which=which, bisect=bisect, name=name, store=path)
+    found = search(id, words[-1], which=which, bisect=bisect, name=name, limit=limit, store=path)
     for record in found:
         if json:
             shown.record(record)
         else:
             _show(shown, record)
     shown.flush()
-    _count(shown, found, many=many, bisect=bisect)
+    _count(shown, found, many=many, bisect=bisect, limit=limit)
     if not found.matches:
         raise typer.Exit(1)
 
 
 def _show(shown: Screen, record: dict[str, Any]) -> None:
-    from durproj.cli.changed import changes_in_line
+    from durproj.cli.changed import show_beside
+    from durproj.cli.steps import event_spans
 
-    event = record["event"]
-    about = [str(event[name]) for name in ("id", "time") if event[name] is not None]
-    shown.line(
-        (f"{record['id']}#{record['step']}", "bold" if record["became"] else "dim"),
-        (f"  {event['type']}", "cyan"),
-        ("".join(f"  {text}" for text in about), "dim"),
+    id = f"{record['id']}#{record['step']}"
+    head = (
+        (id, "bold" if record["became"] else "dim"),
+        *event_spans(record["event"], shown.columns(), used=len(id)),
         ("  (skipped)" if "skipped" in record else "", "yellow"),
-        *changes_in_line(record["changes"]),
     )
+    show_beside(shown, head, record["changes"])
 
 
-def _count(shown: Screen, found: Search, *, many: bool, bisect: bool) -> None:
+def _count(shown: Screen, found: Search, *, many: bool, bisect: bool, limit: int | None) -> None:
     """What is to be said on the side: how much was found, and where it could not be told."""
     from durproj.render import number
 
@@ -111,7 +117,8 @@ def _count(shown: Screen, found: Search, *, many: bool, bisect: bool) -> None:
     where = f" in {found.found:,} of {number(found.workflows, 'projection')}" if many else ""
     read = f"; {number(found.read, 'checkpoint')} read" if bisect else ""
     matches = number(found.matches, "step") if found.matches else "no step"
-    shown.note(f"{matches} found{where}{read}")
+    more = f"; --limit {limit} leaves out what follows" if found.matches == limit else ""
+    shown.note(f"{matches} found{where}{read}{more}")
     if found.failed:
         shown.note(
             f"at {number(found.failed, 'step')} the condition could not be evaluated, and counts as not true;"

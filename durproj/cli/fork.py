@@ -11,9 +11,10 @@ import typer
 from durproj.cli.completion import complete_id
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
     QuietOption,
+    StableOption,
+    StepArgument,
     StoreOption,
     WaitOption,
     screen,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def fork(
-    id: IdArgument,
+    id: StepArgument,
     as_: Annotated[
         str,
         typer.Option(
@@ -69,6 +70,7 @@ def fork(
     store: StoreOption = "durproj.db",
     wait: WaitOption = 0.0,
     json: JsonOption = False,
+    stable: StableOption = False,
     quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
@@ -82,7 +84,7 @@ def fork(
     from durproj.ids import split_step
 
     path = store_path(store)
-    shown = screen(json=json, quiet=quiet, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     id, named = split_step(id)
     if None not in (at, named) and at != named:
         raise UsageError(f"{id}#{named} and --at {at} name two steps", "give one of them")

@@ -10,6 +10,7 @@ from durproj.cli.completion import complete_id
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
+    NameOption,
     QuietOption,
     StableOption,
     StoreOption,
@@ -40,7 +41,7 @@ def gc(
         typer.Argument(metavar="[ID]...", help="Only these workflows.", autocompletion=complete_id),
     ] = None,
     user: UserOption = None,
-    name: Annotated[str | None, typer.Option("--name", help="Only workflows of this name.")] = None,
+    name: NameOption = None,
     older_than: Annotated[
         str | None,
         typer.Option(

@@ -8,9 +8,10 @@ import typer
 
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
+    QuietOption,
     StableOption,
+    StepArgument,
     StoreOption,
     screen,
     store_path,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    id: IdArgument,
+    id: StepArgument,
     step: Annotated[
         int | None,
         typer.Option(
@@ -31,6 +32,7 @@ def inspect(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """Show a workflow's state and where it stands, or how it stood after one step.
@@ -42,7 +44,7 @@ def inspect(
     from durproj.ids import split_step
 
     path = store_path(store)
-    shown = screen(json=json, stable=stable, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     id, named = split_step(id)
     if None not in (step, named) and step != named:
         raise UsageError(f"{id}#{named} and --step {step} name two steps", "give one of them")

@@ -10,6 +10,8 @@ import typer
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
+    NameOption,
+    QuietOption,
     StableOption,
     StoreOption,
     screen,
@@ -18,7 +20,7 @@ from durproj.cli.options import (
 
 
 def list_workflows(
-    name: Annotated[str | None, typer.Option("--name", help="Only workflows of this name.")] = None,
+    name: NameOption = None,
     status: Annotated[
         Literal["pending", "resolved", "rejected", "parked"] | None,
         typer.Option("--status", help="Only workflows that stand so."),
@@ -29,31 +31,27 @@ def list_workflows(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """List workflows with their status and number of steps, in the order they began."""
     from durproj.cli.outcome import status_color
-    from durproj.history.standing import listing
+    from durproj.history.standing import workflows
     from durproj.render import number
-    from durproj.stores.sqlite import SqliteStore
 
     path = store_path(store)
-    shown = screen(json=json, stable=stable, color=color)
-    opened = SqliteStore.open_reader(path)
-    try:
-        found = 0
-        for record in islice(listing(opened, name=name, status=status), limit):
-            found += 1
-            if json:
-                shown.record(record)
-                continue
-            shown.line(
-                (f"{record['status']:<8}", status_color(record["status"])),
-                (f"  {number(record['steps'], 'step'):>13}  ", ""),
-                (record["id"], "bold"),
-            )
-    finally:
-        opened.close()
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
+    found = 0
+    for record in islice(workflows(name=name, status=status, store=path), limit):
+        found += 1
+        if json:
+            shown.record(record)
+            continue
+        shown.line(
+            (f"{record['status']:<8}", status_color(record["status"])),
+            (f"  {number(record['steps'], 'step'):>13}  ", ""),
+            (record["id"], "bold"),
+        )
     if not found:
         shown.note(f"no workflow in {path}" + (" stands so" if name or status else ""))
     shown.flush()

@@ -8,10 +8,11 @@ import typer
 
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
     PathOption,
+    QuietOption,
     StableOption,
+    StepArgument,
     StoreOption,
     screen,
     store_path,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def log(
-    id: IdArgument,
+    id: StepArgument,
     path: PathOption = None,
     type: Annotated[
         list[str] | None,
@@ -44,6 +45,7 @@ def log(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     verbose: Annotated[
         bool,
         typer.Option("--verbose", "-v", help="Each change in full, on a line of its own."),
@@ -60,7 +62,7 @@ def log(
     from durproj.ids import split_step
 
     location = store_path(store)
-    shown = screen(json=json, stable=stable, verbose=verbose, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)
     id, named = split_step(id)
     if None not in (last, named) and last != named:
         raise UsageError(f"{id}#{named} and --to {last} name two ends", "give one of them")

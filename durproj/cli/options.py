@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from durproj.cli.completion import complete_id, complete_key
+from durproj.cli.completion import complete_id, complete_key, complete_name, complete_step
 from durproj.errors import UsageError
 from durproj.render import Screen, Style
 
@@ -35,6 +35,18 @@ IdArgument = Annotated[
     typer.Argument(
         metavar="ID", help="A workflow, such as projection/u1.", autocompletion=complete_id
     ),
+]
+StepArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A workflow, such as projection/u1, or a step of it, projection/u1#5.",
+        autocompletion=complete_step,
+    ),
+]
+NameOption = Annotated[
+    str | None,
+    typer.Option("--name", help="Only workflows of this name.", autocompletion=complete_name),
 ]
 PathOption = Annotated[
     list[str] | None,

@@ -42,6 +42,7 @@ def list_parked(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """List parked streams: where each waits, at which event, and for what error."""
@@ -50,7 +51,7 @@ def list_parked(
     from durproj.render import described
 
     path = store_path(store)
-    shown = screen(json=json, stable=stable, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     found = parked(store=path)
     for record in found:
         if json:
@@ -75,13 +76,14 @@ def show(
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """Show the event at which a stream waits, the error, and the state before it."""
     from durproj.history.parked import inspect_parked
 
     path = store_path(store)
-    shown = screen(json=json, stable=stable, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     record = inspect_parked(id, store=path)
     if json:
         shown.record(record)

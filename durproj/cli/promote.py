@@ -11,6 +11,7 @@ from durproj.cli.options import (
     ColorOption,
     JsonOption,
     QuietOption,
+    StableOption,
     StoreOption,
     WaitOption,
     screen,
@@ -45,6 +46,7 @@ def promote(
     store: StoreOption = "durproj.db",
     wait: WaitOption = 0.0,
     json: JsonOption = False,
+    stable: StableOption = False,
     quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
@@ -57,7 +59,7 @@ def promote(
     from durproj.render import number
 
     path = store_path(store)
-    shown = screen(json=json, quiet=quiet, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     record = swap(new, current, store=path, force=force, wait_s=wait)
     if json:
         shown.record(record)

@@ -9,9 +9,10 @@ import typer
 
 from durproj.cli.options import (
     ColorOption,
-    IdArgument,
     JsonOption,
     QuietOption,
+    StableOption,
+    StepArgument,
     StoreOption,
     WaitOption,
     screen,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def rewind(
-    id: IdArgument,
+    id: StepArgument,
     to: Annotated[
         int | None,
         typer.Option("--to", metavar="N", min=-1, help="The last step to keep; -1 keeps none."),
@@ -31,6 +32,7 @@ def rewind(
     store: StoreOption = "durproj.db",
     wait: WaitOption = 0.0,
     json: JsonOption = False,
+    stable: StableOption = False,
     quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
@@ -43,7 +45,7 @@ def rewind(
     from durproj.ids import split_step
 
     path = store_path(store)
-    shown = screen(json=json, quiet=quiet, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     id, named = split_step(id)
     if (to is None) == (named is None):
         raise UsageError(

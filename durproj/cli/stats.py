@@ -12,6 +12,7 @@ from durproj.cli.options import (
     ColorOption,
     FormatOption,
     JsonOption,
+    QuietOption,
     SeqOption,
     StableOption,
     asked_format,
@@ -58,6 +59,7 @@ def stats(
     ] = 16 << 20,
     json: JsonOption = False,
     stable: StableOption = False,
+    quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
     """Describe a log: events, types, keys, time range, duplicates. Needs no store.
@@ -74,7 +76,7 @@ def stats(
     from durproj.events.survey import stats as survey
     from durproj.runtime.request import SAMPLE, opened_path
 
-    shown = screen(json=json, stable=stable, color=color)
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     named = (
         events
         or [name for name in os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep) if name]

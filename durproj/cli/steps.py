@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 from durproj import codec
-from durproj.cli.changed import change_spans, changes_in_line, in_json
-from durproj.render import Screen, Span, described, safe
+from durproj.cli.changed import change_spans, in_json, show_beside
+from durproj.render import Screen, Span, described, safe, shortened
 
 WIDEST_TYPE = 30
 """Longer types of events are not padded to."""
@@ -15,14 +16,38 @@ WIDEST_RESULT = 100
 """Longer results of a program's steps are cut."""
 NARROW = 100
 """On a terminal with fewer columns, times of events are left out where there is something else to show."""
+NARROWEST_NAME = 12
+"""So much of an event's type and id is shown where there is no room."""
+ROOM_FOR_A_CHANGE = 34
+"""What a short change takes, with the number of those that are left out and the blanks between."""
 
 _FRACTION = re.compile(r"(?<=:\d\d)\.\d+(?=Z|[+-]\d\d|$)")
 
 
 def event_text(event: dict[str, Any]) -> str:
-    """Type, id and time of an event, those that it has."""
-    parts = (event["type"], event["id"], event.get("time"))
-    return "  ".join(str(part) for part in parts if part is not None)
+    """Time, type and id of an event, those that it has."""
+    time = time_text(event.get("time"))
+    return (f"{time}  " if time else "") + named_text(event)
+
+
+def named_text(event: dict[str, Any]) -> str:
+    """Type and id of an event, if it has one."""
+    return "  ".join(str(event[name]) for name in ("type", "id") if event[name] is not None)
+
+
+def event_spans(event: dict[str, Any], columns: int | None, used: int) -> tuple[Span, ...]:
+    """An event on a line of so many columns (None: any number), of which some are used, cut so that a
+    change has room beside it."""
+    time = time_text(event["time"]) if columns is None or columns >= NARROW else ""
+    text = safe(named_text(event))
+    if columns is not None:
+        text = shortened(text, max(NARROWEST_NAME, columns - used - len(time) - ROOM_FOR_A_CHANGE))
+    return (f"  {time}" if time else "", "dim"), (f"  {text}", "cyan")
+
+
+def widest_name(columns: int | None) -> int:
+    """How much of an event's type and id is shown on a line of so many columns (None: any number)."""
+    return sys.maxsize if columns is None else max(WIDEST_TYPE, columns // 2)
 
 
 def time_text(time: Any) -> str:
@@ -48,6 +73,7 @@ class StepLines:
         self._shown = shown
         self._columns = shown.columns()
         self._timed = self._columns is None or self._columns >= NARROW or shown.style.verbose
+        self._widest = widest_name(None if shown.style.verbose else self._columns)
         # Columns are as wide as what they have held so far: the records to come are not known yet.
         self._widths = [0, 0, 0]
 
@@ -70,9 +96,8 @@ class StepLines:
 
     def _head(self, record: dict[str, Any]) -> tuple[Span, ...]:
         event = record["event"] or {"type": "", "id": None, "time": None}
-        id = "" if event["id"] is None else f"  {event['id']}"
         time = time_text(event["time"]) if self._timed else ""
-        columns = step_text(record), time, safe(event["type"] + id)
+        columns = step_text(record), time, shortened(safe(named_text(event)), self._widest)
         styles = "bold", "dim", "cyan"
         spans: list[Span] = []
         for at, (text, style) in enumerate(zip(columns, styles, strict=True)):
@@ -93,6 +118,4 @@ class StepLines:
             for change in changes:
                 self._shown.line(("    ", ""), *change_spans(change, width=None))
         else:
-            used = sum(len(text) for text, _ in head)
-            room = None if self._columns is None else self._columns - used
-            self._shown.line(*head, *changes_in_line(changes, columns=room))
+            show_beside(self._shown, head, changes)

@@ -15,6 +15,7 @@ from durproj.cli.completion import complete_id
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
+    NameOption,
     QuietOption,
     StableOption,
     StoreOption,
@@ -40,7 +41,7 @@ def verify(
             autocompletion=complete_id,
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Only workflows of this name.")] = None,
+    name: NameOption = None,
     refold: Annotated[
         bool,
         typer.Option("--refold", help="Fold the log again with today's reducer, and compare."),

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.errors import NotFound, OutputFailed
+from durproj.errors import OutputFailed
 from durproj.history.paths import ABSENT
 from durproj.history.reading import journal_of
 from durproj.history.standing import projection_record
 from durproj.history.timeline import Timeline
 from durproj.ids import check_name, split_id
+from durproj.runtime.absent import no_name
 from durproj.stores.base import Head, Run, Status, Store
 from durproj.stores.connection import connect_copy
 from durproj.stores.journal import Journal
@@ -147,11 +148,7 @@ def _heads(store: Store, which: Sequence[str], runs: dict[int | None, Run]) -> I
             yield head
     for name in names:
         if name not in met:
-            there = ", ".join(sorted(met)[:8]) or "none"
-            raise NotFound(
-                f"no workflow in {store.location} has the name {name}",
-                f"names there are: {there}; an id is written name/key, such as projection/u1",
-            )
+            raise no_name(name, store)
 
 
 def _is_fold(run: Run | None) -> bool:

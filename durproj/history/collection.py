@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from durproj.errors import NotFound, StoreDamaged
+from durproj.errors import StoreDamaged
 from durproj.events.cursor import Cursor
 from durproj.events.spool import drop as drop_spool
+from durproj.runtime.absent import no_key, no_name, no_workflow
 from durproj.runtime.request import FORK, REPLACED_BY, spool_path
 from durproj.stores.base import Head, Run
 from durproj.stores.journal import Journal
@@ -97,18 +98,22 @@ class Collection:
     def _look_over(self) -> None:
         """Count what stays of each run. Raises NotFound for what was named and is not there."""
         ids, keys = set(self._asked.ids or ()), set(self._asked.keys or ())
+        names = {self._asked.name} - {None}
         for head in self._store.heads(damaged=self._unknown):
             ids.discard(head.id)
             keys.discard(head.key)
+            names.discard(head.name)
             goes = self._is_dropped(self._runs.get(head.run))
             goes = goes and self._asked.chosen(head)
             (self._go if goes else self._stay)[head.run] += 1
         if self._unknown:  # what was named may be what is damaged
             return
-        for what in (*sorted(ids), *(f"the key {key!r}" for key in sorted(keys))):
-            raise NotFound(
-                f"{what}: no such workflow in {self._store.location}", "durproj list shows them"
-            )
+        if ids:
+            raise no_workflow(min(ids), self._store)
+        if keys:
+            raise no_key(min(keys), self._store)
+        if names:
+            raise no_name(min(names), self._store)
 
     def _is_dropped(self, run: Run | None) -> bool:
         if run is None or FORK in run.options:

@@ -36,13 +36,14 @@ class Search(Iterator[dict[str, Any]]):
         which: Which,
         *,
         bisect: bool,
+        limit: int | None,
     ) -> None:
         self.workflows = self.found = self.matches = self.read = self.failed = 0
         self.reason = self.aside = ""
         self._evaluated = 0
         self._where = where
         self._condition = condition
-        self._which, self._bisects = which, bisect
+        self._which, self._bisects, self._limit = which, bisect, limit
         self._records = self._search()
         self._known: tuple[bytes, bool] | None = None
 
@@ -61,7 +62,11 @@ class Search(Iterator[dict[str, Any]]):
                 for record in self._in_one(timeline):
                     self.matches += 1
                     yield record
+                    if self.matches == self._limit:
+                        break
                 self.found += self.matches > before
+                if self.matches == self._limit:
+                    break
         if self.read and not self._evaluated:
             raise UsageError(
                 f"the condition could be evaluated at none of {self.read:,} steps: {self.reason}",
@@ -140,6 +145,7 @@ def find(
     which: Which = "first",
     bisect: bool = False,
     name: str | None = None,
+    limit: int | None = None,
     store: str | Path | Store = "durproj.db",
 ) -> Search:
     """The steps at which `condition` holds: records as `durproj find --json` prints them, as they are
@@ -149,7 +155,7 @@ def find(
     line) and `step` (its number). Where it cannot be evaluated, a field being missing, say, it does not hold.
     which: the first such step, the newest (`last`), or `all`, of the workflow `id`; None: of each projection
     of the store, or of those of `name`. bisect: find the first one among few, halving; right only
-    when what became true stays true. A record's `became` tells whether it did not hold at the step before.
+    when what became true stays true. limit: at most so many records. A record's `became` tells whether it did not hold at the step before.
 
     Raises UsageError for a condition that cannot be read, gives no true or false or could be evaluated
     nowhere; NotFound, StoreError, StoreDamaged.
@@ -158,7 +164,7 @@ def find(
         raise UsageError(
             f"--bisect finds the first step, and --{which} asks for others", "give one of them"
         )
-    return Search((store, id, name), Condition(condition), which, bisect=bisect)
+    return Search((store, id, name), Condition(condition), which, bisect=bisect, limit=limit)
 
 
 def _given(point: Checkpoint, uses: dict[str, frozenset[str] | None]) -> dict[str, Any]:

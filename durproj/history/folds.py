@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from durproj.errors import NotFound, UsageError
+from durproj.history.programs import no_states
 from durproj.history.reading import journal_of
 from durproj.history.timeline import Timeline
 from durproj.ids import split_id
+from durproj.runtime.absent import no_name
 from durproj.stores.base import Run, Store
 from durproj.stores.journal import Journal
 
@@ -24,27 +25,22 @@ class Folds:
         """The history of the projection `id`. Raises NotFound, and UsageError for a program's workflow."""
         found = self._timeline(journal_of(self._store, id))
         if not found.is_projection:
-            raise UsageError(
-                f"{id} is the workflow of a program: what its steps returned are no states of one thing",
-                f"durproj inspect {id}#N shows a step of it",
-            )
+            raise no_states(id, "state to search or compare")
         return found
 
     def every(self, name: str | None = None) -> Iterator[Timeline]:
         """Those of this name, or all, in the order they began. Raises NotFound when no workflow has this
         name, and UsageError when it is the name of a program's."""
-        some = False
+        some, programs = False, ""
         for id in self._ids(name):
             journal = Journal.open(self._store, id)
             # One that is gone was dropped since.
             if journal is not None and (found := self._timeline(journal)).is_projection:
                 some = True
                 yield found
+            programs = id
         if name is not None and not some:
-            raise UsageError(
-                f"{name}: its workflows are a program's: what their steps returned are no states of one thing",
-                "durproj list shows what there is",
-            )
+            raise no_states(f"{name}/…", "state to search or compare", programs)
 
     def keys(self, name: str) -> Iterator[str]:
         """The keys of the workflows of this name, in the order they began. Raises NotFound when there are
@@ -57,11 +53,7 @@ class Folds:
             none = False
             yield head.id
         if none and name is not None:
-            names = sorted({head.name for head in self._store.heads()})
-            raise NotFound(
-                f"{name}: no workflow of this name in {self._store.location}",
-                f"names that there are: {', '.join(names[:10])}" if names else "it has none at all",
-            )
+            raise no_name(name, self._store)
 
     def _timeline(self, journal: Journal) -> Timeline:
         number = journal.head.run

@@ -15,6 +15,7 @@ from durproj.history.alternative import (
     recorded_reducer,
 )
 from durproj.history.changes import changes
+from durproj.history.programs import programs_own
 from durproj.history.reading import journal_of
 from durproj.ids import check_name, split_id, workflow_id
 from durproj.projections.reducer import Reducer
@@ -118,8 +119,9 @@ class _Fork:
                 "a program is replayed from step 0, so it cannot go on from a later one",
             )
         if (others or every) and not self._is_projection:
-            raise UsageError(
-                f"{id} is a program's workflow: its steps have no events, and only the program executes them",
+            raise programs_own(
+                id,
+                "its steps have no events, and only the program executes them",
                 "fork it up to a step, and run the program under the new id",
             )
         for step in others:

@@ -11,6 +11,7 @@ from durproj import codec
 from durproj.errors import UsageError
 from durproj.history.changes import Change
 from durproj.history.paths import Place, parse_path
+from durproj.history.programs import no_states
 from durproj.history.reading import reading
 from durproj.history.timeline import Checkpoint, Timeline, Transition
 from durproj.stores.base import Store
@@ -79,11 +80,7 @@ def step_record(
 def refuse_program(timeline: Timeline, what: str) -> None:
     """Raise UsageError when the steps of `timeline` are not the states of a projection."""
     if not timeline.is_projection:
-        raise UsageError(
-            f"{timeline.id}: its steps are calls of a program's functions, not states of one projection, "
-            f"so there is no {what}",
-            "durproj log shows what each of them returned",
-        )
+        raise no_states(timeline.id, what)
 
 
 def _check(timeline: Timeline, first: int, last: int | None, *, asked: bool) -> None:

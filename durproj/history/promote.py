@@ -11,7 +11,9 @@ from typing import Any
 
 from durproj import codec
 from durproj.errors import NotFound, UsageError
+from durproj.history.programs import programs_own
 from durproj.ids import check_name, workflow_id
+from durproj.runtime.absent import no_name
 from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Past, Run, Store
 from durproj.stores.journal import Journal
@@ -106,7 +108,9 @@ def _swap(store: Store, new: str, current: str, *, force: bool) -> dict[str, Any
     behind = [
         key for key, steps in replaced.steps.items() if promoted.steps.get(key, steps) < steps
     ]
-    _refuse_kinds(promoted, replaced, store.location)
+    _refuse_kinds(promoted, replaced)
+    if not promoted.steps:
+        raise no_name(new, store)
     # What is put back is not to be better than it was.
     back = all(run.options.get(REPLACED_BY) == current for run in promoted.runs)
     if not (force or back):
@@ -158,23 +162,17 @@ def _old_name(store: Store, name: str) -> str:
     return f"{name}@old{taken + 1}" if taken else f"{name}@old"
 
 
-def _refuse_kinds(promoted: _Side, replaced: _Side, location: str) -> None:
+def _refuse_kinds(promoted: _Side, replaced: _Side) -> None:
     """Names are only changed where no one else goes by them."""
     if not promoted.steps and promoted.forks:
         raise UsageError(
             f"{promoted.name} is a fork: no log feeds it",
             "fold the log under a name of its own, and promote that: durproj run --name NAME …",
         )
-    if not promoted.steps:
-        raise NotFound(
-            f"no workflow in {location} is named {promoted.name}",
-            "durproj list shows those there are",
-        )
     for side in (promoted, replaced):
         if any(run.options["kind"] != "fold" for run in side.runs):
-            raise UsageError(
-                f"{side.name} has workflows of a program, which knows them by their ids",
-                "only projections are promoted",
+            raise programs_own(
+                f"{side.name}/…", "it knows them by their ids", "only projections are promoted"
             )
         if any(run.options.get("continues") for run in side.runs):
             raise UsageError(

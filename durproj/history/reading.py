@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from durproj.errors import NotFound
 from durproj.ids import split_id
+from durproj.runtime.absent import no_workflow
 from durproj.stores.base import Store
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
@@ -31,7 +31,5 @@ def journal_of(store: Store, id: str) -> Journal:
     """The journal of workflow `id`. Raises NotFound when there is none."""
     journal = Journal.open(store, id)
     if journal is None:
-        near = next((head.id for head in store.heads() if id in head.id), None)
-        hint = f"did you mean {near}?" if near else "durproj list shows those there are"
-        raise NotFound(f"{id}: no such workflow in {store.location}", hint)
+        raise no_workflow(id, store)
     return journal

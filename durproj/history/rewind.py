@@ -7,6 +7,7 @@ from typing import Any
 
 from durproj.errors import NotFound, PastChanged, UsageError
 from durproj.ids import split_id
+from durproj.runtime.absent import no_workflow
 from durproj.runtime.request import FORK
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
@@ -39,9 +40,7 @@ def rewound(
         with opened.transaction():
             journal = Journal.open(opened, id)
             if journal is None:
-                raise NotFound(
-                    f"{id}: no such workflow in {path}", "durproj list shows those there are"
-                )
+                raise no_workflow(id, opened)
             if step >= journal.steps:
                 has = f"{journal.steps} steps, from 0" if journal.steps else "no step"
                 raise NotFound(f"{id}#{step}: no such step", f"{id} has {has}")

@@ -9,7 +9,7 @@ from typing import Any
 from durproj import codec
 from durproj.history.reading import journal_of, reading
 from durproj.runtime.request import FORK, REPLACED_BY
-from durproj.stores.base import Head, Store
+from durproj.stores.base import Head, Status, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import damaged
 
@@ -43,15 +43,23 @@ def projection_record(head: Head, cached: int, executed: int) -> dict[str, Any]:
     return record
 
 
-def listing(
-    store: Store, *, name: str | None = None, status: str | None = None
+def workflows(
+    *,
+    name: str | None = None,
+    status: Status | None = None,
+    store: str | Path | Store = "durproj.db",
 ) -> Iterator[dict[str, Any]]:
-    """One record per workflow, in the order they began: what `durproj list` prints."""
+    """What `durproj list` prints: one record per workflow, in the order they began, with its `id`,
+    `status` and number of `steps`.
+
+    name, status: only workflows of this name, or that stand so. Raises NotFound when there is no store,
+    StoreError, and StoreDamaged.
+    """
     # At one instant: names may change from one to the next, and a run may be packing its rows.
-    with store.snapshot():
+    with reading(store) as opened, opened.snapshot():
         found = [
-            (head.id, head.status, _steps(store, head))
-            for head in store.heads(name=name)
+            (head.id, head.status, _steps(opened, head))
+            for head in opened.heads(name=name)
             if status in (None, head.status)
         ]
     for id, stands, steps in found:

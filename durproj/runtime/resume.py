@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from durproj import codec
 from durproj.errors import (
     BadEvent,
     DurprojError,
@@ -16,6 +15,7 @@ from durproj.errors import (
     UsageError,
 )
 from durproj.ids import split_id
+from durproj.runtime.absent import no_key, no_workflow
 from durproj.runtime.folding import DEFAULT_STORE, asked_durability, run_one, writer
 from durproj.runtime.given import given_names
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
@@ -112,15 +112,12 @@ def _wanted(
         split_id(id)
         head = store.head(id)
         if head is None:
-            raise NotFound(f"{id}: no such workflow in {store.location}", "durproj list shows them")
+            raise no_workflow(id, store)
         found.setdefault(head.run, set()).add(head.key)
     for key in keys or ():
         heads = [head for head in store.heads() if head.key == key]
         if not heads:
-            shown = codec.to_json(key)
-            raise NotFound(
-                f"no workflow in {store.location} has the key {shown}", "durproj list shows them"
-            )
+            raise no_key(key, store)
         for head in heads:
             found.setdefault(head.run, set()).add(key)
     return {run: frozenset(keys) for run, keys in found.items()}

@@ -9,10 +9,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from durproj.errors import NotFound, StoreDamaged, StoreError, UsageError
+from durproj.errors import StoreDamaged, StoreError, UsageError
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
 from durproj.ids import check_name, split_id
+from durproj.runtime.absent import no_name, no_workflow
 from durproj.runtime.given import given_names
 from durproj.runtime.observer import Stop
 from durproj.stores.base import Run, Store
@@ -101,10 +102,10 @@ def _chosen(
     # What is not there may be what is damaged.
     if not (inventory.heads or inventory.damage):
         missing = next((id for id in asked if id not in known), None)
-        missing = missing or (None if chosen or name is None else f"{name}/…")
         if missing:
-            where = f"no such workflow in {store.location}"
-            raise NotFound(f"{missing}: {where}", "durproj list shows them")
+            raise no_workflow(missing, store)
+        if name is not None and not chosen:
+            raise no_name(name, store)
     order = {run: at for at, run in enumerate(dict.fromkeys(entry.run for entry in entries))}
     return sorted(chosen, key=lambda entry: order[entry.run])
 

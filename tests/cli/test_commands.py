@@ -1,4 +1,4 @@
-"""list, rewind, stats and doctor as people read them; help, version and completion."""
+"""list, rewind, stats and doctor as people read them; help and version."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ LOG = (
 OPTIONS = {
     "run": "--user --reducer --initial --name --store --durability --crash --crash-with --fail --key --type --id --time --data --no-key --retries --retry-delay --retry-any --max-line --accept-reducer --restart --on-error --max-errors --strict-types --wait --json --stable --quiet -q --verbose -v --color",
     "resume": "--user --store --durability --accept-reducer --restart --on-error --wait --json --stable --quiet -q --verbose -v --color",
-    "inspect": "--step --store --json --stable --color",
-    "list": "--name --status --limit --store --json --stable --color",
-    "log": "--path --type --from --to --limit -n --reverse --store --json --stable --verbose -v --color",
-    "diff": "--path --exit-code --no-exit-code --store --json --stable --color",
-    "blame": "--store --json --stable --color",
-    "find": "--all --last --bisect --all-ids --name --store --json --stable --quiet -q --color --help",
+    "inspect": "--step --store --json --stable --quiet -q --color",
+    "list": "--name --status --limit --store --json --stable --quiet -q --color",
+    "log": "--path --type --from --to --limit -n --reverse --store --json --stable --verbose -v --quiet -q --color",
+    "diff": "--path --exit-code --no-exit-code --store --json --stable --quiet -q --color",
+    "blame": "--store --json --stable --quiet -q --color",
+    "find": "--all --last --bisect --all-ids --name --limit --store --json --stable --quiet -q --color --help",
     "verify": "--name --refold --twice --junit --store --json --stable --quiet -q --verbose -v --color",
-    "compare": "--ignore --final --limit --verbose -v --store --json --stable --color --help",
-    "promote": "--force --store --wait --json --quiet -q --color",
-    "rewind": "--to --store --wait --json --quiet -q --color",
-    "fork": "--as --at --replace-event --drop-event --reducer --accept-reducer --store --wait --json --quiet -q --color",
-    "export": "--to --format --journal --name --status --column --table --excel --force --store --json --stable",
+    "compare": "--ignore --final --limit --verbose -v --store --json --stable --quiet -q --color --help",
+    "promote": "--force --store --wait --json --stable --quiet -q --color",
+    "rewind": "--to --store --wait --json --stable --quiet -q --color",
+    "fork": "--as --at --replace-event --drop-event --reducer --accept-reducer --store --wait --json --stable --quiet -q --color",
+    "export": "--to --format --journal --name --status --column --table --excel --force --store --json --stable --quiet -q --color",
     "report": "--output -o --from --to --last --store --json --stable --quiet -q --color",
     "gc": "--user --name --older-than --keep-last --keep-latest --drop --vacuum --no-vacuum --dry-run --store --wait --json --stable --quiet -q --color",
     "backup": "--force --store --json --stable --quiet -q --color",
-    "stats": "--key --type --id --time --data --max-line --json --stable --color",
-    "doctor": "--store --json --stable --color",
+    "stats": "--key --type --id --time --data --max-line --json --stable --quiet -q --color",
+    "doctor": "--store --json --stable --quiet -q --color",
     "parked": "--help",
 }
+COMMON = {"--json", "--stable", "--quiet", "-q", "--color"}
 PARKED = {
-    "parked list": "--store --json --stable --color",
-    "parked show": "--store --json --stable --color",
+    "parked list": "--store --json --stable --quiet -q --color",
+    "parked show": "--store --json --stable --quiet -q --color",
     "parked retry": ("--all --user --store --wait --json --stable --quiet -q --verbose -v --color"),
     "parked drop": "--user --store --wait --json --stable --quiet -q --verbose -v --color",
 }
@@ -305,6 +306,7 @@ def test_help_lists_every_option_with_a_word_about_it(durproj, command):
     shown = told.out.partition("Options:")[2]
     found = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", shown))
     assert set((OPTIONS | PARKED)[command].split()) <= found
+    assert command == "parked" or found >= COMMON
     for line in re.split(r"\n  (?=-)", shown)[1:]:
         assert re.search(r"  +\S", line), f"{line!r} says nothing"
 
@@ -321,41 +323,3 @@ def test_version(durproj):
     told = durproj("--version")
     assert (told.code, told.err) == (0, "")
     assert re.fullmatch(r"durproj \d+\.\d+\.\d+\n", told.out)
-
-
-def completed(durproj, words, **env):
-    """What bash offers for the last of `words`."""
-    asked = {
-        "_DURPROJ_COMPLETE": "complete_bash",
-        "COMP_WORDS": " ".join(words),
-        "COMP_CWORD": str(len(words) - 1),
-    }
-    done = durproj(env=asked | env)
-    assert (done.code, done.err) == (0, "")
-    return done.out.split("\n")[:-1] if done.out.strip() else []
-
-
-def test_completion_offers_ids_and_keys_of_the_store(durproj, store):
-    assert completed(durproj, ["durproj", "inspect", "pro"]) == ["projection/a", "projection/b"]
-    assert completed(durproj, ["durproj", "rewind", "sam"]) == ["sample/u1"]
-    assert completed(durproj, ["durproj", "promote", ""]) == ["sample", "projection"]
-    assert completed(durproj, ["durproj", "resume", "sam"]) == ["sample/u1"]
-    assert completed(durproj, ["durproj", "run", "--user", ""]) == ["u1", "a", "b"]
-    assert completed(durproj, ["durproj", "resume", "--user", "u"]) == ["u1"]
-
-
-def test_completion_looks_into_the_store_that_is_named(durproj, store):
-    store.rename(durproj.folder / "other.db")
-    words = ["durproj", "inspect", "--store", "other.db", "sam"]
-    assert completed(durproj, words) == ["sample/u1"]
-    assert completed(durproj, ["durproj", "inspect", "sam"], DURPROJ_STORE="other.db") == [
-        "sample/u1"
-    ]
-    assert completed(durproj, ["durproj", "inspect", "sam"]) == []
-
-
-def test_completion_never_fails(durproj, folder):
-    assert completed(durproj, ["durproj", "inspect", "pro"]) == []
-    assert not (folder / "durproj.db").exists()
-    (folder / "durproj.db").write_bytes(b"junk" * 500)
-    assert completed(durproj, ["durproj", "inspect", "pro"]) == []

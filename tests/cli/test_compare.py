@@ -96,8 +96,8 @@ def test_what_is_on_one_side_only_or_goes_further_is_said(folds):
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
-        (["orders@one", "nope"], 66, "nope: no workflow of this name"),
-        (["nope", "orders@one"], 66, "names that there are: orders@one, orders@two"),
+        (["orders@one", "nope"], 66, "has the name nope"),
+        (["nope", "orders@one"], 66, "names there are: orders@one, orders@two"),
         (["orders@one", "orders@two/a"], 2, "one is an id, the other a name"),
         (["orders@one/z", "orders@two/a"], 66, "orders@one/z: no such workflow"),
         (["orders@one", "orders@two", "--ignore", "a..b"], 2, "cannot be read"),

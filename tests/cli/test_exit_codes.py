@@ -200,6 +200,12 @@ def test_65_a_bad_line_is_named_by_file_line_and_byte(durproj, folder):
         (["inspect", "projection/u9"], ["no such workflow", "durproj list"]),
         (["inspect", "projection/u1#8"], ["no such step", "steps 0 to 7"]),
         (["inspect", "rojection/u"], ["did you mean projection/u1?"]),
+        (["verify", "rojection/u"], ["did you mean projection/u1?"]),
+        (["resume", "rojection/u"], ["did you mean projection/u1?"]),
+        (["rewind", "rojection/u#0"], ["did you mean projection/u1?"]),
+        (["gc", "rojection/u"], ["did you mean projection/u1?"]),
+        (["verify", "--name", "rojection"], ["has the name rojection", "projection"]),
+        (["promote", "rojection", "x"], ["has the name rojection", "projection"]),
         (["log", "projection/u9"], ["no such workflow", "durproj list"]),
         (["log", "projection/u1", "--from", "8"], ["no such step", "steps 0 to 7"]),
         (["diff", "projection/u1#3..8"], ["no such step", "steps 0 to 7"]),
@@ -230,7 +236,7 @@ def test_66_what_is_not_there_is_named_with_what_is(durproj, folder, args, said)
 def test_70_a_bug_of_durproj_asks_for_a_report(tmp_path):
     shutil.copytree(ROOT / "durproj", tmp_path / "durproj")
     with (tmp_path / "durproj" / "history" / "standing.py").open("a") as file:
-        file.write("\n\ndef listing(*_, **__):\n    raise RuntimeError('nobody\\x1b foresaw')\n")
+        file.write("\n\ndef workflows(*_, **__):\n    raise RuntimeError('nobody\\x1b foresaw')\n")
     env = environment(PYTHONPATH=str(tmp_path))
     run = {"cwd": tmp_path, "env": env, "capture_output": True, "text": True, "timeout": 60}
     subprocess.run([*DURPROJ, "run"], check=True, **run)

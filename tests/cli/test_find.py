@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, environment
 
 ECOM = ROOT.parent / "shared" / "data" / "ecom.csv.gz"
 ID = "projection/u1"
@@ -21,7 +25,7 @@ def sample(durproj):
 def test_the_event_that_made_it_true_is_shown_with_what_it_changed(sample):
     found = sample("find", ID, "size(state.activeOrders) > 1")
     assert found.out == (
-        "projection/u1#4  OrderPlaced  evt_005  2026-01-15T09:30:00.000Z"
+        "projection/u1#4  2026-01-15T09:30:00Z  OrderPlaced  evt_005"
         '  totalOrders 1→2  +activeOrders[1] "ord_002"  eventsProcessed 4→5\n'
     )
     assert (found.code, found.err) == (0, "durproj: 1 step found\n")
@@ -50,6 +54,21 @@ def test_nothing_found_is_exit_code_1(sample, flags):
     assert "durproj: no step found" in found.err
 
 
+def test_a_limit_is_the_most_that_is_shown(sample):
+    sample("run", "--name", "other", "-q")
+    condition = "state.totalOrders >= 1"
+    found = sample("find", "--all-ids", condition, "--all", "--limit", 7, "--json")
+    whole = sample("find", "--all-ids", condition, "--all", "--json")
+    assert found.json == whole.json[:7]
+    assert found.err == (
+        "durproj: 7 steps found in 2 of 2 projections; --limit 7 leaves out what follows\n"
+    )
+    assert len(whole.json) == 10
+    one = sample("find", ID, condition, "--all", "--limit", 20)
+    assert one.err == "durproj: 5 steps found\n"
+    assert sample("find", ID, condition, "--limit", 0).code == 2
+
+
 def test_a_bisection_says_how_many_checkpoints_it_read(sample):
     found = sample("find", ID, "state.totalOrders >= 2", "--bisect")
     assert found.out.startswith("projection/u1#4  ")
@@ -74,7 +93,7 @@ def test_a_bisection_says_how_many_checkpoints_it_read(sample):
         ([ID, "step == 1", "--all", "--last"], 2, "--all and --last ask for different steps"),
         ([ID, "step == 1", "--bisect", "--all"], 2, "--bisect finds the first step"),
         (["projection/u2", "step == 1"], 66, "projection/u2: no such workflow"),
-        (["--name", "v2", "step == 1"], 66, "v2: no workflow of this name in durproj.db"),
+        (["--name", "v2", "step == 1"], 66, "no workflow in durproj.db has the name v2"),
         ([ID, "step == 1", "--store", "no.db"], 66, "no.db: no such store"),
     ],
 )
@@ -122,3 +141,29 @@ def test_a_real_log_is_searched(durproj):
     assert durproj(*args, "--reducer", "counts").code == 0
     found = durproj("find", f"projection/{first[key]}", "state.events == 1", "--json")
     assert (found.code, found.json[0]["step"]) == (0, 0)
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["heard", "ignored"])
+def test_an_interrupt_ends_a_search_at_once_unless_the_shell_has_it_ignored(durproj, ignored):
+    log = "".join(f'{{"user":"u","type":"T","n":{n}}}\n' for n in range(3000))
+    (durproj.folder / "log.jsonl").write_text(log)
+    durproj(
+        "run", "log.jsonl", "--key", "user", "--reducer", "merge", "--durability", "batch", "-q"
+    )
+    trap = "trap '' INT; " if ignored else ""
+    search = subprocess.Popen(
+        ["sh", "-c", f"{trap}exec {sys.executable} -m durproj find projection/u true --all --json"],
+        cwd=durproj.folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    assert json.loads(search.stdout.readline())["step"] == 0
+    # It cannot have come to its end: more is to be said than a pipe holds.
+    os.kill(search.pid, signal.SIGINT)
+    rest, said = search.communicate(timeout=60)
+    # A shell calls the end by this signal 130.
+    assert search.returncode == (0 if ignored else -signal.SIGINT)
+    assert said == (b"durproj: 3,000 steps found\n" if ignored else b"")
+    assert (rest.count(b"\n") == 2999) == ignored

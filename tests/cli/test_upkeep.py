@@ -115,7 +115,7 @@ def test_many_workflows_are_summed_up_for_people_and_listed_as_json(durproj):
         (["--older-than", "1y"], 2, "'1y' is no span of time"),
         (["projection"], 2, "is not a workflow id"),
         (["projection/u9"], 66, "projection/u9: no such workflow"),
-        (["--user", "u9"], 66, "the key 'u9': no such workflow"),
+        (["--user", "u9"], 66, 'has the key "u9"'),
         (["--store", "none.db"], 66, "none.db: no such store"),
     ],
 )

@@ -131,7 +131,7 @@ def test_a_value_that_never_was_is_not_found(tmp_path):
         blamed(store, "projection/u#2")
     with pytest.raises(UsageError, match="cannot be read"):
         life(store, "a[")
-    with pytest.raises(UsageError, match="a program's functions"):
+    with pytest.raises(UsageError, match="a program's workflow: its steps are calls"):
         blamed(program(tmp_path / "p.db"), "checkout/A")
 
 

@@ -100,7 +100,7 @@ def test_what_names_no_two_states_is_refused(tmp_path):
     for id in ("projection/u#4", "projection/u#0..4", "projection/u#9..", "projection/x#1"):
         with pytest.raises(NotFound, match="no such"):
             durproj.diff(id, store=store)
-    with pytest.raises(UsageError, match="a program's functions"):
+    with pytest.raises(UsageError, match="a program's workflow: its steps are calls"):
         durproj.diff("checkout/A#1", store=program(tmp_path / "p.db"))
 
 

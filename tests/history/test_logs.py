@@ -142,7 +142,7 @@ def test_of_a_program_each_step_tells_what_it_returned_or_failed_with(tmp_path):
     assert second["error"] == {"kind": "ValueError", "message": "no card for A-17"}
     assert "state" not in second
     assert steps(store, "checkout/A", type="charge") == [1]
-    with pytest.raises(UsageError, match="a program's functions"):
+    with pytest.raises(UsageError, match="a program's workflow: its steps are calls"):
         steps(store, "checkout/A", path="x")
 
 

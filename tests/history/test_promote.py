@@ -12,7 +12,7 @@ import pytest
 import durproj as library
 from durproj.errors import NotFound, UsageError
 from durproj.history.promote import _swap
-from durproj.history.standing import listing
+from durproj.history.standing import workflows
 from durproj.stores.base import Past
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
@@ -203,11 +203,11 @@ def program(ctx):
     ("names", "error", "says"),
     [
         (("v2", "v2"), UsageError, "that name already"),
-        (("nothing", "projection"), NotFound, "no workflow in .* is named nothing"),
+        (("nothing", "projection"), NotFound, "no workflow in .* has the name nothing"),
         (("v/2", "projection"), UsageError, "not a name"),
         (("v2", "a b"), UsageError, "not a name"),
-        (("v2", "shop"), UsageError, "of a program"),
-        (("shop", "v2"), UsageError, "of a program"),
+        (("v2", "shop"), UsageError, "a program's workflow"),
+        (("shop", "v2"), UsageError, "a program's workflow"),
         (("whatif", "projection"), UsageError, "is a fork"),
     ],
 )
@@ -341,7 +341,7 @@ def test_a_reader_sees_the_old_names_or_the_new_ones(durproj, log):
             return found
 
         reader._read = read_while_promoted
-        assert [record["id"] for record in listing(reader)] == expected
-        after = [record["id"] for record in listing(reader)]
+        assert [record["id"] for record in workflows(store=reader)] == expected
+        after = [record["id"] for record in workflows(store=reader)]
     renamed = {"projection": "projection@old", "v2": "projection"}
     assert after == [f"{renamed[n]}/{k}" for n, _, k in (id.partition("/") for id in expected)]
