@@ -98,7 +98,7 @@ class Collection:
     def _look_over(self) -> None:
         """Count what stays of each run. Raises NotFound for what was named and is not there."""
         ids, keys = set(self._asked.ids or ()), set(self._asked.keys or ())
-        names = {self._asked.name} - {None}
+        names = set() if self._asked.name is None else {self._asked.name}
         for head in self._store.heads(damaged=self._unknown):
             ids.discard(head.id)
             keys.discard(head.key)
