@@ -179,8 +179,8 @@ def test_66_for_what_is_not_there(shop):
         (["--to", "."], "its ending names no format"),
         (["--to", "folder.csv"], "folder.csv: a folder"),
         (["--to", "pipe", "--format", "csv"], "pipe: not a plain file"),
-        (["--to", "log.jsonl"], "log.jsonl: it exists already"),
-        (["--to", "log.jsonl", "--format", "sqlite", "--force"], "log.jsonl: no SQLite database"),
+        (["--to", "r.py", "--format", "csv"], "r.py: it exists already"),
+        (["--to", "r.py", "--format", "sqlite", "--force"], "r.py: no SQLite database"),
         (["projection/a#1"], "is not a workflow id"),
         (["--to", ""], "its ending names no format"),
     ],
@@ -209,6 +209,32 @@ def test_no_store_is_ever_written_to(shop, name, format):
     assert refused(done, 2, f"{name}: it is a store of durproj")
     assert (folder / "durproj.db").read_bytes() == (folder / "other.db").read_bytes() == before
     assert not (folder / "other.db-wal").exists()
+
+
+def test_no_input_of_any_run_is_ever_written_to(shop):
+    folder = shop.folder
+    shutil.copy(folder / "log.jsonl", folder / "second.jsonl")
+    log = (folder / "log.jsonl").read_bytes()
+    piped = ["run", "-", "--name", "piped", "--reducer", "r.py:f", "--on-error", "park"]
+    assert shop(*piped, input=log).code == 1
+    assert shop("run", "sec*.jsonl", "--name", "other", "--reducer", "counts").code == 0
+    (folder / "link.jsonl").symlink_to("log.jsonl")
+    os.link(folder / "log.jsonl", folder / "hard.jsonl")
+    (copy,) = folder.glob("durproj.db.input-*")
+    for name in ("log.jsonl", "link.jsonl", "hard.jsonl", "second.jsonl", copy.name):
+        to = ["--to", name, "--format", "jsonl", "--force", "--status", "rejected"]
+        said = f"{name}: an input of durproj.db, folded as "
+        assert refused(shop("export", *to), 2, said, "write to another file")
+        assert (folder / name).read_bytes() == log
+
+
+def test_a_table_without_a_row_may_take_the_place_of_a_file_but_is_told(shop):
+    (shop.folder / "out.jsonl").write_text("mine")
+    done = shop("export", "--to", "out.jsonl", "--force", "-q", "--status", "rejected")
+    assert (done.code, (shop.folder / "out.jsonl").read_text()) == (0, "")
+    assert (
+        done.err == "durproj: nothing in durproj.db is to be exported: out.jsonl has no row now\n"
+    )
 
 
 @pytest.mark.parametrize("end", ["jsonl", "csv", "parquet"])
@@ -431,6 +457,56 @@ def test_an_export_is_of_one_instant_and_holds_no_run_up(shop):
         assert copy.execute("SELECT count(*) FROM workflow").fetchone() == (2,)
     assert taken == [("a", 0), ("a", 1), ("b", 0)]
     assert [record["state"]["n"] for record in shop("export").json] == [13, 2, 1]
+
+
+@pytest.mark.parametrize("journal", [True, False])
+@pytest.mark.parametrize("which", [["projection/b", "projection/a"], []])
+def test_of_a_few_workflows_no_copy_is_made_and_they_are_of_one_instant(
+    shop, monkeypatch, which, journal
+):
+    monkeypatch.setattr("durproj.exports.chosen.connect_copy", None)
+    log_of(shop.folder, [*EVENTS, ("a", "Add", 9), ("c", "Add", 1)])
+
+    def run_meanwhile(record):
+        if not taken:
+            assert shop("run", "log.jsonl", "--reducer", "r.py:f", "--on-error", "park").code == 1
+        taken.append(record["state"]["n"])
+        return record
+
+    taken = []
+    with keeping(shop.folder / "durproj.db", Choice(which, journal=journal), run_meanwhile):
+        pass
+    assert sorted(taken) == ([1, 2, 4] if journal else [2, 4])
+    assert len(shop("export", *which).json) == (2 if which else 3)
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_of_many_workflows_a_copy_is_read(shop, monkeypatch, journal):
+    monkeypatch.setattr("durproj.exports.chosen.FEW", 1)
+    store, before = shop.folder / "durproj.db", sorted(os.listdir(shop.folder))
+    found = list(library.export_records(store=store, journal=journal))
+    assert found == shop("export", *(["--journal"] if journal else [])).json
+    with closing(SqliteStore.open_reader(store)) as opened:
+        assert list(library.export_records(store=opened, journal=journal)) == found
+    assert sorted(os.listdir(shop.folder)) == before
+
+
+def test_what_a_workflow_came_of_is_told(shop):
+    assert shop("gc", "projection/a", "--keep-last", "1").code == 0
+    shop("fork", "projection/b#0", "--as", "whatif")
+    shop("run", "log.jsonl", "--reducer", "counts", "--name", "next")
+    assert shop("promote", "next", "projection", "--force").code == 0
+    found = {record["id"]: record for record in shop("export").json}
+    assert found["whatif/b"]["forked_from"] == "projection/b#0"
+    assert found["projection@old/a"]["replaced_by"] == "projection"
+    assert (found["projection@old/a"]["kept_from"], found["projection@old/a"]["steps"]) == (1, 2)
+    assert not {"kept_from", "forked_from", "replaced_by"} & {*found["projection/a"]}
+    assert shop("export", "--to", "out.db").code == 0
+    rows = {row["_id"]: row for row in table(shop.folder / "out.db")}
+    assert rows["whatif/b"]["_forked_from"] == "projection/b#0"
+    assert rows["projection@old/a"]["_replaced_by"] == "projection"
+    assert rows["projection@old/a"]["_kept_from"] == 1
+    assert {*[*rows["whatif/b"]][6:9]} == {"_kept_from", "_forked_from", "_replaced_by"}
 
 
 def test_the_copy_that_is_read_leaves_nothing_even_of_a_store_in_wal(shop):
