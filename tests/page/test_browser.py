@@ -11,6 +11,8 @@ import pytest
 from conftest import CommandLine
 from playwright.sync_api import expect, sync_playwright
 
+import durproj as library
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MUST_RUN = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 pytestmark = pytest.mark.skipif(
@@ -90,6 +92,27 @@ def folder(tmp_path_factory):
         ("part", "projection/alice", "--from", 2, "--to", 4),
     ):
         assert durproj("report", *args, "-o", f"{name}.html").code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """Pages: long.html of 1,200 steps; program.html of a program; bare.html of one whose steps are not kept."""
+    folder = tmp_path_factory.mktemp("long")
+    log, store = folder / "log.jsonl", folder / "durproj.db"
+    log.write_text('{"user":"a","type":"T"}\n' * 1200)
+    library.fold(log, reducer="counts", store=store, durability="batch")
+
+    def checkout(ctx, order):
+        price = yield ctx.run(len, order)
+        return {"paid": price}
+
+    library.run("checkout/A", checkout, "A-17", store=store)
+    library.report("projection/a", folder / "long.html", store=store, last=1200)
+    library.report("checkout/A", folder / "program.html", store=store)
+    for _ in library.gc(["checkout/A"], store=store, keep_last=0):
+        pass
+    library.report("checkout/A", folder / "bare.html", store=store)
     return folder
 
 
@@ -317,6 +340,28 @@ def test_charts_show_the_number_at_the_step(visit):
     assert chart.locator("svg").get_attribute("aria-label") == (
         "balance: from -10.0 to -5.0, -5.0 in the end"
     )
+
+
+@pytest.mark.parametrize("name", ["program", "bare"])
+def test_what_a_program_returned_is_seen(visit, long, name):
+    page = visit(f"{name}.html", long)
+    expect(page.locator(".final h2")).to_have_text("Result")
+    expect(page.locator(".final .state")).to_be_visible()
+    told = "".join(page.locator(".final .text").all_inner_texts())
+    assert json.loads(told) == {"paid": 4}
+
+
+def test_a_name_of_a_lane_ends_where_its_marks_begin(visit, long):
+    page = visit("long.html", long, viewport={"width": 390, "height": 800})
+    script = """() => [...document.querySelectorAll(".lanes dt")].map((name) => {
+        const range = document.createRange();
+        range.selectNodeContents(name);
+        return [name.textContent, range.getBoundingClientRect().right,
+            name.parentElement.querySelector("svg").getBoundingClientRect().left];
+    })"""
+    ((text, right, left),) = page.evaluate(script)
+    assert text.endswith("executed 1,200")
+    assert right < left
 
 
 @pytest.mark.parametrize("width", [360, 800, 1440])
