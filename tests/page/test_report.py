@@ -5,20 +5,30 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
 import stat
 
 import pytest
+from conftest import CommandLine
 
 import durproj as library
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
 
-@pytest.fixture
-def sample(durproj):
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory):
+    """A store of the sample, that crashed at step 5 and was resumed."""
+    durproj = CommandLine(tmp_path_factory.mktemp("crashed"))
     assert durproj("run", "--crash", 5).code == 3
     assert durproj("resume").code == 0
+    return durproj.folder / "durproj.db"
+
+
+@pytest.fixture
+def sample(durproj, crashed):
+    shutil.copy(crashed, durproj.folder)
     return durproj
 
 
