@@ -118,7 +118,11 @@ def export(
             },
         )
     if not rows:
-        shown.note(f"nothing in {path} is to be exported")
+        nothing = f"nothing in {path} is to be exported"
+        if force:
+            shown.warning(f"{nothing}: {to} has no row now")
+        else:
+            shown.note(nothing)
     shown.flush()
 
 

@@ -61,6 +61,7 @@ def inspect(
 def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
     from durproj.cli.outcome import status_color
     from durproj.cli.reporter import command_for, resume_command
+    from durproj.history.standing import forked_from
     from durproj.render import described
 
     color = status_color(record["status"])
@@ -71,7 +72,7 @@ def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
         ("reducer", _one_line(record["reducer"])),
         ("input", record["input"]),
         ("durability", record["durability"]),
-        ("forked from", _origin(record.get("fork"))),
+        ("forked from", forked_from(record["fork"]) if "fork" in record else None),
         ("replaced by", record.get("replaced_by")),
     ):
         if value is not None:
@@ -88,15 +89,6 @@ def _show_workflow(shown: Screen, record: dict[str, Any], store: str) -> None:
         shown.line(("  goes on at  ", "dim"), (next_step, ""))
     if record["state"] is not None:
         shown.document(record["state"])
-
-
-def _origin(fork: dict[str, Any] | None) -> str | None:
-    """Which step of which workflow a fork was made of, and which events are others."""
-    if fork is None:
-        return None
-    others = {"event replaced": fork["replaced"], "event dropped": fork["dropped"]}
-    parts = [f"{what}: {', '.join(map(str, steps))}" for what, steps in others.items() if steps]
-    return "; ".join([f"{fork['id']}#{fork['at']}", *parts])
 
 
 def _steps(record: dict[str, Any]) -> str:

@@ -64,9 +64,12 @@ def report(
         steps = sum(each["to"] - each["from"] + 1 for each in there)
         held = f"{number(len(made['workflows']), 'workflow')}, {number(steps, 'step')}"
         shown.note(f"{output}: {held}, {_size(made['bytes'])}")
-        of = sum(each["steps"] for each in made["workflows"])
-        if of > steps:
-            shown.note(f"{number(of - steps, 'step')} left out; --from, --to and --last choose")
+        gone = sum(each.get("kept_from", 0) for each in made["workflows"])
+        left = sum(each["steps"] for each in made["workflows"]) - gone - steps
+        if gone:
+            shown.note(f"{number(gone, 'step')} no longer kept")
+        if left:
+            shown.note(f"{number(left, 'step')} left out; --from, --to and --last choose")
     if made["bytes"] > LARGE_MB * 10**6:
         shown.note("a browser may take long to open it; --last makes it smaller")
     shown.flush()

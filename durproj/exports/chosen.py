@@ -1,9 +1,9 @@
 """The records that are exported: the latest state of each workflow chosen, or each step of its journal.
 
-The store is copied first, which takes as long as it takes to copy a file, and the copy is read: so the
-records are of one instant though a run is writing, and no run waits for an export, however long it takes.
-The records are then kept in a temporary file: damage is told before anything is written, and columns are
-known before the first row.
+They are of one instant though a run is writing, and no run waits for an export, however long it takes: of a
+few workflows the heads and the newest steps are read at once, and then, at leisure, the older steps, which
+stay what they are; of many, the store is copied first, and the copy is read. The records are then kept in a
+temporary file: damage is told before anything is written, and columns are known before the first row.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from durproj import codec
 from durproj.errors import OutputFailed
 from durproj.history.paths import ABSENT
-from durproj.history.reading import journal_of
+from durproj.history.reading import journal_of, reading
 from durproj.history.standing import projection_record
 from durproj.history.timeline import Timeline
 from durproj.ids import check_name, split_id
 from durproj.runtime.absent import no_name
+from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Head, Run, Status, Store
 from durproj.stores.connection import connect_copy
 from durproj.stores.journal import Journal
@@ -30,6 +33,9 @@ from durproj.stores.sqlite import SqliteStore
 
 IN_MEMORY = 4 << 20
 """So many bytes of records are kept in memory; of more, all in a temporary file."""
+
+FEW = 64
+"""So many workflows are read in the store itself. Of each there is a block of steps in memory."""
 
 
 @dataclass(frozen=True)
@@ -97,40 +103,77 @@ def keeping(
         split_id(each) if "/" in each else check_name(each)
     kept = Kept(folder)
     try:
-        with _still(store, folder) as opened:
-            found = records(opened, choice)
-            kept.fill(map(shaped, found) if shaped else found)
+        with _still(store, choice, folder) as found:
+            records = (record for each in found for record in each.records(journal=choice.journal))
+            kept.fill(map(shaped, records) if shaped else records)
         yield kept
     finally:
         kept.close()
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """A workflow that is exported. journal: opens its journal, or gives the one that is open."""
+
+    head: Head
+    run: Run | None
+    journal: Callable[[], Journal]
+
+    def records(self, *, journal: bool) -> Iterator[dict[str, Any]]:
+        """Its latest state, or with `journal` its steps."""
+        if journal:
+            yield from _steps(Timeline(self.journal(), self.run))
+        else:
+            yield _projection(self)
+
+    def opened(self, store: Store) -> _Chosen:
+        """The same with its journal open, so that it tells of this instant whenever it is read."""
+        journal = Journal.open(store, self.head.id)
+        assert journal is not None  # it was met in the same snapshot
+        return replace(self, journal=lambda: journal)
+
+
 @contextmanager
-def _still(store: str | Path | Store, folder: str | None) -> Iterator[Store]:
-    """The store as it is at this instant: a copy of it, or, of one that is open, a snapshot."""
-    if not isinstance(store, str | Path):
-        with store.snapshot():
-            yield store
-        return
-    path = Path(store)
+def _still(
+    store: str | Path | Store, choice: Choice, folder: str | None
+) -> Iterator[Iterable[_Chosen]]:
+    """The workflows chosen, as they are at this instant."""
+    with reading(store) as opened:
+        few = _few(opened, choice)
+        if few is not None:
+            yield few
+            return
+        if opened is store:
+            with opened.snapshot():
+                yield _chosen(opened, choice)
+            return
+    path = Path(opened.location)
     copy = SqliteStore(connect_copy(path, folder), path, None)
     try:
-        yield copy
+        yield _chosen(copy, choice)
     finally:
         copy.close()
 
 
-def records(store: Store, choice: Choice) -> Iterator[dict[str, Any]]:
-    """The records chosen: ids first, as they were given, then the rest in the order they began."""
+def _few(store: Store, choice: Choice) -> list[_Chosen] | None:
+    """The workflows chosen if they were named one by one, or are not many."""
+    most = None if choice.which and all("/" in each for each in choice.which) else FEW
+    with store.snapshot():
+        found = list(islice(_chosen(store, choice), most and most + 1))
+        if most and len(found) > most:
+            return None
+        return [
+            each.opened(store) if choice.journal or each.head.status != "resolved" else each
+            for each in found
+        ]
+
+
+def _chosen(store: Store, choice: Choice) -> Iterator[_Chosen]:
+    """Ids first, as they were given, then the rest in the order they began."""
     runs = {run.no: run for run in store.runs()}
     for head in _heads(store, choice.which, runs):
-        run = runs.get(head.run)
-        if choice.status not in (None, head.status):
-            continue
-        if choice.journal:
-            yield from _steps(Timeline(Journal(store, head), run))
-        else:
-            yield _projection(store, head, is_fold=_is_fold(run))
+        if choice.status in (None, head.status):
+            yield _Chosen(head, runs.get(head.run), partial(Journal, store, head))
 
 
 def _heads(store: Store, which: Sequence[str], runs: dict[int | None, Run]) -> Iterator[Head]:
@@ -155,11 +198,12 @@ def _is_fold(run: Run | None) -> bool:
     return run is not None and run.options.get("kind") == "fold"
 
 
-def _projection(store: Store, head: Head, *, is_fold: bool) -> dict[str, Any]:
+def _projection(chosen: _Chosen) -> dict[str, Any]:
+    head, run = chosen.head, chosen.run
     if head.status != "resolved":
-        journal = Journal(store, head)
+        journal = chosen.journal()
         # What a step of a program returned is no state of the program.
-        state = (journal.last_output() or head.state) if is_fold else None
+        state = (journal.last_output() or head.state) if _is_fold(run) else None
         head = replace(head, steps=journal.steps, state=state)
     shown = projection_record(head, 0, 0)
     return {
@@ -171,7 +215,17 @@ def _projection(store: Store, head: Head, *, is_fold: bool) -> dict[str, Any]:
         "steps": head.steps,
         "state": shown["state"],
         **({"error": shown["error"]} if "error" in shown else {}),
+        **({"kept_from": head.dropped} if head.dropped else {}),
+        **(dict(_origin(run.options)) if run else {}),
     }
+
+
+def _origin(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Which step a fork was made of, and which workflow took the place of one."""
+    if fork := options.get(FORK):
+        yield "forked_from", f"{fork['id']}#{fork['at']}"
+    if REPLACED_BY in options:
+        yield "replaced_by", options[REPLACED_BY]
 
 
 def _steps(timeline: Timeline) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,8 @@ from durproj.errors import UsageError
 from durproj.exports import csv_file, json_lines, parquet_file, sqlite_table, target
 from durproj.exports.chosen import Choice, Kept, keeping
 from durproj.exports.table import OF_A_PROJECTION, OF_A_STEP, Column, Columns, flattener, places
+from durproj.history.inputs import refuse_input
+from durproj.history.reading import reading
 from durproj.stores.base import Status, Store
 
 Format = Literal["jsonl", "csv", "parquet", "sqlite"]
@@ -66,7 +68,8 @@ def export(
     which: ids and names of workflows (none: every projection), of which `status` leaves those that
     stand so. format: `jsonl`, `csv`, `parquet` or `sqlite`; None: by the ending of `to`. table: in a SQLite
     database, `projections` or `steps` unless said. columns: the only paths of the states that become
-    columns. excel: CSV for spreadsheets. force: replace the file, or in a database the table.
+    columns. excel: CSV for spreadsheets. force: replace the file, or in a database the table;
+    never a file that the store was folded from.
 
     Returns {"type": "export", "to", "format", "rows"}; `table` where there is one, `columns`, how many, of
     all but JSON lines, and `empty`, those asked for that no state has. Raises UsageError, NotFound,
@@ -81,6 +84,8 @@ def export(
         )
     check_options(chosen, columns=columns, excel=excel)
     path = target.resolved(str(to), str(store if isinstance(store, str | Path) else store.location))
+    with reading(store) as opened:
+        refuse_input(opened, path, str(to))
     _check_target(chosen, path, table, force=force)
     folder = os.path.dirname(path) or "."
     choice = Choice(which, status, journal)
@@ -111,8 +116,9 @@ def export_records(
 ) -> Iterator[dict[str, Any]]:
     """The records that `durproj export` prints as JSON lines; for the arguments see `export`.
 
-    One for each workflow: `type` ("projection"), `id`, `name`, `key`, `status`, `steps`, `state`, and `error`
-    where it stopped. With `journal` one for each step: `type` ("step"), `id`, `name`, `key`, `step`, `event`
+    One for each workflow: `type` ("projection"), `id`, `name`, `key`, `status`, `steps`, `state`, and
+    where there is such a thing `error` (where it stopped), `kept_from` (the first step that is kept),
+    `forked_from` (a step) and `replaced_by` (a name). With `journal` one for each step: `type` ("step"), `id`, `name`, `key`, `step`, `event`
     (its `id`, `type`, `time`), `state`, and `skipped` or `error`. All are of the instant at which the first
     one is asked for. Raises NotFound, UsageError, StoreDamaged, OutputFailed.
     """

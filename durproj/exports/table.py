@@ -20,8 +20,11 @@ Row = dict[str, Any]
 OF_A_PROJECTION = ("_id", "_name", "_key", "_status", "_steps", "_error")
 OF_A_STEP = ("_id", "_name", "_key", "_step", "_event_id", "_event_type", "_event_time", "_error")
 
-_OURS = {*OF_A_PROJECTION, *OF_A_STEP}
-_FIELDS = {"name", "key", "status", "steps", "step"}
+OF_SOME = ("_kept_from", "_forked_from", "_replaced_by")
+"""Columns that are there when a projection has such a thing."""
+
+_OURS = {*OF_A_PROJECTION, *OF_A_STEP, *OF_SOME}
+_FIELDS = {"name", "key", "status", "steps", "step", *(name[1:] for name in OF_SOME)}
 
 _BOOLEAN, _INTEGER, _WIDE, _HUGE, _REAL, _TEXT, _LIST, _OBJECT = (1 << bit for bit in range(8))
 _FLAGS = {bool: _BOOLEAN, float: _REAL, str: _TEXT, list: _LIST, dict: _OBJECT}
@@ -73,7 +76,8 @@ class Columns:
 
     def found(self) -> list[Column]:
         """The columns: ours, then those of the states in the order in which they were met."""
-        return [self._column(name, flags) for name, flags in self._flags.items()]
+        ours_first = sorted(self._flags.items(), key=lambda column: column[0] not in _OURS)
+        return [self._column(name, flags) for name, flags in ours_first]
 
     def empty(self, names: Iterable[str]) -> list[str]:
         """Those of `names` in which no row has a value."""

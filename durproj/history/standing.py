@@ -100,6 +100,13 @@ def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
     }
 
 
+def forked_from(fork: dict[str, Any]) -> str:
+    """Which step of which workflow a fork was made of, and which events are others, in words."""
+    others = {"event replaced": fork["replaced"], "event dropped": fork["dropped"]}
+    parts = [f"{what}: {', '.join(map(str, steps))}" for what, steps in others.items() if steps]
+    return "; ".join([f"{fork['id']}#{fork['at']}", *parts])
+
+
 def _error(stored: bytes) -> dict[str, Any]:
     """Why a workflow stopped; the event's line, kept for `parked show`, is left out."""
     return {name: value for name, value in codec.decode(stored).items() if name != "line"}

@@ -20,6 +20,7 @@ LANES: dict[Lane, tuple[str, str]] = {
     "crashed": ("✕", "the planned crash happened here"),
     "skipped": ("⊘", "its event failed and was skipped; the state stayed as it was"),
     "failed": ("✗", "the function failed for good; the workflow went on"),
+    "replaced": ("⇄", "its event took the place of another when the workflow was forked"),
     "parked": ("‖", "the stream waits here, at an event that failed"),
     "rejected": ("■", "the workflow stopped here"),
     "pending": ("…", "the workflow is to go on here"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,10 +10,12 @@ from typing import Any, Literal
 from durproj import codec
 from durproj.history.changes import Change, changes
 from durproj.history.paths import ABSENT
+from durproj.history.standing import forked_from
 from durproj.history.timeline import Checkpoint, Timeline
 from durproj.page.lines import Edit, Line, Sheet, lines_of
 from durproj.page.series import Series
 from durproj.render import described, safe_json, shortened
+from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Store
 
 WIDEST_EVENT = 20_000
@@ -22,12 +25,21 @@ SHOWN_ATTEMPTS = 3
 """Of more failed attempts at a step, the last ones are shown."""
 
 Lane = Literal[
-    "executed", "cached", "retried", "crashed", "skipped", "failed", "parked", "rejected", "pending"
+    "executed",
+    "cached",
+    "retried",
+    "crashed",
+    "skipped",
+    "failed",
+    "replaced",
+    "parked",
+    "rejected",
+    "pending",
 ]
 """What the store knows of a step. executed: it was recorded, and not needed again; cached: it was recorded
 before a planned crash, and served from the journal when the workflow was resumed; retried: attempts at it
-failed; crashed: the planned crash happened here; skipped, failed (a program's): it was recorded so. Of the
-step at which the workflow stands: parked, rejected, pending."""
+failed; crashed: the planned crash happened here; skipped, failed (a program's): it was recorded so; replaced:
+its event took the place of another when the workflow was forked. Of the step at which the workflow stands: parked, rejected, pending."""
 
 
 @dataclass
@@ -36,7 +48,8 @@ class Moment:
 
     type, id, time: of the event (of a program's step: `type` is the function); event: what the step was
     given, as indented JSON; changes: of the state before it; edit: of the lines before it; error: why
-    it failed, stopped or was skipped; attempts: the failed ones, as text; recorded: it is a step.
+    it failed, stopped or was skipped; attempts: the failed ones, as text; recorded: it is a step; is_cut:
+    the state before it is not known, so nor is what it changed.
     """
 
     step: int
@@ -50,14 +63,18 @@ class Moment:
     error: str = ""
     attempts: list[str] = field(default_factory=list)
     recorded: bool = True
+    is_cut: bool = False
 
 
 @dataclass
 class Story:
     """The steps of workflow `id` that the page shows, and where it stands.
 
-    base: the lines before the first of them; origin: what these are, "initial" or what was "before"; sheet: the lines after the last one (or of what a program returned in the end); series: the numbers; kept: the first step that the store
-    has; steps: how many the workflow has. is_projection: as a Timeline's. facts: names and values.
+    base: the lines before the first of them; origin: what these are: the "initial" state, what was "before",
+    or, where the initial state is not known, what the "start" (that state and step 0) came to; sheet: the
+    lines after the last one (or of what a program returned in the end); series: the numbers; kept: the
+    first step that the store has; steps: how many the workflow has. is_projection: as a Timeline's. facts:
+    names and values.
     """
 
     id: str
@@ -67,7 +84,7 @@ class Story:
     kept: int
     steps: int
     base: list[Line]
-    origin: Literal["initial", "before"]
+    origin: Literal["initial", "start", "before"]
     moments: list[Moment]
     sheet: Sheet
     series: Series
@@ -77,9 +94,10 @@ def story_of(store: Store, timeline: Timeline, first: int, stop: int) -> Story:
     """What there is to show of steps `first` to `stop` - 1 of a workflow. Raises StoreDamaged."""
     first, stop = max(first, timeline.first), min(stop, timeline.steps)
     before = timeline.state_before(first) if timeline.is_projection else ABSENT
-    if before is ABSENT and first and first < stop and timeline.is_projection:
+    is_known = before is not ABSENT
+    if timeline.is_projection and not is_known:
         # What step `first` changed cannot be known: it did not make all of the state.
-        before = timeline.at(first).state
+        before = _latest(timeline) if first >= stop else timeline.at(first).state
     story = Story(
         timeline.id,
         timeline.head.status,
@@ -88,20 +106,38 @@ def story_of(store: Store, timeline: Timeline, first: int, stop: int) -> Story:
         timeline.first,
         timeline.steps,
         list(lines_of(before)),
-        "initial" if first == 0 else "before",
+        "before" if first else "initial" if is_known else "start",
         [],
         Sheet(before, None),
         Series(first, before),
     )
     for moment in _moments(timeline, story, before, first, stop):
-        moment.attempts = _attempts(store, timeline, moment.step)
+        moment.attempts = _attempts(store, timeline, moment.step, moment.error)
+        moment.is_cut = moment.step == first and timeline.is_projection and not is_known
         story.moments.append(moment)
     if stop == timeline.steps:
         story.moments += _standing(store, timeline)
-        if not timeline.is_projection and timeline.head.status == "resolved":
-            story.sheet = Sheet(codec.decode(timeline.head.state or b"null"), None)
+    if not timeline.is_projection and timeline.head.status == "resolved":
+        story.sheet = Sheet(_latest(timeline), None)
     _color(store, timeline, story.moments)
+    replaced = _replaced(timeline.options.get(FORK))
+    for moment in story.moments:
+        if moment.recorded and moment.step in replaced:
+            moment.lanes.append("replaced")
     return story
+
+
+def _replaced(fork: dict[str, Any] | None) -> set[int]:
+    """The steps of a fork whose events are others than in what it was made of."""
+    if fork is None:
+        return set()
+    return {step - bisect_left(fork["dropped"], step) for step in fork["replaced"]}
+
+
+def _latest(timeline: Timeline) -> Any:
+    """What the head has: the state, or what a program returned."""
+    state = timeline.head.state
+    return ABSENT if state is None else codec.decode(state)
 
 
 def _moments(
@@ -160,6 +196,10 @@ def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
         yield "arguments", str(options.get("args"))
     if options.get("durability"):
         yield "durability", str(options["durability"])
+    if FORK in options:
+        yield "forked from", forked_from(options[FORK])
+    if REPLACED_BY in options:
+        yield "replaced by", options[REPLACED_BY]
     if timeline.head.error is not None:
         error = codec.decode(timeline.head.error)
         yield "error", f"step {error['step']:,}: {described(error)}"
@@ -169,7 +209,7 @@ def _standing(store: Store, timeline: Timeline) -> Iterator[Moment]:
     """Where the workflow waits or ended, if not after its last step."""
     head = timeline.head
     error = codec.decode(head.error) if head.error is not None else None
-    attempts = _attempts(store, timeline, timeline.steps)
+    attempts = _attempts(store, timeline, timeline.steps, described(error) if error else "")
     if error is None or error["step"] != timeline.steps:
         assert head.no is not None
         if head.status == "pending" and (attempts or store.crashed(head.no, timeline.steps)):
@@ -184,13 +224,16 @@ def _standing(store: Store, timeline: Timeline) -> Iterator[Moment]:
     yield moment
 
 
-def _attempts(store: Store, timeline: Timeline, step: int) -> list[str]:
+def _attempts(store: Store, timeline: Timeline, step: int, error: str) -> list[str]:
+    """The failed attempts at a step; none when the only one was what is told by `error` already."""
     assert timeline.head.no is not None
-    failed = store.attempts(timeline.head.no, step)
-    texts = [
-        f"attempt {number}: {described({'kind': each.kind, 'message': each.message})}"
-        for number, each in enumerate(failed, 1)
+    failed = [
+        described({"kind": each.kind, "message": each.message})
+        for each in store.attempts(timeline.head.no, step)
     ]
+    if failed == [error]:
+        return []
+    texts = [f"attempt {number}: {text}" for number, text in enumerate(failed, 1)]
     left = len(texts) - SHOWN_ATTEMPTS
     return [f"{left:,} earlier attempts failed", *texts[-SHOWN_ATTEMPTS:]] if left > 0 else texts
 

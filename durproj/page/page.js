@@ -277,9 +277,11 @@
     setBy(place) {
       if (place < 0) {
         const first = this.number(0);
-        return this.data.origin === "initial"
-          ? "as it was in the initial state"
-          : `set before step ${first}, or by it`;
+        return {
+          initial: "as it was in the initial state",
+          start: "as it was in the initial state, or set by step 0",
+          before: `set before step ${first}, or by it`,
+        }[this.data.origin];
       }
       const summary = this.steps[place].querySelector("summary");
       const parts = [".type", ".named"].map((name) => summary.querySelector(name).textContent);

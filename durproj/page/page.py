@@ -116,7 +116,9 @@ def _section(place: int, story: Story) -> Element:
         node("h2", None, "Steps"),
         node("ol", {"class": "steps"}, *(_step(prefix, moment) for moment in story.moments))
         if story.moments
-        else node("p", {"class": "empty"}, "No step is recorded yet."),
+        else node(
+            "p", {"class": "empty"}, "None is kept." if story.steps else "None is recorded yet."
+        ),
         _legend(story),
     )
 
@@ -125,7 +127,9 @@ def _left_out(story: Story) -> list[Element]:
     """What the page does not show, in words."""
     steps = [moment.step for moment in story.moments if moment.recorded]
     said = []
-    if story.kept:
+    if story.kept == story.steps > 0:
+        said.append("The store keeps none of its steps, only what came of them.")
+    elif story.kept:
         said.append(f"The store keeps the steps from {story.kept:,} on.")
     if steps and (steps[0] > story.kept or steps[-1] < story.steps - 1):
         said.append(
@@ -150,15 +154,24 @@ def _final(prefix: str, story: Story) -> list[Element]:
     if not story.sheet.lines:
         return []
     last = max((moment.step for moment in story.moments if moment.recorded), default=None)
-    title = "State before the first step" if last is None else f"State after step {last:,}"
-    if not story.is_projection:
-        title = "Result" if story.status == "resolved" else f"What step {last:,} returned"
+    is_result = not story.is_projection and story.status == "resolved"
+    if is_result:
+        title = "Result"
+    elif last is None:
+        title = "Latest state" if story.steps else "State before the first step"
+    else:
+        title = (
+            f"State after step {last:,}" if story.is_projection else f"What step {last:,} returned"
+        )
     shown = list(zip(story.sheet.lines, story.sheet.blame, strict=True))[:MOST_FINAL_LINES]
     lines = [_line(line, _blame(prefix, line, step, story)) for line, step in shown]
     left = len(story.sheet.lines) - len(lines)
     more = [node("p", {"class": "empty"}, f"… {left:,} more lines")] if left else []
     panel = node("div", {"class": "state"}, *lines)
-    return [node("div", {"class": "final"}, node("h2", None, title), panel, *more)]
+    # What the player shows of the last step is hidden where there is one.
+    shown_always = is_result or not story.moments
+    name = "final result" if shown_always else "final"
+    return [node("div", {"class": name}, node("h2", None, title), panel, *more)]
 
 
 def _blame(prefix: str, line: Line, step: int | None, story: Story) -> Element:
@@ -166,7 +179,9 @@ def _blame(prefix: str, line: Line, step: int | None, story: Story) -> Element:
     if not line.is_leaf or not story.is_projection:
         return node("span", {"class": "blame"})
     if step is None:
-        return node("span", {"class": "blame"}, story.origin)
+        return node(
+            "span", {"class": "blame"}, "" if story.kept == story.steps > 0 else story.origin
+        )
     return node("a", {"class": "blame", "href": f"#{prefix}-s{step}"}, f"#{step}")
 
 
@@ -205,6 +220,8 @@ def _step(prefix: str, moment: Moment) -> Element:
 
 
 def _in_line(moment: Moment) -> list[Element]:
+    if moment.is_cut:
+        return [node("span", {"class": "more"}, "the state before it is not known")]
     shown = [_change(change.record(), WIDEST_CHANGE) for change in moment.changes[:CHANGES_IN_LINE]]
     left = len(moment.changes) - len(shown)
     return [*shown, node("span", {"class": "more"}, f"{left:,} more")] if left else shown

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from durproj.errors import NotFound, StoreDenied, StoreError, UsageError
+from durproj.errors import StoreDenied, StoreError, UsageError
+from durproj.history.inputs import refuse_input
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
 from durproj.page.data import Story, story_of
@@ -32,9 +33,11 @@ def report(
     (1,000 unless said otherwise).
 
     Returns a record: `type` ("report"), `path`, `bytes`, and for each of the `workflows` its `id`,
-    `status`, how many `steps` it has, and the `from` and `to` that are shown (None: no step).
+    `status`, how many `steps` it has, `kept_from` where its first ones are not kept any more, and the
+    `from` and `to` that are shown (None: no step).
 
-    Raises NotFound, UsageError (a file that is no page is not overwritten), StoreDenied and StoreError
+    Raises NotFound (also for a step that is not kept), UsageError (a file that is no page is not
+    overwritten, nor an input of the store), StoreDenied and StoreError
     where the file cannot be written, and StoreDamaged, in which case none is written.
     """
     chosen = list(dict.fromkeys([ids] if isinstance(ids, str) else ids))
@@ -42,6 +45,9 @@ def report(
     target = os.path.realpath(path)
     _check_target(target, str(path))
     with reading(store, *chosen) as opened:
+        if os.path.exists(target) and not os.path.getsize(target):
+            # A log to which nothing has been written yet looks like any new file.
+            refuse_input(opened, target, str(path))
         stories = [_story(opened, id, first, to, last or LAST) for id in chosen]
     text = page_of(stories).encode()
     _write(target, str(path), text)
@@ -66,9 +72,10 @@ def _check(ids: list[str], first: int | None, to: int | None, last: int | None) 
 
 def _story(store: Store, id: str, first: int | None, to: int | None, last: int) -> Story:
     timeline = Timeline.open(store, id)
-    asked = timeline.first if first is None else first
-    if asked and asked >= timeline.steps:
-        raise NotFound(f"{id}#{asked}: no such step", f"{id} has {timeline.steps:,} steps, from 0")
+    if first is not None and (first or timeline.steps):
+        timeline.at(first)
+    if to is not None and to < timeline.steps:
+        timeline.at(to)
     stop = timeline.steps if to is None else min(to + 1, timeline.steps)
     return story_of(store, timeline, max(0, stop - last) if first is None else first, stop)
 
@@ -79,6 +86,7 @@ def _record(story: Story) -> dict[str, Any]:
         "id": story.id,
         "status": story.status,
         "steps": story.steps,
+        **({"kept_from": story.kept} if story.kept else {}),
         "from": steps[0] if steps else None,
         "to": steps[-1] if steps else None,
     }

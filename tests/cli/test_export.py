@@ -163,52 +163,90 @@ def test_66_for_what_is_not_there(shop):
     ("args", "said"),
     [
         (["--to", "out.json"], "its ending names no format"),
-        (["--to", "out"], "its ending names no format"),
-        (["--to", "out.jsonl", "--column", "n"], "JSON lines keep the states whole"),
         (["--column", "n"], "JSON lines keep the states whole"),
-        (["--to", "out.csv", "--column", "a[["], 'the path "a[[" cannot be read'),
-        (["--to", "out.csv", "--table", "t"], "--table names the table of a SQLite database"),
-        (["--to", "out.db", "--table", ""], "--table names the table of a SQLite database"),
-        (["--to", "out.db", "--table", "sqlite_x"], "reserved"),
-        (["--to", "out.db", "--excel"], "--excel goes with CSV"),
         (["--excel"], "--excel goes with CSV"),
         (["--format", "parquet"], "parquet needs a file"),
         (["--format", "sqlite"], "sqlite needs a file"),
         (["--format", "csv", "--json"], "name two formats"),
         (["--force"], "--table and --force are for files"),
-        (["--to", "."], "its ending names no format"),
-        (["--to", "folder.csv"], "folder.csv: a folder"),
-        (["--to", "pipe", "--format", "csv"], "pipe: not a plain file"),
-        (["--to", "log.jsonl"], "log.jsonl: it exists already"),
-        (["--to", "log.jsonl", "--format", "sqlite", "--force"], "log.jsonl: no SQLite database"),
-        (["projection/a#1"], "is not a workflow id"),
+        (["projection/a#1"], "'projection/a#1'"),
         (["--to", ""], "its ending names no format"),
     ],
     ids=str,
 )
-def test_2_for_what_cannot_be_meant(shop, args, said):
+def test_2_for_what_cannot_be_meant(ready, durproj, args, said):
+    assert refused(durproj("export", "--store", ready / "durproj.db", *args), 2, said)
+    assert os.listdir(durproj.folder) == []
+
+
+def test_a_file_that_cannot_be_meant_is_refused(shop, monkeypatch):
+    monkeypatch.chdir(shop.folder)
     (shop.folder / "folder.csv").mkdir()
     os.mkfifo(shop.folder / "pipe")
-    log = (shop.folder / "log.jsonl").read_bytes()
-    assert refused(shop("export", *args), 2, said)
-    assert not [name for name in os.listdir(shop.folder) if name.startswith("out")]
-    assert (shop.folder / "log.jsonl").read_bytes() == log
-    assert left_behind(shop.folder) == []
+    before = {path.name: path.is_file() and path.read_bytes() for path in shop.folder.iterdir()}
+    for to, options, said in (
+        ("out", {}, "its ending names no format"),
+        (".", {}, "its ending names no format"),
+        ("out.jsonl", {"columns": ["n"]}, "JSON lines keep the states whole"),
+        ("out.csv", {"columns": ["a[["]}, r'the path "a\[\[" cannot be read'),
+        ("out.csv", {"table": "t"}, "--table names the table of a SQLite database"),
+        ("out.db", {"table": ""}, "--table names the table of a SQLite database"),
+        ("out.db", {"table": "sqlite_x"}, "reserved"),
+        ("out.db", {"excel": True}, "--excel goes with CSV"),
+        ("folder.csv", {}, r"folder\.csv: a folder"),
+        ("pipe", {"format": "csv"}, "pipe: not a plain file"),
+        ("r.py", {"format": "csv"}, r"r\.py: it exists already"),
+        ("r.py", {"format": "sqlite", "force": True}, r"r\.py: no SQLite database"),
+    ):
+        with pytest.raises(library.UsageError, match=said):
+            library.export(to, **options)
+    assert before == {
+        path.name: path.is_file() and path.read_bytes() for path in shop.folder.iterdir()
+    }
 
 
-@pytest.mark.parametrize("name", ["durproj.db", "link.db", "hard.db", "other.db", "other.db-wal"])
-@pytest.mark.parametrize("format", ["sqlite", "csv"])
-def test_no_store_is_ever_written_to(shop, name, format):
+def test_no_store_is_ever_written_to(shop, monkeypatch):
     folder = shop.folder
-    shutil.copy(folder / "durproj.db", folder / "other.db")
+    monkeypatch.chdir(folder)
+    for name in ("other.db", "third.db"):
+        shutil.copy(folder / "durproj.db", folder / name)
     (folder / "link.db").symlink_to("durproj.db")
-    if name == "hard.db":
-        os.link(folder / "other.db", folder / "hard.db")
+    os.link(folder / "third.db", folder / "hard.db")
     before = (folder / "durproj.db").read_bytes()
-    done = shop("export", "--to", name, "--format", format, "--force")
-    assert refused(done, 2, f"{name}: it is a store of durproj")
-    assert (folder / "durproj.db").read_bytes() == (folder / "other.db").read_bytes() == before
+    for name in ("durproj.db", "link.db", "hard.db", "other.db", "other.db-wal"):
+        for format in ("sqlite", "csv"):
+            with pytest.raises(library.UsageError, match=f"{name}: it is a store of durproj"):
+                library.export(name, format=format, force=True)
+    assert refused(shop("export", "--to", "link.db", "--force"), 2, "link.db: it is a store")
+    for name in ("durproj.db", "other.db", "third.db"):
+        assert (folder / name).read_bytes() == before
     assert not (folder / "other.db-wal").exists()
+
+
+def test_no_input_of_any_run_is_ever_written_to(shop):
+    folder = shop.folder
+    shutil.copy(folder / "log.jsonl", folder / "second.jsonl")
+    log = (folder / "log.jsonl").read_bytes()
+    piped = ["run", "-", "--name", "piped", "--reducer", "r.py:f", "--on-error", "park"]
+    assert shop(*piped, input=log).code == 1
+    assert shop("run", "sec*.jsonl", "--name", "other", "--reducer", "counts").code == 0
+    (folder / "link.jsonl").symlink_to("log.jsonl")
+    os.link(folder / "log.jsonl", folder / "hard.jsonl")
+    (copy,) = folder.glob("durproj.db.input-*")
+    for name in ("log.jsonl", "link.jsonl", "hard.jsonl", "second.jsonl", copy.name):
+        to = ["--to", name, "--format", "jsonl", "--force", "--status", "rejected"]
+        said = f"{name}: an input of durproj.db, folded as "
+        assert refused(shop("export", *to), 2, said, "write to another file")
+        assert (folder / name).read_bytes() == log
+
+
+def test_a_table_without_a_row_may_take_the_place_of_a_file_but_is_told(shop):
+    (shop.folder / "out.jsonl").write_text("mine")
+    done = shop("export", "--to", "out.jsonl", "--force", "-q", "--status", "rejected")
+    assert (done.code, (shop.folder / "out.jsonl").read_text()) == (0, "")
+    assert (
+        done.err == "durproj: nothing in durproj.db is to be exported: out.jsonl has no row now\n"
+    )
 
 
 @pytest.mark.parametrize("end", ["jsonl", "csv", "parquet"])
@@ -216,9 +254,12 @@ def test_a_file_that_exists_is_replaced_with_force_only(shop, end):
     out = shop.folder / f"out.{end}"
     out.write_text("mine")
     out.chmod(0o640)
-    assert refused(shop("export", "--to", out.name), 2, "it exists already", "--force")
+    store = shop.folder / "durproj.db"
+    with pytest.raises(library.UsageError, match="it exists already") as told:
+        library.export(out, store=store)
+    assert "--force" in told.value.hint
     assert out.read_text() == "mine"
-    assert shop("export", "--to", out.name, "--force").code == 0
+    library.export(out, store=store, force=True)
     assert out.read_bytes() != b"mine"
     assert stat.S_IMODE(out.stat().st_mode) == 0o640
     assert left_behind(shop.folder) == []
@@ -377,17 +418,24 @@ def damage(folder):
         assert conn.total_changes == 1
 
 
-@pytest.mark.parametrize("to", ["-", "out.csv", "out.jsonl", "out.parquet", "out.db"])
-def test_damage_is_told_and_nothing_is_written(shop, to):
-    assert shop("export", "--to", "out.db").code == 0
+@pytest.mark.parametrize("end", ["csv", "jsonl", "parquet", "db"])
+def test_damage_is_told_and_nothing_is_written(shop, end):
+    store, out = shop.folder / "durproj.db", shop.folder / f"out.{end}"
+    library.export(out, store=store)
     damage(shop.folder)
-    before = (shop.folder / "out.db").read_bytes()
-    assert refused(
-        shop("export", "--to", to, "--force" if to != "-" else "-q"), 74, "the store is damaged"
-    )
-    assert to in ("-", "out.db") or not (shop.folder / to).exists()
-    assert (shop.folder / "out.db").read_bytes() == before
+    before = out.read_bytes()
+    with pytest.raises(library.StoreDamaged):
+        library.export(out, store=store, force=True)
+    with pytest.raises(library.StoreDamaged):
+        library.export(shop.folder / f"new.{end}", store=store)
+    assert not (shop.folder / f"new.{end}").exists()
+    assert out.read_bytes() == before
     assert left_behind(shop.folder) == []
+
+
+def test_damage_is_told_before_anything_is_printed(shop):
+    damage(shop.folder)
+    assert refused(shop("export"), 74, "the store is damaged")
 
 
 def test_a_damaged_step_is_told_before_the_first_one_is_printed(shop):
@@ -397,14 +445,24 @@ def test_a_damaged_step_is_told_before_the_first_one_is_printed(shop):
     assert refused(shop("export", "--journal"), 74, "projection/b#0: the store is damaged")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.fixture(scope="module")
+def many(ready, tmp_path_factory):
+    """The same with 400 workflows more."""
+    folder = tmp_path_factory.mktemp("many")
+    shutil.copytree(ready, folder, dirs_exist_ok=True)
+    log_of(folder, [(f"k{n}" * 20, "Add", n) for n in range(400)])
+    done = CommandLine(folder)("run", "log.jsonl", "--reducer", "r.py:f", "--name", "many", "-q")
+    assert done.code == 0
+    return folder
+
+
 @pytest.mark.parametrize("end", ["jsonl", "csv", "parquet", "db"])
-def test_without_room_the_file_is_as_it_was(shop, end):
+def test_without_room_the_file_is_as_it_was(durproj, many, end):
+    shop = durproj
+    shutil.copytree(many, shop.folder, dirs_exist_ok=True)
     out = shop.folder / f"out.{end}"
-    assert shop("export", "--to", out.name).code == 0
+    library.export(out, ["projection"], store=shop.folder / "durproj.db")
     before = out.read_bytes()
-    log_of(shop.folder, [(f"k{n}" * 20, "Add", n) for n in range(400)])
-    shop("run", "log.jsonl", "--reducer", "r.py:f", "--name", "many")
     done = subprocess.run(
         ["sh", "-c", 'ulimit -f 16; trap "" XFSZ; exec "$@"', "sh",
          *DURPROJ, "export", "--journal", "--force", "--to", out.name, *(["--table", "projections"] if end == "db" else [])],
@@ -433,6 +491,56 @@ def test_an_export_is_of_one_instant_and_holds_no_run_up(shop):
     assert [record["state"]["n"] for record in shop("export").json] == [13, 2, 1]
 
 
+@pytest.mark.parametrize("journal", [True, False])
+@pytest.mark.parametrize("which", [["projection/b", "projection/a"], []])
+def test_of_a_few_workflows_no_copy_is_made_and_they_are_of_one_instant(
+    shop, monkeypatch, which, journal
+):
+    monkeypatch.setattr("durproj.exports.chosen.connect_copy", None)
+    log_of(shop.folder, [*EVENTS, ("a", "Add", 9), ("c", "Add", 1)])
+
+    def run_meanwhile(record):
+        if not taken:
+            assert shop("run", "log.jsonl", "--reducer", "r.py:f", "--on-error", "park").code == 1
+        taken.append(record["state"]["n"])
+        return record
+
+    taken = []
+    with keeping(shop.folder / "durproj.db", Choice(which, journal=journal), run_meanwhile):
+        pass
+    assert sorted(taken) == ([1, 2, 4] if journal else [2, 4])
+    assert len(shop("export", *which).json) == (2 if which else 3)
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_of_many_workflows_a_copy_is_read(shop, monkeypatch, journal):
+    monkeypatch.setattr("durproj.exports.chosen.FEW", 1)
+    store, before = shop.folder / "durproj.db", sorted(os.listdir(shop.folder))
+    found = list(library.export_records(store=store, journal=journal))
+    assert found == shop("export", *(["--journal"] if journal else [])).json
+    with closing(SqliteStore.open_reader(store)) as opened:
+        assert list(library.export_records(store=opened, journal=journal)) == found
+    assert sorted(os.listdir(shop.folder)) == before
+
+
+def test_what_a_workflow_came_of_is_told(shop):
+    assert shop("gc", "projection/a", "--keep-last", "1").code == 0
+    shop("fork", "projection/b#0", "--as", "whatif")
+    shop("run", "log.jsonl", "--reducer", "counts", "--name", "next")
+    assert shop("promote", "next", "projection", "--force").code == 0
+    found = {record["id"]: record for record in shop("export").json}
+    assert found["whatif/b"]["forked_from"] == "projection/b#0"
+    assert found["projection@old/a"]["replaced_by"] == "projection"
+    assert (found["projection@old/a"]["kept_from"], found["projection@old/a"]["steps"]) == (1, 2)
+    assert not {"kept_from", "forked_from", "replaced_by"} & {*found["projection/a"]}
+    assert shop("export", "--to", "out.db").code == 0
+    rows = {row["_id"]: row for row in table(shop.folder / "out.db")}
+    assert rows["whatif/b"]["_forked_from"] == "projection/b#0"
+    assert rows["projection@old/a"]["_replaced_by"] == "projection"
+    assert rows["projection@old/a"]["_kept_from"] == 1
+    assert {*[*rows["whatif/b"]][6:9]} == {"_kept_from", "_forked_from", "_replaced_by"}
+
+
 def test_the_copy_that_is_read_leaves_nothing_even_of_a_store_in_wal(shop):
     with closing(SqliteStore.open_writer(shop.folder / "durproj.db")):
         folder = shop.folder / "copies"
@@ -455,7 +563,7 @@ def test_an_open_store_is_exported_as_it_is(shop):
 SLOW = """
 import time
 def slow(state, event):
-    time.sleep(0.002)
+    time.sleep(0.001)
     return {"n": state.get("n", 0) + 1}
 """
 
@@ -463,7 +571,7 @@ def slow(state, event):
 def test_a_store_that_is_written_to_is_exported_whole(durproj):
     (durproj.folder / "slow.py").write_text(SLOW)
     (durproj.folder / "log.jsonl").write_text(
-        '{"user":"a","type":"T"}\n{"user":"b","type":"T"}\n' * 700
+        '{"user":"a","type":"T"}\n{"user":"b","type":"T"}\n' * 400
     )
     run = subprocess.Popen(
         [*DURPROJ, "run", "log.jsonl", "--reducer", "slow.py:slow", "-q"],
@@ -486,25 +594,35 @@ def test_a_store_that_is_written_to_is_exported_whole(durproj):
         lengths.append(len(done.json))
     assert run.wait() == 0
     assert lengths == sorted(lengths)
-    assert len(durproj("export", "--journal").json) == 1400
+    assert len(durproj("export", "--journal").json) == 800
+
+
+STOPPED = """
+import os, sys
+from durproj.cli.app import main
+from durproj.exports import csv_file
+
+signum = int(sys.argv.pop())
+
+def stopped(path, *_, **__):
+    open(path, "a").write("half")
+    os.kill(os.getpid(), signum)
+
+csv_file.write = stopped
+main()
+"""
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_export_leaves_nothing(durproj, signum):
-    log_of(durproj.folder, [("a", "Add", 1)] * 60_000)
-    durproj("run", "log.jsonl", "--reducer", "r.py:f", "--durability", "batch", "-q")
-    process = subprocess.Popen(
-        [*DURPROJ, "export", "--journal", "--to", "out.csv"],
-        cwd=durproj.folder, env=environment(), stderr=subprocess.PIPE, text=True,
+def test_a_stopped_export_leaves_nothing(shop, signum):
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, "export", "--journal", "--to", "out.csv", str(int(signum))],
+        cwd=shop.folder, env=environment(), capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    while process.poll() is None and not left_behind(durproj.folder):
-        time.sleep(0.005)
-    process.send_signal(signum)
-    told = process.communicate()[1]
-    assert process.returncode == 128 + signum
-    assert "stopped; nothing was written to out.csv" in told
-    assert left_behind(durproj.folder) == []
-    assert not (durproj.folder / "out.csv").exists()
+    assert done.returncode == 128 + signum, done.stderr
+    assert "stopped; nothing was written to out.csv" in done.stderr
+    assert left_behind(shop.folder) == []
+    assert not (shop.folder / "out.csv").exists()
 
 
 def test_who_stops_reading_is_not_told_of_it(shop):

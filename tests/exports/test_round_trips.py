@@ -104,7 +104,7 @@ def kind_of(values):
     return "json"
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(states)
 @example([{"a": 1, "A": "x", "a_2": True}, {"_ID": {"x": [1, 2.5]}, "_id": 7}])
 @example([{"a": 2**53}, {"a": 0.5}])

@@ -11,6 +11,8 @@ import pytest
 from conftest import CommandLine
 from playwright.sync_api import expect, sync_playwright
 
+import durproj as library
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MUST_RUN = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
 pytestmark = pytest.mark.skipif(
@@ -90,6 +92,27 @@ def folder(tmp_path_factory):
         ("part", "projection/alice", "--from", 2, "--to", 4),
     ):
         assert durproj("report", *args, "-o", f"{name}.html").code == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """Pages: long.html of 1,200 steps; program.html of a program; bare.html of one whose steps are not kept."""
+    folder = tmp_path_factory.mktemp("long")
+    log, store = folder / "log.jsonl", folder / "durproj.db"
+    log.write_text('{"user":"a","type":"T"}\n' * 1200)
+    library.fold(log, reducer="counts", store=store, durability="batch")
+
+    def checkout(ctx, order):
+        price = yield ctx.run(len, order)
+        return {"paid": price}
+
+    library.run("checkout/A", checkout, "A-17", store=store)
+    library.report("projection/a", folder / "long.html", store=store, last=1200)
+    library.report("checkout/A", folder / "program.html", store=store)
+    for _ in library.gc(["checkout/A"], store=store, keep_last=0):
+        pass
+    library.report("checkout/A", folder / "bare.html", store=store)
     return folder
 
 
@@ -319,25 +342,43 @@ def test_charts_show_the_number_at_the_step(visit):
     )
 
 
-@pytest.mark.parametrize("width", [360, 800, 1440])
+@pytest.mark.parametrize("name", ["program", "bare"])
+def test_what_a_program_returned_is_seen(visit, long, name):
+    page = visit(f"{name}.html", long)
+    expect(page.locator(".final h2")).to_have_text("Result")
+    expect(page.locator(".final .state")).to_be_visible()
+    told = "".join(page.locator(".final .text").all_inner_texts())
+    assert json.loads(told) == {"paid": 4}
+
+
+def test_a_name_of_a_lane_ends_where_its_marks_begin(visit, long):
+    page = visit("long.html", long, viewport={"width": 390, "height": 800})
+    script = """() => [...document.querySelectorAll(".lanes dt")].map((name) => {
+        const range = document.createRange();
+        range.selectNodeContents(name);
+        return [name.textContent, range.getBoundingClientRect().right,
+            name.parentElement.querySelector("svg").getBoundingClientRect().left];
+    })"""
+    ((text, right, left),) = page.evaluate(script)
+    assert text.endswith("executed 1,200")
+    assert right < left
+
+
 @pytest.mark.parametrize("scripted", [True, False])
-def test_no_width_scrolls_sideways(visit, width, scripted):
-    page = visit(
-        "one.html",
-        viewport={"width": width, "height": 800},
-        java_script_enabled=scripted,
-    )
-    for details in page.locator("details").all():
-        details.evaluate("(node) => { node.open = true; }") if scripted else None
-    box = page.locator("html").bounding_box()
-    assert box["width"] == width
+def test_no_width_scrolls_sideways(visit, scripted):
+    page = visit("one.html", java_script_enabled=scripted)
     if scripted:
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        event, state = (
-            page.locator(f".{name}-panel").bounding_box() for name in ("event", "state")
-        )
-        assert (state["y"] > event["y"]) is (width < 700)
-        assert (state["x"] > event["x"]) is (width >= 700)
+        page.evaluate("for (const node of document.querySelectorAll('details')) node.open = true")
+    for width in (360, 800, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.locator("html").bounding_box()["width"] == width
+        if scripted:
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            event, state = (
+                page.locator(f".{name}-panel").bounding_box() for name in ("event", "state")
+            )
+            assert (state["y"] > event["y"]) is (width < 700)
+            assert (state["x"] > event["x"]) is (width >= 700)
 
 
 CONTRAST = r"""() => {
@@ -399,8 +440,10 @@ def test_on_paper_the_controls_are_gone_and_the_state_is_there(visit):
     expect(page.locator(".final")).to_be_visible()
 
 
-def hostile(folder):
-    """A page in which hostile text stands wherever the user's data goes."""
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """The folder and the id of a page in which hostile text stands wherever the user's data goes."""
+    folder = tmp_path_factory.mktemp("hostile")
     durproj = CommandLine(folder)
     (folder / "r.py").write_text(
         "def f(state, event):\n"
@@ -419,16 +462,16 @@ def hostile(folder):
     (workflow,) = durproj("list", "--json").json
     assert workflow["steps"] == len(ATTACKS) + 1
     assert durproj("report", workflow["id"]).code == 0
-    return workflow["id"]
+    return folder, workflow["id"]
 
 
 @pytest.mark.parametrize("scripted", [True, False])
-def test_hostile_text_stays_text(visit, tmp_path, scripted):
-    id = hostile(tmp_path)
-    source = (tmp_path / "report.html").read_bytes()
+def test_hostile_text_stays_text(visit, hostile, scripted):
+    folder, id = hostile
+    source = (folder / "report.html").read_bytes()
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", source)
     assert not set("\u2028\u2029\u202e\u2066") & set(source.decode())
-    page = visit("report.html", tmp_path, java_script_enabled=scripted)
+    page = visit("report.html", folder, java_script_enabled=scripted)
     assert page.title() == f"{id.replace(ATTACKS[4], '')}\\u202egnp.exe\\u2066 · durproj report"
     # Elements are those that the page is made of.
     assert page.locator("img, svg[onload], iframe, base, form, link").count() == 0
@@ -442,7 +485,7 @@ def test_hostile_text_stays_text(visit, tmp_path, scripted):
     for number in range(len(ATTACKS) + 2):
         page.get_by_role("slider").fill(str(number))
         for button in page.locator(".player button.blame").all()[:3]:
-            button.hover()
+            button.dispatch_event("mouseover")
     page.get_by_role("slider").fill("0")
     assert ("added", f"{json.dumps(ATTACKS[0])}: 0") in marked(page)
     for anchor in ("#step=<img src=x onerror=alert(1)>", "#id=__proto__&step=constructor"):

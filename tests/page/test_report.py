@@ -5,18 +5,30 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
 import stat
 
 import pytest
+from conftest import CommandLine
 
 import durproj as library
+from durproj.stores.journal import Journal
+from durproj.stores.sqlite import SqliteStore
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory):
+    """A store of the sample, that crashed at step 5 and was resumed."""
+    durproj = CommandLine(tmp_path_factory.mktemp("crashed"))
+    assert durproj("run", "--crash", 5).code == 3
+    assert durproj("resume").code == 0
+    return durproj.folder / "durproj.db"
 
 
 @pytest.fixture
-def sample(durproj):
-    assert durproj("run", "--crash", 5).code == 3
-    assert durproj("resume").code == 0
+def sample(durproj, crashed):
+    shutil.copy(crashed, durproj.folder)
     return durproj
 
 
@@ -243,6 +255,92 @@ def test_the_first_step_made_all_of_a_state_that_began_unknown(durproj):
     assert durproj("run", "log.jsonl", "--reducer", "r.py:f").code == 0
     durproj("report", "projection/a")
     blame = re.findall(
-        r'class="blame"[^>]*>(#\d|initial)<[^>]*><span class="text">\s*("\w+")', page(durproj)
+        r'class="blame"[^>]*>(#\d|start)<[^>]*><span class="text">\s*("\w+")', page(durproj)
     )
-    assert blame == [("#0", '"key"'), ("#1", '"n"')]
+    assert blame == [("start", '"key"'), ("#1", '"n"')]
+    assert page(durproj).count("the state before it is not known") == 1
+
+
+@pytest.fixture
+def trimmed(durproj):
+    """The command line beside a store of 600 steps of `projection/a`, of which those from 256 on are kept."""
+    log = durproj.folder / "log.jsonl"
+    log.write_text("".join(f'{{"user":"a","type":"T","id":"e{n}"}}\n' for n in range(600)))
+    store = durproj.folder / "durproj.db"
+    library.fold(log, reducer="counts", store=store, durability="batch")
+    for _ in library.gc(store=store, keep_last=200):
+        pass
+    return durproj
+
+
+@pytest.mark.parametrize("args", [["--from", 5], ["--to", 5], ["--from", 5, "--to", 9]])
+def test_steps_that_are_not_kept_are_told(trimmed, args):
+    done = trimmed("report", "projection/a", *args)
+    assert (done.code, done.out) == (66, "")
+    assert "projection/a#5: no longer kept: durproj gc dropped the first 256 steps" in done.err
+    assert not (trimmed.folder / "report.html").exists()
+
+
+def test_only_what_is_kept_can_be_left_out(trimmed):
+    told = trimmed("report", "projection/a", "--last", 8).err
+    assert "256 steps no longer kept\n" in told
+    assert "336 steps left out; --from, --to and --last choose" in told
+    record = library.report(
+        "projection/a", trimmed.folder / "r.html", store=trimmed.folder / "durproj.db", first=256
+    )
+    assert record["workflows"] == [
+        {"id": "projection/a", "status": "resolved", "steps": 600, "kept_from": 256, "from": 256, "to": 599}
+    ]  # fmt: skip
+
+
+def test_a_state_is_shown_though_none_of_its_steps_is_kept(trimmed):
+    opened = SqliteStore.open_writer(trimmed.folder / "durproj.db")
+    Journal.open(opened, "projection/a").trim(0)
+    opened.close()
+    assert trimmed("report", "projection/a").code == 0
+    text = page(trimmed)
+    assert re.findall(r'class="text">\s*"T": (\d+)', text) == ["600"]
+    assert ">Latest state<" in text
+    assert "The store keeps none of its steps" in text
+
+
+def test_a_fork_and_what_was_replaced_say_so(durproj):
+    for name in ("projection", "next"):
+        assert durproj("run", "--name", name).code == 0
+    event = durproj("inspect", "projection/u1#4", "--json").json[0]["event"]
+    other = f"4={json.dumps(event | {'id': 'other'})}"
+    forked = durproj(
+        "fork", "projection/u1#6", "--as", "what", "--replace-event", other, "--drop-event", 2
+    )
+    assert forked.code == 0, forked.err
+    assert durproj("promote", "next", "projection").code == 0
+    assert durproj("report", "what/u1", "projection@old/u1").code == 0
+    text = page(durproj)
+    facts = dict(re.findall("<dt>((?:forked|replaced) .*?)</dt><dd>(.*?)</dd>", text))
+    assert facts == {
+        "forked from": "projection/u1#6; event replaced: 4; event dropped: 2",
+        "replaced by": "projection",
+    }
+    marked = re.findall(r'<li id="(w\d-s\d+)"><details><summary>(?:(?!</summary>).)*⇄', text)
+    assert marked == ["w0-s3"]
+
+
+@pytest.mark.parametrize("how", ["park", "skip"])
+def test_why_a_step_failed_is_told_once(durproj, how):
+    (durproj.folder / "log.jsonl").write_text('{"user":"a","type":"T"}\n')
+    (durproj.folder / "r.py").write_text("def f(state, event):\n    raise ValueError('bad')\n")
+    durproj("run", "log.jsonl", "--reducer", "r.py:f", "--on-error", how)
+    assert durproj("report", "projection/a").code == 0
+    steps = page(durproj).partition('<ol class="steps">')[2]
+    assert steps.count("ValueError: bad") == 1
+
+
+def test_an_empty_log_is_left_alone_too(sample):
+    log = sample.folder / "log.jsonl"
+    log.write_text('{"user":"a","type":"T"}\n')
+    assert sample("run", "log.jsonl", "--reducer", "counts", "--name", "other").code == 0
+    log.write_text("")
+    done = sample("report", "projection/u1", "-o", "log.jsonl")
+    assert done.code == 2
+    assert "log.jsonl: an input of durproj.db, folded as other" in done.err
+    assert log.read_text() == ""
