@@ -13,6 +13,9 @@ from durproj.render import Span, safe_json, shortened
 WIDEST_VALUE = 40
 """Longer values are cut, but where each change has a line of its own."""
 
+NARROWEST_VALUE = 12
+"""Where there is room for no change, values are cut after so many characters."""
+
 REST_COLUMNS = 11
 """What the number of changes that are left out takes."""
 
@@ -39,14 +42,20 @@ def changes_in_line(
     spans: list[Span] = []
     left = sys.maxsize if columns is None else columns
     for count, change in enumerate(found):
-        more = ("  ", ""), *change_spans(change)
-        left -= sum(len(text) for text, _ in more)
         room = REST_COLUMNS if count + 1 < len(found) else 0
+        more = ("  ", ""), *change_spans(change)
+        if not count and left - room < _columns(more):
+            more = ("  ", ""), *change_spans(change, NARROWEST_VALUE)
+        left -= _columns(more)
         if count == most or (count and left < room):
             spans.append((f"  … {len(found) - count:,} more", "dim"))
             break
         spans += more
     return tuple(spans)
+
+
+def _columns(spans: Iterable[Span]) -> int:
+    return sum(len(text) for text, _ in spans)
 
 
 def in_json(value: Any, width: int | None) -> str:

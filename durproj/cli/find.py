@@ -90,15 +90,20 @@ def find(
 
 def _show(shown: Screen, record: dict[str, Any]) -> None:
     from durproj.cli.changed import changes_in_line
+    from durproj.cli.steps import state_before_text
 
     event = record["event"]
     about = [str(event[name]) for name in ("id", "time") if event[name] is not None]
+    changes, since = record["changes"], ""
+    if changes is None:
+        since = f"  {state_before_text(record['step'])}"
     shown.line(
         (f"{record['id']}#{record['step']}", "bold" if record["became"] else "dim"),
         (f"  {event['type']}", "cyan"),
         ("".join(f"  {text}" for text in about), "dim"),
         ("  (skipped)" if "skipped" in record else "", "yellow"),
-        *changes_in_line(record["changes"]),
+        (since, "dim"),
+        *changes_in_line(changes or ()),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from durproj.errors import NotFound
 from durproj.ids import split_id
-from durproj.stores.base import Store
+from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
@@ -35,3 +35,8 @@ def journal_of(store: Store, id: str) -> Journal:
         hint = f"did you mean {near}?" if near else "durproj list shows those there are"
         raise NotFound(f"{id}: no such workflow in {store.location}", hint)
     return journal
+
+
+def kept_from(head: Head) -> dict[str, int]:
+    """What a record says of the first step that is kept: nothing when all are."""
+    return {"kept_from": head.dropped} if head.dropped else {}
