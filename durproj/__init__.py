@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         OutputFailed,
         PastChanged,
         Retry,
+        Rewritten,
         StepFailed,
         StoreBusy,
         StoreDamaged,
@@ -68,7 +69,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "durproj.errors": (
-        "BadEvent DurprojError Interrupted NotFound OutputFailed PastChanged Retry StepFailed StoreBusy"
+        "BadEvent DurprojError Interrupted NotFound OutputFailed PastChanged Retry Rewritten StepFailed"
+        " StoreBusy"
         " StoreDamaged StoreDenied StoreError TooManyErrors Unstorable UsageError"
     ),
     "durproj.events.event": "Event",
@@ -118,6 +120,7 @@ __all__ = [
     "Reducer",
     "Retry",
     "RetryPolicy",
+    "Rewritten",
     "Silent",
     "Step",
     "StepFailed",

@@ -29,6 +29,11 @@ def encode_key(key: str) -> str:
 def split_id(id: str) -> tuple[str, str]:
     """The (name, key) of an id, the key decoded. Raises UsageError when `id` has no such form."""
     name, slash, key = id.partition("/")
+    if slash and "#" in key:
+        raise UsageError(
+            f"{id!r} names a step, and a whole workflow is asked for",
+            f"it takes no step: leave {key[key.index('#') :]!r} out; a # inside a key is written %23",
+        )
     if not slash or not _NAME.fullmatch(name) or _ENCODED.search(key.replace("%", "")):
         raise UsageError(
             f"{id!r} is not a workflow id", "write it as name/key, such as projection/u1"

@@ -77,7 +77,7 @@ def test_a_key_of_a_megabyte_has_an_id():
 
 
 @pytest.mark.parametrize(
-    "id", ["", "u1", "/u1", "a b/u1", "a#b/u1", "a%b/u1", "a\x00/u1", "p/a#1", "p/a\nb", "p/\x9b"]
+    "id", ["", "u1", "/u1", "a b/u1", "a#b/u1", "a%b/u1", "a\x00/u1", "p/a\nb", "p/\x9b"]
 )
 def test_what_is_no_id_is_refused(id):
     with pytest.raises(UsageError, match="not a workflow id") as caught:
@@ -118,3 +118,9 @@ def test_ranges_name_their_ends_or_leave_them_open():
 def test_ranges_of_what_is_no_step_are_refused(text):
     with pytest.raises(UsageError, match="is not a step number"):
         split_range(text)
+
+
+def test_an_id_with_a_step_is_refused_where_a_workflow_is_asked_for():
+    with pytest.raises(UsageError, match="'p/a#1' names a step") as caught:
+        split_id("p/a#1")
+    assert "it takes no step: leave '#1' out" in caught.value.hint

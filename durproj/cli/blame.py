@@ -58,7 +58,7 @@ def blame(
         from durproj.cli.steps import StepLines
 
         lines = StepLines(shown)
-        for record in records:
+        for record in lines.aligned(records):
             lines.show(record)
     shown.flush()
 

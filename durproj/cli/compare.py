@@ -84,7 +84,7 @@ def _described(record: dict[str, Any], sides: tuple[str, str]) -> tuple[Span, ..
 
     result = record["result"]
     if result == "same":
-        return (("same", "green"),)
+        return ("same", "green"), (_since(record), "dim")
     if result in ("only_first", "only_second"):
         side = sides[result == "only_second"]
         return (("only in ", "red"), (f"{side}  {number(record['steps'][0], 'step')}", ""))
@@ -95,16 +95,30 @@ def _described(record: dict[str, Any], sides: tuple[str, str]) -> tuple[Span, ..
         )
         return (
             ("not as far", "yellow"),
-            (f"  {' and '.join(counts)}, the same as far as both go", ""),
+            (f"  {' and '.join(counts)}", ""),
+            (_since(record) or ", the same as far as both go", ""),
         )
     if "step" not in record:
-        return (("different in the end", "red"),)
-    at = f" at step {record['step']:,}"
+        return ("different in the end", "red"), (_since(record), "dim")
+    or_before = " or before" if record["step"] == record.get("compared_from") else ""
+    at = f" at step {record['step']:,}{or_before}"
     if result == "event":
         types = " and ".join(_event(event) for event in record["events"])
         return (("other events", "yellow"), (f"{at}: {types}", ""))
     again = ", the same again in the end" if record["final"] == "same" else ""
     return (("different", "red"), (f"{at}  {_event(record['event'])}{again}", ""))
+
+
+def _since(record: dict[str, Any]) -> str:
+    """From which step on two histories were compared, where their beginnings are not kept."""
+    begin: int | None = record.get("compared_from", 0)
+    if begin is None:
+        in_the_end = " in the end" if record["result"] == "same" else ""
+        return f"{in_the_end}, no step is kept of both"
+    if not begin:
+        return ""
+    also = ", the same as far as both go" if record["result"] == "steps" else ""
+    return f"{also} from step {begin:,} on"
 
 
 def _event(event: dict[str, Any]) -> str:

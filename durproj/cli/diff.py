@@ -47,7 +47,7 @@ def diff(
     quiet: QuietOption = False,
     color: ColorOption = "auto",
 ) -> None:
-    """Show what differs between two states, path by path. Exits 1 when anything does.
+    """Show what differs between two states, path by path. Exits 1 when anything does, or may.
 
     'projection/u1#4..6': after step 4 and after step 6; '#4..': after step 4 and now; '#4' alone:
     before and after step 4. Two IDs, each with a step or without: these two states.
@@ -59,10 +59,10 @@ def diff(
     record = read(id, other, path=path or (), store=location)
     if json:
         shown.record(record)
-    elif record["changes"]:
+    elif record["changes"] != []:
         _show(shown, record)
     shown.flush()
-    if record["changes"] and exit_code:
+    if record["changes"] != [] and exit_code:
         raise typer.Exit(1)
 
 
@@ -78,6 +78,9 @@ def _show(shown: Screen, record: dict[str, Any]) -> None:
             shown.line((f"    … {rest:,} more", "dim"))
         for each in record["events"]:
             shown.line((f"    #{each['step']}  {event_text(each['event'])}", "dim"))
+    if record["changes"] is None:
+        shown.line(("the initial state is not known: a function of the program's made it", "dim"))
+        return
     for change in record["changes"]:
         _show_change(shown, change)
 
@@ -87,7 +90,8 @@ def _named(side: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
     if side["step"] is None:
         return (side["id"], "bold"), ("  before its first step", "dim")
-    return (f"{side['id']}#{side['step']}", "bold"), (f"  {event_text(side['event'])}", "dim")
+    event = event_text(side["event"]) if side["event"] else "its event is not kept"
+    return (f"{side['id']}#{side['step']}", "bold"), (f"  {event}", "dim")
 
 
 def _show_change(shown: Screen, change: dict[str, Any]) -> None:

@@ -97,15 +97,17 @@ def find(
 
 def _show(shown: Screen, record: dict[str, Any]) -> None:
     from durproj.cli.changed import show_beside
-    from durproj.cli.steps import event_spans
+    from durproj.cli.steps import event_spans, state_before_text
 
     id = f"{record['id']}#{record['step']}"
+    changes = record["changes"]
     head = (
         (id, "bold" if record["became"] else "dim"),
         *event_spans(record["event"], shown.columns(), used=len(id)),
         ("  (skipped)" if "skipped" in record else "", "yellow"),
+        (f"  {state_before_text(record['step'])}" if changes is None else "", "dim"),
     )
-    show_beside(shown, head, record["changes"])
+    show_beside(shown, head, changes or ())
 
 
 def _count(shown: Screen, found: Search, *, many: bool, bisect: bool, limit: int | None) -> None:

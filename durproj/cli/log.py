@@ -57,28 +57,23 @@ def log(
     projection/u1#5 is the history up to step 5.
     """
     from durproj.cli.steps import StepLines
-    from durproj.errors import UsageError
     from durproj.history.log import log as read
-    from durproj.ids import split_step
 
     location = store_path(store)
     shown = screen(json=json, stable=stable, quiet=quiet, verbose=verbose, color=color)
-    id, named = split_step(id)
-    if None not in (last, named) and last != named:
-        raise UsageError(f"{id}#{named} and --to {last} name two ends", "give one of them")
     records = read(
         id,
         path=path or (),
         type=type or (),
         first=first,
-        last=last if named is None else named,
+        last=last,
         limit=limit,
         reverse=reverse,
         store=location,
     )
     lines = StepLines(shown)
     found = False
-    for record in records:
+    for record in records if json else lines.aligned(records):
         found = True
         if json:
             shown.record(record)

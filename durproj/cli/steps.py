@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from durproj import codec
 from durproj.cli.changed import change_spans, in_json, show_beside
+from durproj.errors import DurprojError
 from durproj.render import Screen, Span, described, safe, shortened
 
 WIDEST_TYPE = 30
 """Longer types of events are not padded to."""
 WIDEST_RESULT = 100
 """Longer results of a program's steps are cut."""
+MEASURED = 200
+"""So many lines are made before the first is printed, so that their columns stand below each other."""
 NARROW = 100
 """On a terminal with fewer columns, times of events are left out where there is something else to show."""
 NARROWEST_NAME = 12
@@ -61,9 +66,14 @@ def time_text(time: Any) -> str:
 
 def step_text(record: dict[str, Any]) -> str:
     """Which step a record is of: its number, or what there was before any."""
-    if "before" in record:
-        return f"before #{record['before']}"
+    if "at_latest" in record:
+        return f"#{record['at_latest']} or before" if record["at_latest"] else "initial or #0"
     return "initial" if record["step"] is None else f"#{record['step']}"
+
+
+def state_before_text(step: int) -> str:
+    """Why it is not known what a step changed."""
+    return "the state before it is not kept" if step else "the initial state is not known"
 
 
 class StepLines:
@@ -74,8 +84,24 @@ class StepLines:
         self._columns = shown.columns()
         self._timed = self._columns is None or self._columns >= NARROW or shown.style.verbose
         self._widest = widest_name(None if shown.style.verbose else self._columns)
-        # Columns are as wide as what they have held so far: the records to come are not known yet.
+        # Columns are as wide as what they have held so far, and what is seen to come.
         self._widths = [0, 0, 0]
+
+    def aligned(self, records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The records, once it is known how wide the columns of the first MEASURED are."""
+        first: list[dict[str, Any]] = []
+        failed: DurprojError | None = None
+        try:
+            first += islice(records, MEASURED)
+        except DurprojError as error:
+            failed = error
+        for record in first:
+            if record["type"] == "step":
+                self._measure(self._columns_of(record))
+        yield from first
+        if failed:
+            raise failed
+        yield from records
 
     def show(self, record: dict[str, Any]) -> None:
         """Print one record."""
@@ -83,33 +109,42 @@ class StepLines:
         if error := record.get("error") or record.get("skipped"):
             mark = "skipped: " if "skipped" in record else "✗ "
             head += ((f"  {mark}{described(error)}", "red"),)
-        if "state" in record:
+        if "changes" in record:
+            self._show_changes(head, record)
+        elif "state" in record:
             whole = self._shown.style.verbose
             value = (
                 codec.to_json(record["state"]) if whole else in_json(record["state"], WIDEST_RESULT)
             )
             self._shown.line(*head, ("  → ", "dim"), (value, ""))
-        elif "changes" in record:
-            self._show_changes(head, record)
         else:
             self._shown.line(*head)
 
     def _head(self, record: dict[str, Any]) -> tuple[Span, ...]:
-        event = record["event"] or {"type": "", "id": None, "time": None}
-        time = time_text(event["time"]) if self._timed else ""
-        columns = step_text(record), time, shortened(safe(named_text(event)), self._widest)
+        columns = self._columns_of(record)
+        self._measure(columns)
         styles = "bold", "dim", "cyan"
         spans: list[Span] = []
-        for at, (text, style) in enumerate(zip(columns, styles, strict=True)):
-            self._widths[at] = max(self._widths[at], min(len(text), WIDEST_TYPE))
-            if self._widths[at]:
-                spans.append((f"{'  ' if spans else ''}{text:<{self._widths[at]}}", style))
+        for text, width, style in zip(columns, self._widths, styles, strict=True):
+            if width:
+                spans.append((f"{'  ' if spans else ''}{text:<{width}}", style))
         return tuple(spans)
+
+    def _columns_of(self, record: dict[str, Any]) -> tuple[str, ...]:
+        event = record["event"] or {"type": "", "id": None, "time": None}
+        time = time_text(event["time"]) if self._timed else ""
+        return step_text(record), time, shortened(safe(named_text(event)), self._widest)
+
+    def _measure(self, columns: tuple[str, ...]) -> None:
+        for at, text in enumerate(columns):
+            self._widths[at] = max(self._widths[at], min(len(text), WIDEST_TYPE))
 
     def _show_changes(self, head: tuple[Span, ...], record: dict[str, Any]) -> None:
         changes = record["changes"]
         if changes is None:
-            self._shown.line(*head, ("  the state before it is not kept", "dim"))
+            why = state_before_text(record["step"])
+            value = in_json(record["state"], WIDEST_RESULT)
+            self._shown.line(*head, (f"  {why}", "dim"), ("  = ", "dim"), (value, ""))
         elif not changes:
             idle = "" if "skipped" in record else "  nothing changed"
             self._shown.line(*head, (idle, "dim"))

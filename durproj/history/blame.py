@@ -23,14 +23,15 @@ def blame(
 ) -> Iterator[dict[str, Any]]:
     """What `durproj blame` prints: of the state of workflow `id`, or after a step of it (`id#5`), a
     `blame` record for each leaf, in the state's order: its `path`, `value`, and the `step` and `event`
-    that last set it, None for what has been there since the initial state.
+    that last set it, None for what has been there since the initial state. Where the states before some step
+    are not known, what is as old as that has `at_latest`, the last step that may have set it.
 
     A leaf is what holds no other value: a scalar, an empty list, an empty object. An element of a list
     that moved because others came or went has not been set by that.
 
     path: the life of the value there instead, oldest first: a `step` record for each step that changed
-    it, with its `changes`; the first with `step` None when it was there in the initial state. The value
-    is followed from the newest state back, through the places that it had in lists.
+    it, with its `changes`; the first with `step` None when it was there in the initial state (or, with
+    `at_latest`, in the oldest one that is known). The value is followed from the newest state back, through the places that it had in lists.
 
     Raises UsageError, NotFound, StoreError, and StoreDamaged when what is stored is not what was
     written.
@@ -40,7 +41,7 @@ def blame(
         timeline = Timeline.open(opened, id)
         refuse_program(timeline, "value to follow through them")
         if step is not None:
-            timeline.at(step)
+            timeline.state_after(step)
         stop = timeline.steps if step is None else step + 1
         if path is None:
             yield from _blamed(timeline, stop)
@@ -80,16 +81,19 @@ def _blamed(timeline: Timeline, stop: int) -> Iterator[dict[str, Any]]:
             "step": leaf.step,
             "event": leaf.event,
         }
-        yield record | _kept_from(timeline) if leaf.step is None else record
+        yield record | _beginning_of(timeline) if leaf.step is None else record
 
 
 def _newest(timeline: Timeline, stop: int) -> Any:
-    return timeline.at(stop - 1).state if stop else timeline.initial
+    return timeline.state_after(stop - 1 if stop else None)
 
 
-def _kept_from(timeline: Timeline) -> dict[str, int]:
-    """What a record says of a value that is as old as the history, where its beginning is not kept."""
-    return {"before": timeline.first} if timeline.first else {}
+def _beginning_of(timeline: Timeline) -> dict[str, int]:
+    """What a record says of a value that is as old as the history, where its beginning is not known."""
+    first = timeline.first
+    if first:
+        return {"at_latest": first - (first == timeline.steps), "kept_from": first}
+    return {"at_latest": 0} if timeline.initial is ABSENT else {}
 
 
 def _walk(timeline: Timeline, stop: int, root: _Node) -> None:
@@ -163,6 +167,12 @@ def _lived(timeline: Timeline, stop: int, place: Place) -> Iterator[dict[str, An
     for record in _life(timeline, stop, place):
         none = False
         yield record
+    if none and (oldest := _beginning_of(timeline)):
+        raise NotFound(
+            f"{show_path(place)}: {timeline.id} has not had it since step {oldest['at_latest']}, and what was"
+            " before that is not known",
+            f"durproj blame {shlex.quote(timeline.id)} shows what it has",
+        )
     if none:
         raise NotFound(
             f"{show_path(place)}: {timeline.id} has never had it",
@@ -248,7 +258,8 @@ def _changed(transition: Transition, before: Place | None, after: Place | None) 
 
 def _beginning(timeline: Timeline, stop: int, place: Place) -> Iterator[dict[str, Any]]:
     """A record of the value with which the history begins, if it begins with one."""
-    oldest = timeline.at(timeline.first).state if timeline.first else timeline.initial
+    at_latest = _beginning_of(timeline).get("at_latest")
+    oldest = ABSENT if at_latest == 0 == stop else timeline.state_after(at_latest)
     value = dig(oldest, place)
     if value is not ABSENT and stop >= timeline.first:
         yield {
@@ -257,5 +268,5 @@ def _beginning(timeline: Timeline, stop: int, place: Place) -> Iterator[dict[str
             "step": None,
             "event": None,
             "changes": [Change(place, ABSENT, value).record()],
-            **_kept_from(timeline),
+            **_beginning_of(timeline),
         }

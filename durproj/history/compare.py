@@ -14,7 +14,7 @@ from durproj.history.folds import Folds
 from durproj.history.paths import ABSENT, Place, dig, parse_path
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
-from durproj.ids import check_name, workflow_id
+from durproj.ids import check_name
 from durproj.stores.base import Store
 
 RESULTS = ("same", "different", "event", "steps", "only_first", "only_second")
@@ -37,6 +37,9 @@ def compare(
 
     ignore: paths that are left out of the states; final: only the latest states are compared; limit: at
     most so many records of differing keys (the summary counts all); equal: records of equal keys, too.
+
+    Where the oldest steps of one are not kept, `compared_from` is the step with which the comparison began;
+    None: no step is kept of both, and where both have equally many, the latest states were compared.
 
     Raises UsageError for a name beside an id, a path that cannot be read and workflows of programs;
     NotFound, StoreError, StoreDamaged.
@@ -95,15 +98,18 @@ def _pairs(
         one = folds.one(first)
         yield one.head.key, (one, folds.one(second))
         return
-    others = set(folds.keys(check_name(second)))
-    for one in folds.every(check_name(first)):
-        key = one.head.key
-        other = folds.one(workflow_id(second, key)) if key in others else None
-        others.discard(key)
-        yield key, (one, other)
-    for key in folds.keys(second):
-        if key in others:
-            yield key, (None, folds.one(workflow_id(second, key)))
+    listed = folds.members(check_name(first), check_name(second))
+    others = {member.key: member for member in listed if member.name == second}
+    for member in listed:
+        if member.name == first:
+            other = others.pop(member.key, None)
+            pair = folds.open(member), folds.open(other) if other else None
+            # What is dropped meanwhile is left out.
+            if any(pair):
+                yield member.key, pair
+    for key, other in others.items():
+        if found := folds.open(other):
+            yield key, (None, found)
 
 
 def _compared(
@@ -112,23 +118,38 @@ def _compared(
     """What becomes of one key, but for the key."""
     one, other = pair
     there = [timeline for timeline in pair if timeline is not None]
-    standing = {
+    standing: dict[str, Any] = {
         "ids": [timeline.id for timeline in there],
         "steps": [timeline.steps for timeline in there],
         "status": [timeline.head.status for timeline in there],
     }
+    if any(timeline.first for timeline in there):
+        standing["kept_from"] = [timeline.first for timeline in there]
     if one is None or other is None:
         return {"result": "only_second" if one is None else "only_first", **standing}
     if final:
-        found = _parted(_last(one), _last(other), ignored)
-        return {"result": "different" if found else "same", **standing, **found}
+        return _finally(one, other, standing, ignored)
     return _stepwise(one, other, standing, ignored)
+
+
+def _finally(
+    one: Timeline, other: Timeline, standing: dict[str, Any], ignored: list[Place]
+) -> dict[str, Any]:
+    """What becomes of a key when only the latest states are compared."""
+    found = _parted(one.latest, other.latest, ignored)
+    return {"result": "different" if found else "same", **standing, **found}
 
 
 def _stepwise(
     one: Timeline, other: Timeline, standing: dict[str, Any], ignored: list[Place]
 ) -> dict[str, Any]:
     begin = max(one.first, other.first)
+    standing |= {"compared_from": begin} if begin else {}
+    if begin and begin >= min(one.steps, other.steps):
+        # No step is kept of both.
+        standing["compared_from"] = None
+        if one.steps == other.steps:
+            return _finally(one, other, standing, ignored)
     for left, right in zip(one.forward(begin), other.forward(begin), strict=False):
         step = {"step": left.step}
         if _differs(left.record.input, right.record.input):
@@ -136,7 +157,7 @@ def _stepwise(
             return {"result": "event", **standing, **step, "events": events}
         found = _parted(left.record.output, right.record.output, ignored)
         if found:
-            parted = _parted(_last(one), _last(other), ignored)
+            parted = _parted(one.latest, other.latest, ignored)
             return {
                 "result": "different",
                 **standing,
@@ -176,9 +197,3 @@ def _drop(state: Any, path: Place) -> None:
         holder[int(last)] = None
     else:
         del holder[str(last)]
-
-
-def _last(timeline: Timeline) -> bytes | None:
-    """The latest state; None when there is no step."""
-    last = next(timeline.backward(), None)
-    return None if last is None else last.record.output

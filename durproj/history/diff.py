@@ -10,7 +10,7 @@ from typing import Any
 from durproj.errors import UsageError
 from durproj.history.changes import changes_at
 from durproj.history.log import refuse_program
-from durproj.history.paths import parse_path
+from durproj.history.paths import ABSENT, Place, parse_path
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
 from durproj.ids import split_range, split_step
@@ -32,7 +32,8 @@ def diff(
     `projection/u1#4..6` compares the states after two steps, where an end left open is the beginning or
     the newest step; `projection/u1#4` alone, what step 4 was given and what it returned; with `other`,
     the states after two steps or the newest ones of two workflows: `projection/u1#4`, `projection/u2`.
-    path: only what differs there. Within one workflow `steps` says how many steps lead from `old` to
+    path: only what differs there. `changes` are None where the initial state is compared, and the store does
+    not know it: a function made it. Within one workflow `steps` says how many steps lead from `old` to
     `new`, and `events` names them, the newest MOST_EVENTS if there are more.
 
     Raises UsageError, NotFound, StoreError, and StoreDamaged when what is stored is not what was
@@ -40,17 +41,25 @@ def diff(
     """
     asked = [parse_path(each) for each in ([path] if isinstance(path, str) else path)] or [()]
     ids = (text.partition("#")[0] for text in (one, other) if text is not None)
-    with reading(store, *ids) as opened:
+    # At one instant: the two states have to be of one history.
+    with reading(store, *ids) as opened, opened.snapshot():
         old, new = _sides(opened, one, other)
-        found = [each for place in asked for each in changes_at(old.state, new.state, place)]
-        distinct = {each.path: each for each in found}.values()
         return {
             "type": "diff",
             "old": old.record(),
             "new": new.record(),
             **_between(old, new),
-            "changes": [each.record() for each in distinct],
+            "changes": _changes(old, new, asked),
         }
+
+
+def _changes(old: _Side, new: _Side, asked: list[Place]) -> list[dict[str, Any]] | None:
+    states = old.state, new.state
+    if old.is_unknown or new.is_unknown:
+        return None
+    found = [each for place in asked for each in changes_at(*states, place)]
+    distinct = {each.path: each for each in found}.values()
+    return [each.record() for each in distinct]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +71,16 @@ class _Side:
 
     @property
     def state(self) -> Any:
-        return self.timeline.initial if self.step is None else self.timeline.at(self.step).state
+        return self.timeline.state_after(self.step)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is an initial state that the store does not know."""
+        return self.step is None and self.timeline.initial is ABSENT
 
     def record(self) -> dict[str, Any]:
-        event = None if self.step is None else self.timeline.at(self.step).record_of_event()
+        is_kept = self.step is not None and self.step >= self.timeline.first
+        event = self.timeline.at(self.step or 0).record_of_event() if is_kept else None
         return {"id": self.timeline.id, "step": self.step, "event": event}
 
 
@@ -110,7 +125,7 @@ def _newest(timeline: Timeline) -> _Side:
 
 
 def _kept(timeline: Timeline, step: int) -> _Side:
-    timeline.at(step)
+    timeline.state_after(step)
     return _Side(timeline, step)
 
 

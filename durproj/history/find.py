@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from durproj.events.event import Event
 from durproj.history.changes import changes
 from durproj.history.expressions import Condition, Unevaluable
 from durproj.history.folds import Folds
+from durproj.history.paths import ABSENT
 from durproj.history.reading import reading
 from durproj.history.timeline import Checkpoint, Timeline
 from durproj.stores.base import Store
@@ -53,13 +54,11 @@ class Search(Iterator[dict[str, Any]]):
     def _search(self) -> Iterator[dict[str, Any]]:
         store, id, name = self._where
         with reading(store, *([] if id is None else [id])) as opened:
-            folds = Folds(opened)
-            for timeline in [folds.one(id)] if id is not None else folds.every(name):
+            chosen = _chosen(Folds(opened), id, name)
+            while (found := self._next(opened, chosen)) is not None:
                 self.workflows += 1
-                self.aside = ""
                 before = self.matches
-                self._known = None
-                for record in self._in_one(timeline):
+                for record in found:
                     self.matches += 1
                     yield record
                     if self.matches == self._limit:
@@ -73,35 +72,46 @@ class Search(Iterator[dict[str, Any]]):
                 "durproj inspect shows what is in a state; a field that comes later: has(state.name)",
             )
 
+    def _next(self, store: Store, chosen: Iterator[Timeline]) -> Iterable[dict[str, Any]] | None:
+        """The records of the next history; None when there is none."""
+        if not self._bisects:
+            timeline = next(chosen, None)
+            return None if timeline is None else self._in_one(timeline)
+        # At one instant: what is read here and there has to be of one history.
+        with store.snapshot():
+            timeline = next(chosen, None)
+            return None if timeline is None else list(self._bisect(timeline))
+
     def _in_one(self, timeline: Timeline) -> Iterator[dict[str, Any]]:
-        if self._bisects:
-            yield from self._bisect(timeline)
-        elif self._which == "last":
+        self._known = None
+        if self._which == "last":
             for point in timeline.backward():
                 if self._holds(timeline, point):
                     before = point.step - 1
                     held = before >= timeline.first and self._holds(timeline, timeline.at(before))
-                    yield _record(timeline, point, became=not held)
+                    yield _record(timeline, point, held=held)
                     return
         else:
             held = False
             for point in timeline.forward():
                 holds = self._holds(timeline, point)
                 if holds:
-                    yield _record(timeline, point, became=not held)
+                    yield _record(timeline, point, held=held)
                     if self._which == "first":
                         return
                 held = holds
 
     def _bisect(self, timeline: Timeline) -> Iterator[dict[str, Any]]:
         """The first step at which the condition holds, if it holds at each step after that."""
+        self.aside, self._known = "", None
         low, high = timeline.first, timeline.steps - 1
         if high < low:
             return
         before = self.read
         point = timeline.at(low)
         if self._holds(timeline, point):
-            self.aside = f"it holds at the first step already, {low:,}"
+            kept = " that is kept" if low else ""
+            self.aside = f"it holds at the first step{kept} already, {low:,}"
             high = low
         elif not self._holds(timeline, timeline.at(high)):
             self.aside = (
@@ -115,7 +125,7 @@ class Search(Iterator[dict[str, Any]]):
                 high = middle
             else:
                 low = middle
-        record = _record(timeline, timeline.at(high), became=True)
+        record = _record(timeline, timeline.at(high), held=False)
         yield record | {"read": self.read - before}
 
     def _holds(self, timeline: Timeline, point: Checkpoint) -> bool:
@@ -155,7 +165,9 @@ def find(
     line) and `step` (its number). Where it cannot be evaluated, a field being missing, say, it does not hold.
     which: the first such step, the newest (`last`), or `all`, of the workflow `id`; None: of each projection
     of the store, or of those of `name`. bisect: find the first one among few, halving; right only
-    when what became true stays true. limit: at most so many records. A record's `became` tells whether it did not hold at the step before.
+    when what became true stays true. limit: at most so many records. A record's `became` tells whether it
+    did not hold at the step before; None: that is not kept. `changes` are None where the state before is
+    not known.
 
     Raises UsageError for a condition that cannot be read, gives no true or false or could be evaluated
     nowhere; NotFound, StoreError, StoreDamaged.
@@ -187,15 +199,29 @@ def _fields(event: Event, names: frozenset[str] | None) -> dict[str, Any]:
     return {name: getattr(event, name) for name in _EVENT if names is None or name in names}
 
 
-def _record(timeline: Timeline, point: Checkpoint, *, became: bool) -> dict[str, Any]:
+def _chosen(folds: Folds, id: str | None, name: str | None) -> Iterator[Timeline]:
+    if id is not None:
+        yield folds.one(id)
+        return
+    for member in folds.members(*([] if name is None else [name])):
+        if timeline := folds.open(member):
+            yield timeline
+
+
+def _record(timeline: Timeline, point: Checkpoint, *, held: bool) -> dict[str, Any]:
+    """held: whether the condition held at the step before, if that is kept."""
     before = timeline.state_before(point.step)
+    is_oldest = 0 < point.step == timeline.first
     return {
         "type": "match",
         "id": timeline.id,
         "step": point.step,
-        "became": became,
+        "became": None if is_oldest else not held,
         "event": point.record_of_event(),
         **({"skipped": point.meta["skipped"]} if "skipped" in point.meta else {}),
-        "changes": [each.record() for each in changes(before, point.state)],
+        "changes": None
+        if before is ABSENT
+        else [each.record() for each in changes(before, point.state)],
         "state": point.state,
+        **timeline.kept_from,
     }

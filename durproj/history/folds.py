@@ -3,15 +3,24 @@ one thing, so that there is nothing in them to search or compare."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 from durproj.history.programs import no_states
 from durproj.history.reading import journal_of
 from durproj.history.timeline import Timeline
-from durproj.ids import split_id
 from durproj.runtime.absent import no_name
 from durproj.stores.base import Run, Store
 from durproj.stores.journal import Journal
+
+
+class Member(NamedTuple):
+    """A projection as it is listed: the number of its workflow in the store, which stays whatever becomes of
+    the id."""
+
+    no: int
+    id: str
+    name: str
+    key: str
 
 
 class Folds:
@@ -28,35 +37,41 @@ class Folds:
             raise no_states(id, "state to search or compare")
         return found
 
-    def every(self, name: str | None = None) -> Iterator[Timeline]:
-        """Those of this name, or all, in the order they began. Raises NotFound when no workflow has this
-        name, and UsageError when it is the name of a program's."""
-        some, programs = False, ""
-        for id in self._ids(name):
-            journal = Journal.open(self._store, id)
-            # One that is gone was dropped since.
-            if journal is not None and (found := self._timeline(journal)).is_projection:
-                some = True
-                yield found
-            programs = id
-        if name is not None and not some:
-            raise no_states(f"{name}/…", "state to search or compare", programs)
+    def members(self, *names: str) -> list[Member]:
+        """The projections of these names, or all, in the order they began, under the ids that they have at
+        one instant. Raises NotFound when no workflow has one of the names, and UsageError when it is the
+        name of a program's."""
+        found: list[Member] = []
+        there: dict[str, str] = {}
+        with self._store.snapshot():
+            for head in self._store.heads():
+                there.setdefault(head.name, head.id)
+                if (not names or head.name in names) and self._is_projection(head.run):
+                    assert head.no is not None
+                    found.append(Member(head.no, head.id, head.name, head.key))
+        for name in names:
+            if name not in there:
+                raise no_name(name, self._store)
+            if not any(member.name == name for member in found):
+                raise no_states(f"{name}/…", "state to search or compare", there[name])
+        return found
 
-    def keys(self, name: str) -> Iterator[str]:
-        """The keys of the workflows of this name, in the order they began. Raises NotFound when there are
-        none."""
-        return (split_id(id)[1] for id in self._ids(name))
+    def open(self, member: Member) -> Timeline | None:
+        """The history of a member, under the id that it had. None when it was dropped since."""
+        journal = Journal.open(self._store, member.id, member.no)
+        # The number may have been given again.
+        if journal is None or journal.head.key != member.key:
+            return None
+        return self._timeline(journal)
 
-    def _ids(self, name: str | None) -> Iterator[str]:
-        none = True
-        for head in self._store.heads(name=name):
-            none = False
-            yield head.id
-        if none and name is not None:
-            raise no_name(name, self._store)
+    def _is_projection(self, run: int) -> bool:
+        found = self._run(run)
+        return found is not None and found.options.get("kind") == "fold"
 
-    def _timeline(self, journal: Journal) -> Timeline:
-        number = journal.head.run
+    def _run(self, number: int) -> Run | None:
         if number not in self._runs:
             self._runs[number] = self._store.run(number)
-        return Timeline(journal, self._runs[number])
+        return self._runs[number]
+
+    def _timeline(self, journal: Journal) -> Timeline:
+        return Timeline(journal, self._run(journal.head.run))

@@ -14,6 +14,7 @@ from durproj.history.paths import Place, parse_path
 from durproj.history.programs import no_states
 from durproj.history.reading import reading
 from durproj.history.timeline import Checkpoint, Timeline, Transition
+from durproj.ids import split_step
 from durproj.stores.base import Store
 
 
@@ -28,7 +29,8 @@ def log(
     reverse: bool = False,
     store: str | Path | Store = "durproj.db",
 ) -> Iterator[dict[str, Any]]:
-    """What `durproj log` prints: a `step` record for each step of the workflow `id`, newest last.
+    """What `durproj log` prints: a `step` record for each step of the workflow `id`, newest last; of `id#5`,
+    for each up to step 5, which must be there.
 
     path: only steps that changed one of these, and only these changes; type: only events of one of
     these types (a program's steps: functions of these names); first, last: only steps from the one to
@@ -36,16 +38,23 @@ def log(
     reverse: newest first. Where a workflow that is parked or rejected stopped is told by a `stopped`
     record after its newest step, unless `last` is given.
 
-    A step's `changes` are None when the state before it is not kept any more. Raises UsageError for a
+    A step's `changes` are None when the state before it is not kept any more, or is an initial state that
+    the store does not know; its `state` is then in the record. Raises UsageError for a
     path that cannot be read and for a path into a program's steps, NotFound, StoreError, and
     StoreDamaged when what is stored is not what was written.
     """
     asked = [parse_path(each) for each in ([path] if isinstance(path, str) else path)]
     types = {type} if isinstance(type, str) else set(type)
+    id, named = split_step(id)
+    if None not in (last, named) and last != named:
+        raise UsageError(f"{id}#{named} and --to {last} name two ends", "give one of them")
+    last = last if named is None else named
     with reading(store, id) as opened:
         timeline = Timeline.open(opened, id)
-        _check(timeline, first, last, asked=bool(asked))
         stopped = [] if last is not None else _stopped(timeline)
+        if asked:
+            refuse_program(timeline, "path that they have in common")
+        _check_bounds(timeline, first, last, is_end=named is not None, is_empty=not stopped)
         stop = timeline.steps if last is None else last + 1
         if limit is not None and not asked and not types:
             # All of them match: which are the newest is known.
@@ -74,6 +83,8 @@ def step_record(
     }
     if skipped := checkpoint.meta.get("skipped"):
         record["skipped"] = skipped
+    if changes is None:
+        record["state"] = checkpoint.state
     return record
 
 
@@ -83,15 +94,20 @@ def refuse_program(timeline: Timeline, what: str) -> None:
         raise no_states(timeline.id, what)
 
 
-def _check(timeline: Timeline, first: int, last: int | None, *, asked: bool) -> None:
-    if asked:
-        refuse_program(timeline, "path that they have in common")
+def _check_bounds(
+    timeline: Timeline, first: int, last: int | None, *, is_end: bool, is_empty: bool
+) -> None:
+    """Refuse bounds between which there is no step. is_end: step `last` has to be there; is_empty: there is
+    nothing but steps to be shown."""
     if last is not None and last < first:
         raise UsageError(
             f"from step {first} to step {last} there is none", "give the lower one first"
         )
+    newest = timeline.steps - 1 if last is None else last
     if first >= max(timeline.steps, 1):
         timeline.at(first)
+    if is_end or (is_empty and 0 <= newest < timeline.first):
+        timeline.at(newest)
 
 
 def _matching(

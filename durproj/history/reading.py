@@ -8,7 +8,7 @@ from pathlib import Path
 
 from durproj.ids import split_id
 from durproj.runtime.absent import no_workflow
-from durproj.stores.base import Store
+from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
@@ -33,3 +33,8 @@ def journal_of(store: Store, id: str) -> Journal:
     if journal is None:
         raise no_workflow(id, store)
     return journal
+
+
+def kept_from(head: Head) -> dict[str, int]:
+    """What a record says of the first step that is kept: nothing when all are."""
+    return {"kept_from": head.dropped} if head.dropped else {}

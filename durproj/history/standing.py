@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.history.reading import journal_of, reading
+from durproj.history.reading import journal_of, kept_from, reading
 from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Head, Status, Store
 from durproj.stores.journal import Journal
@@ -22,7 +22,7 @@ def inspect(
     A projection's `state` is what its last step returned; a workflow's, its result. Raises NotFound,
     StoreError, and StoreDamaged when what is stored is not what was written.
     """
-    with reading(store, id) as opened:
+    with reading(store, id) as opened, opened.snapshot():
         journal = journal_of(opened, id)
         return _workflow(opened, journal) if step is None else _step(opened, journal, step)
 
@@ -58,12 +58,12 @@ def workflows(
     # At one instant: names may change from one to the next, and a run may be packing its rows.
     with reading(store) as opened, opened.snapshot():
         found = [
-            (head.id, head.status, _steps(opened, head))
+            (head.id, head.status, _steps(opened, head), kept_from(head))
             for head in opened.heads(name=name)
             if status in (None, head.status)
         ]
-    for id, stands, steps in found:
-        yield {"type": "workflow", "id": id, "status": stands, "steps": steps}
+    for id, stands, steps, kept in found:
+        yield {"type": "workflow", "id": id, "status": stands, "steps": steps, **kept}
 
 
 def _steps(store: Store, head: Head) -> int:
@@ -87,7 +87,7 @@ def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
         "id": head.id,
         "status": head.status,
         "steps": journal.steps,
-        **({"kept_from": head.dropped} if head.dropped else {}),
+        **kept_from(head),
         "cached": journal.steps,
         "executed": 0,
         "state": None if state is None else codec.decode(state),

@@ -14,7 +14,7 @@ from durproj.events.event import Event
 from durproj.events.formats.mapping import Mapping
 from durproj.history.changes import Change, changes_at
 from durproj.history.paths import ABSENT, Place
-from durproj.history.reading import journal_of
+from durproj.history.reading import journal_of, kept_from
 from durproj.projections.reducer import BUILT_IN, load
 from durproj.runtime.request import events_key
 from durproj.stores.base import Head, Run, Store
@@ -96,8 +96,11 @@ class Transition:
 
     @property
     def is_cut(self) -> bool:
-        """Whether there was a step before it that is not kept any more: what it changed cannot be told."""
-        return self.before is None and self.checkpoint.step > 0
+        """Whether the state that it was given is not known, because the step before it is not kept any more
+        or, of the first one, the initial state is not known: what it changed cannot be told."""
+        return self.before is None and (
+            self.checkpoint.step > 0 or self._timeline.initial is ABSENT
+        )
 
     @property
     def old(self) -> Any:
@@ -169,10 +172,30 @@ class Timeline:
             return ABSENT
         return reducer.initial(self.key)
 
+    @property
+    def latest(self) -> bytes | None:
+        """The newest state, as it is stored, also where no step is kept any more; None when there never
+        was a step."""
+        return self._journal.last_output()
+
+    def state_after(self, step: int | None) -> Any:
+        """The state after `step`, also after the newest one where no step is kept any more; None: before
+        the first step, ABSENT where that is not known. Raises NotFound for a step that is not kept."""
+        if step is None:
+            return self.initial
+        if self.first == self.steps == step + 1:
+            return codec.decode(self.latest or b"null")
+        return self.at(step).state
+
     def at(self, step: int) -> Checkpoint:
         """The checkpoint of `step`."""
         start, records = self._block_of(step)
         return self._checkpoint(step, records[step - start])
+
+    @property
+    def kept_from(self) -> dict[str, int]:
+        """`first` for a record, if not all steps are kept."""
+        return kept_from(self.head)
 
     def state_before(self, step: int) -> Any:
         """The state that `step` was given: ABSENT before the first one where that is not known."""

@@ -127,6 +127,9 @@ class Store(Protocol):
     def head(self, id: str) -> Head | None:
         """The head of workflow `id`; None when there is none."""
 
+    def numbered(self, no: int) -> Head | None:
+        """The head of the workflow of this number, whatever its id is by now; None when there is none."""
+
     def heads(
         self,
         name: str | None = None,

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
-from durproj.errors import NotFound, StoreDamaged, StoreError
+from durproj.errors import NotFound, Rewritten, StoreDamaged, StoreError
 from durproj.stores.base import Head, Past, Status, Store
 from durproj.stores.block import Block
-from durproj.stores.loading import damaged_step, first_block, load_block, load_segment
+from durproj.stores.full_blocks import FullBlocks
+from durproj.stores.loading import damaged_step, first_block, hash_after, load_block, load_segment
 from durproj.stores.packing import (
     Chain,
     Record,
@@ -39,14 +41,18 @@ class Journal:
         last = store.last_row(head.no) if head.no is not None else None
         self.steps = last.step + 1 if last else head.steps
         self._block: Block | None = None
+        self._full: FullBlocks | None = None
 
     @classmethod
-    def open(cls, store: Store, id: str) -> Journal | None:
-        """The journal of workflow `id`, as it is now; None when the store has none."""
+    def open(cls, store: Store, id: str, no: int | None = None) -> Journal | None:
+        """The journal of workflow `id`, as it is now; None when the store has none. `no`: of the workflow
+        of this number, which was `id` and may go by another id by now."""
         with store.snapshot():
-            head = store.head(id)
+            head = store.head(id) if no is None else store.numbered(no)
             if head is None:
                 return None
+            if head.id != id:
+                head = replace(head, id=id)
             journal = cls(store, head)
             # What a writer may yet move is read along with the head. Damage is told to who reads it.
             with suppress(StoreDamaged):
@@ -140,56 +146,38 @@ class Journal:
 
     def read(self, step: int) -> Record:
         """The checkpoint of `step`. Raises NotFound beyond the journal, StoreDamaged for a checkpoint
-        that is not what was written."""
+        that is not what was written, Rewritten for a history that was rewritten since this was opened."""
         start, records = self.block(step)
         return records[step - start]
 
     def block(self, step: int) -> tuple[int, Records]:
-        """The block that holds `step`: its first step and its records. Raises as `read` does."""
+        """The block that holds `step`: its first step and its records. It is verified, and so is how it is
+        chained to the blocks beside it. Raises as `read` does, and Rewritten."""
         id = self.head.id
         if not 0 <= step < self.steps:
             last = f"steps 0 to {self.steps - 1}" if self.steps else "no step"
             raise NotFound(f"{id}#{step}: no such step", f"{id} has {last}")
         if step < self.head.dropped:
             raise self._not_kept(step)
-        assert self.head.no is not None
-        segment = self.store.segment(self.head.no, step)
-        if segment and segment.full and step < segment.start + segment.steps:
-            return segment.start, load_segment(self.head, segment)
-        block = self._open_block()
-        if step < block.start:
-            raise self._missing(step)
-        return block.start, block.records
+        try:
+            return self._block_of(step)
+        except StoreDamaged:
+            if overtaken := self._overtaken(step):
+                raise overtaken from None
+            raise
 
     def blocks(self, first: int | None = None) -> Iterator[tuple[int, Records]]:
         """(step, the records from that step on), block after block, from the block that holds `first`
-        to the end; None: from the first step that is kept. Verifies every block and how they are
-        chained. Raises NotFound for a step that is no longer kept."""
-        head = self.head
-        first = head.dropped if first is None else first
-        if first < head.dropped:
-            raise self._not_kept(first)
-        end = self._open_block().start if self.steps else 0
-        step = min(first, end)
-        seed = first_block(head).seed if step == head.dropped else None
-        while step < end:
-            assert head.no is not None
-            segment = self.store.segment(head.no, step)
-            if (
-                segment is None
-                or not segment.full
-                or not segment.start <= step < segment.start + segment.steps
-            ):
-                raise self._missing(step)
-            if seed is not None and segment.seed != seed:
-                raise damaged_step(head, step, "the chain of hashes is broken")
-            yield segment.start, load_segment(head, segment)
-            step, seed = segment.start + segment.steps, segment.hash
-        block = self._open_block()
-        if seed is not None and self.steps and block.seed != seed:
-            raise damaged_step(head, step, "the chain of hashes is broken")
-        if block:
-            yield block.start, block.records
+        to the end; None: from the first step that is kept. Raises as `block` does."""
+        step = self.head.dropped if first is None else first
+        if step < self.head.dropped:
+            raise self._not_kept(step)
+        self._open_block()
+        stop = self.steps
+        while step < stop:
+            start, records = self.block(step)
+            yield start, records
+            step = start + len(records)
 
     def inputs(self, first: int = 0) -> Iterator[bytes]:
         """The inputs of the steps that there are now, from `first` on."""
@@ -223,6 +211,7 @@ class Journal:
                 block = load_block(self.store, head, self.steps, upto=steps)
                 start, records, seed = block.start, block.records, block.seed
             kept = records.part(0, steps - start)
+        self._full = None
         with self.store.transaction():
             self.store.drop_steps(head.no, start)
             self.store.drop_attempts(head.no, steps)
@@ -260,6 +249,7 @@ class Journal:
             if start + len(records) >= at:
                 break
         assert head.no is not None
+        self._full = None
         moved_ms = head.updated_ms
         with self.store.transaction():
             head.past = Past(past.id, at, seed, digest)
@@ -282,16 +272,35 @@ class Journal:
             self._append_all(kept)
         head.steps, head.hash, head.state = self.steps, self._block.hash(), state
 
-    def _missing(self, step: int) -> NotFound | StoreDamaged:
-        """The error for a step that is not where it is to be: to a reader, it may have been dropped since
-        the journal was opened."""
-        now = self.store.head(self.head.id)
-        if now is None:
-            return NotFound(f"{self.head.id}: dropped meanwhile")
-        if step < now.dropped:
-            self.head = now
-            return self._not_kept(step)
-        return damaged_step(self.head, step, "its segment is missing")
+    def _block_of(self, step: int) -> tuple[int, Records]:
+        with suppress(StoreDamaged):
+            self._open_block()
+        if self._block is None or step < self._block.start:
+            self._full = self._full or FullBlocks(self.store, self.head)
+            if found := self._full.holding(step, self._block):
+                return found
+        block = self._open_block()
+        if step < block.start:
+            raise damaged_step(self.head, step, "its segment is missing")
+        return block.start, block.records
+
+    def _overtaken(self, step: int) -> NotFound | Rewritten | None:
+        """Why `step` is not what is to be there, if that is because others wrote to the workflow since
+        this was opened; None: the store is damaged."""
+        head, block = self.head, self._block
+        with self.store.snapshot():
+            now = self.store.head(head.id)
+            if now is None:
+                return NotFound(f"{head.id}: dropped meanwhile")
+            if now.no == head.no and step < now.dropped:
+                self.head = now
+                return self._not_kept(step)
+            steps, hash = (self.steps, block.hash()) if block else (head.steps, head.hash)
+            if now.no == head.no and hash_after(self.store, now, steps) == hash:
+                return None
+        return Rewritten(
+            f"{head.id}: its history was rewritten while it was read", "run the command again"
+        )
 
     def _not_kept(self, step: int) -> NotFound:
         dropped = self.head.dropped

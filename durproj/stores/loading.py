@@ -73,6 +73,29 @@ def load_block(store: Store, head: Head, steps: int, upto: int | None = None) ->
     return block
 
 
+def hash_after(store: Store, head: Head, steps: int) -> bytes | None:
+    """The hash of the last of the first `steps` steps of `head`'s workflow, as the store has them now; None
+    when there are not so many. Raises StoreDamaged."""
+    assert head.no is not None
+    last = store.last_row(head.no)
+    there = last.step + 1 if last else head.steps
+    if there < steps:
+        return None
+    segment = store.segment(head.no, steps - 1)
+    if segment and segment.full and segment.start < steps <= segment.start + segment.steps:
+        block, records = (
+            Block(head.origin, segment.start, segment.seed),
+            load_segment(head, segment),
+        )
+    else:
+        newest = load_block(store, head, there)
+        block, records = Block(head.origin, newest.start, newest.seed), newest.records
+    part = records.part(0, steps - block.start)
+    if part:
+        block.take(part, part.texts())
+    return block.hash()
+
+
 def _check_head(head: Head, step: int, block: Block) -> None:
     if step == head.steps and step and block.hash() != head.hash:
         raise damaged_step(head, step - 1, "its hash is not the one in the head")

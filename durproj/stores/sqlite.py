@@ -99,6 +99,10 @@ class SqliteStore(Statements):
             raise damage(f"workflow {id!r}", "the index leads to another")
         return head
 
+    def numbered(self, no: int) -> Head | None:
+        rows = self._read(f"{HEADS} WHERE no = ?", (no,))
+        return head_of(rows[0]) if rows else None
+
     def heads(
         self,
         name: str | None = None,

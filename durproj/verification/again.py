@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from durproj import codec
-from durproj.errors import DurprojError, NotFound, StoreDamaged
+from durproj.errors import DurprojError, NotFound, Rewritten, StoreDamaged
 from durproj.history.reading import journal_of, reading
 from durproj.history.timeline import Timeline
 from durproj.runtime.steps import StepExecutor, Steps
@@ -109,7 +109,7 @@ class Work:
                 answer = act(journal, Timeline(journal, run), self._folding(run))
             except Unverifiable as error:
                 answer = {"reason": str(error)}
-            except (StoreDamaged, NotFound):
+            except (StoreDamaged, Rewritten, NotFound):
                 answer = {}  # whoever asked sees it for himself
             _write(self._answers, {"id": id, "steps": 0, "done": answer})
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from durproj.errors import StoreDamaged, StoreError, UsageError
+from durproj.errors import NotFound, Rewritten, StoreDamaged, StoreError, UsageError
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
 from durproj.ids import check_name, split_id
@@ -27,7 +27,7 @@ from durproj.verification.refold import Refold
 from durproj.verification.twice import fold_twice
 
 READINGS = 3
-"""What is dropped while it is read is read so often."""
+"""What is dropped or rewritten while it is read is read so often."""
 
 COUNTED = ("steps", "refolded", "folded_twice")
 
@@ -227,6 +227,8 @@ class _Job:
                 # Of what is dropped while it is read, parts are missing: that is no damage.
                 if journal is None or _is_as_read(self._store, journal):
                     break
+            except (NotFound, Rewritten) as error:
+                record |= {"status": "unverifiable", "reason": error.message}
         return record
 
     def _sound(self, entry: Entry, run: Run | StoreDamaged | None) -> Run:

@@ -34,9 +34,13 @@ def test_log_is_a_line_a_step_newest_last(sample):
     shown = sample("log", "projection/u1").out.split("\n")
     assert len(shown) == 9
     assert shown[0] == (
-        '#0  2026-01-15T09:00:00Z  UserRegistered  evt_001  name ""→"Alice Chen"'
+        '#0  2026-01-15T09:00:00Z  UserRegistered  evt_001         name ""→"Alice Chen"'
         '  email ""→"alice@example.com"  eventsProcessed 0→1'
     )
+    # Their columns stand below each other, however wide later ones are.
+    assert {line.index("2026-") for line in shown[:-1]} == {4}
+    widest = "#3  2026-01-15T09:10:00Z  SubscriptionActivated  evt_004  "
+    assert all(line[len(widest) - 1] == " " != line[len(widest)] for line in shown[:-1])
     assert shown[5].split() == [
         *("#5", "2026-01-15T09:40:00Z", "OrderShipped", "evt_006"),
         *("-activeOrders[0]", '"ord_001"', "+shippedOrders[0]", '"ord_001"'),
@@ -96,7 +100,7 @@ def test_log_of_a_program_shows_what_its_functions_returned(durproj):
     with pytest.raises(library.StepFailed):
         library.run("flow/A", space["flow"], store=durproj.folder / "durproj.db")
     assert durproj("log", "flow/A").out.split("\n") == [
-        "#0  len  → 3",
+        "#0  len    → 3",
         "#1  fails  ✗ ValueError: no",
         "rejected at step 1  ValueError: no",
         "",
@@ -254,3 +258,54 @@ def test_a_step_is_one_line_of_a_terminal_whatever_the_event_and_the_state_hold(
     lines = [line for line in screen_of(shown, columns).display if line.strip()]
     assert [step for line in lines for step in re.findall(r"#(\d)", line)] == [*"0123"]
     assert len(lines) == 4, lines
+
+
+@pytest.fixture
+def trimmed(durproj):
+    """Three steps, of which the last one is kept, and an initial state that a function made."""
+    (durproj.folder / "by_key.py").write_text(BY_KEY)
+    lines = [f'{{"user":"u","type":"T","id":"e{n}","n":{n}}}' for n in range(3)]
+    (durproj.folder / "log.jsonl").write_text("\n".join(lines))
+    durproj("run", "log.jsonl", "--reducer", "by_key.py:f", "--key", "user", "-q")
+    return durproj
+
+
+BY_KEY = """
+def f(state, event):
+    return {**state, "n": event.data["n"]}
+f.initial = lambda key: {"key": key}
+"""
+
+
+def test_what_is_not_known_of_an_initial_state_is_said(trimmed):
+    first = trimmed("log", "projection/u").out.split("\n")[0]
+    assert first == '#0  T  e0  the initial state is not known  = {"key":"u","n":0}'
+    result = trimmed("diff", "projection/u#0")
+    assert result.code == 1
+    assert "the initial state is not known: a function of the program's made it" in result.out
+    assert "initial or #0" in trimmed("blame", "projection/u").out
+    found = trimmed("find", "projection/u", "state.n == 0").out
+    assert found == "projection/u#0  T  e0  the initial state is not known\n"
+
+
+def test_what_is_not_kept_is_not_claimed(trimmed):
+    trimmed("gc", "projection/u", "--keep-last", "1", "-q")
+    assert "#2 or before" in trimmed("blame", "projection/u").out
+    assert trimmed("find", "projection/u", "state.n > 0").out == (
+        "projection/u#2  T  e2  the state before it is not kept\n"
+    )
+    assert trimmed("list", "--json").json[0]["kept_from"] == 2
+    for args in (["projection/u#1"], ["projection/u", "--to", "1"]):
+        result = trimmed("log", *args)
+        assert (result.code, result.out) == (66, "")
+        assert "no longer kept" in result.err
+    trimmed("gc", "projection/u", "--keep-last", "0", "-q")
+    assert "#2 or before" in trimmed("blame", "projection/u").out
+    assert trimmed("diff", "projection/u#2", "projection/u").code == 0
+
+
+@pytest.mark.parametrize("verb", ["log", "diff", "blame", "inspect"])
+def test_a_step_beyond_the_end_is_not_found(sample, verb):
+    result = sample(verb, "projection/u1#99")
+    assert result.code == 66
+    assert "projection/u1#99: no such step" in result.err

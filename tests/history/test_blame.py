@@ -72,7 +72,13 @@ def test_what_was_there_before_any_event_is_blamed_on_none(tmp_path):
     assert (first["step"], first["event"], second["step"]) == (None, None, 1)
     made = durproj.from_function(become, initial=lambda key: {"a": 1, "key": key})
     store = past(tmp_path, {"a": 1}, {"a": 1, "b": 2}, reducer=made)
-    assert blamed(store) == {"a": 0, "b": 1}
+    first, second = durproj.blame("projection/u", store=store)
+    assert (first["step"], first["at_latest"], second["step"]) == (None, 0, 1)
+    assert "kept_from" not in first
+    (record,) = durproj.blame("projection/u", "a", store=store)
+    assert (record["step"], record["at_latest"], record["changes"][0]["new"]) == (None, 0, 1)
+    with pytest.raises(NotFound, match="has not had it since step 0, and what was before"):
+        list(durproj.blame("projection/u", "key", store=store))
 
 
 def test_a_state_may_be_one_leaf(tmp_path):
@@ -146,10 +152,22 @@ def test_what_began_before_the_history_that_is_kept_says_so(tmp_path):
     store = past(tmp_path, {"a": 1}, {"a": 1, "b": [1]}, {"a": 1, "b": [1, 2]}, initial={})
     keep(store, 2)
     first, second, third = durproj.blame("projection/u", store=store)
-    assert (first["step"], first["before"], second["before"]) == (None, 1, 1)
-    assert (third["step"], "before" in third) == (2, False)
+    assert (first["step"], first["kept_from"], second["at_latest"]) == (None, 1, 1)
+    assert (third["step"], "at_latest" in third) == (2, False)
     (record,) = durproj.blame("projection/u", "a", store=store)
-    assert (record["step"], record["before"], record["changes"][0]["new"]) == (None, 1, 1)
+    assert (record["step"], record["kept_from"], record["changes"][0]["new"]) == (None, 1, 1)
+    with pytest.raises(NotFound, match="has not had it since step 1, and what was before"):
+        list(durproj.blame("projection/u", "c", store=store))
+
+
+def test_of_a_state_of_which_no_step_is_kept_all_is_as_old_as_its_last_step(tmp_path):
+    store = past(tmp_path, {"a": 1}, {"a": 1, "b": 2}, initial={})
+    keep(store, 0)
+    for id in ("projection/u", "projection/u#1"):
+        for record in durproj.blame(id, store=store):
+            assert (record["step"], record["at_latest"], record["kept_from"]) == (None, 1, 2)
+    (record,) = durproj.blame("projection/u", "b", store=store)
+    assert (record["at_latest"], record["changes"][0]["new"]) == (1, 2)
 
 
 @example([[None], [], False, [None]])

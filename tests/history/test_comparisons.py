@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pytest
 
 import durproj
 from durproj.errors import NotFound, UsageError
 from durproj.history import compare as module
+from durproj.stores.journal import Journal
+from durproj.stores.sqlite import SqliteStore
 
 KEYS = [f"u{n}" for n in range(6)]
 
@@ -219,3 +222,66 @@ def test_states_of_equal_bytes_are_not_decoded(fold, monkeypatch):
     store = fold("two")
     monkeypatch.setattr(module, "changes", None)
     assert compared("one", "two", store=store)[1] == {"keys": 6, "same": 6}
+
+
+def trim(store, name, keep):
+    with closing(SqliteStore.open_writer(store)) as opened:
+        for key in KEYS:
+            Journal.open(opened, f"{name}/{key}").trim(keep)
+
+
+def test_what_is_not_kept_of_one_side_is_not_claimed_to_be_the_same(fold):
+    fold("one", parted)
+    store = fold("two")
+    trim(store, "one", 3)
+    records, counts = compared("one", "two", equal=True, store=store)
+    assert counts == {"keys": 6, "same": 5, "different": 1}
+    same, other = records[0], records[2]
+    assert (same["result"], same["compared_from"], same["kept_from"]) == ("same", 7, [7, 0])
+    # It may have differed before.
+    assert (other["step"], other["compared_from"]) == (7, 7)
+
+
+def test_where_no_step_is_kept_of_both_the_latest_states_are_compared(fold):
+    fold("one", parted)
+    fold("two")
+    store = fold("three", lines=[*LINES, line("u0", 99)])
+    trim(store, "one", 0)
+    records, counts = compared("one", "two", equal=True, store=store)
+    assert counts == {"keys": 6, "same": 5, "different": 1}
+    assert {record["compared_from"] for record in records} == {None}
+    assert ("step" in records[2], records[2]["changes"][0]["path"]) == (False, "sum")
+    records, counts = compared("three", "one", store=store)
+    assert (records[0]["result"], records[0]["compared_from"]) == ("steps", None)
+
+
+def test_both_names_are_looked_at_before_anything_is_said(fold):
+    store = fold("one", lines=[line("A", 1)])
+    durproj.run("pay/A", program, store=store)
+    for names in (("one", "pay"), ("pay", "one")):
+        with pytest.raises(UsageError, match="pay: its workflows are a program's"):
+            next(durproj.compare(*names, equal=True, store=store))
+
+
+@pytest.mark.parametrize("verb", ["find", "compare"])
+def test_names_that_move_meanwhile_bring_nothing_twice_and_lose_nothing(fold, verb):
+    fold("one")
+    store = fold("two", parted)
+    if verb == "find":
+        found = durproj.find(None, "step == 0", store=store)
+        expected = [f"{name}/{key}" for name in ("one", "two") for key in KEYS]
+    else:
+        found = (
+            each
+            for each in durproj.compare("one", "two", equal=True, store=store)
+            if each["type"] != "summary"
+        )
+        expected = [[f"one/{key}", f"two/{key}"] for key in KEYS]
+    ids = "id" if verb == "find" else "ids"
+    met = [next(found)[ids], next(found)[ids]]
+    durproj.promote("two", "one", store=store)
+    records = list(found)
+    assert met + [each[ids] for each in records] == expected
+    if verb == "compare":
+        results = ["same", "same", "different", "same", "different", "same"]
+        assert [each["result"] for each in records] == results[2:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pasts import counted, keep, past, program
+from pasts import become, counted, keep, past, program
 
 import durproj
 from durproj.errors import NotFound, UsageError
@@ -128,3 +128,22 @@ def test_a_state_that_is_not_kept_any_more_is_not_found(tmp_path):
     for id in ("projection/u#2", "projection/u#1..3"):
         with pytest.raises(NotFound, match="no longer kept"):
             durproj.diff(id, store=store)
+
+
+def test_beside_an_initial_state_that_is_not_known_nothing_is_said_to_differ(tmp_path):
+    made = durproj.from_function(become, initial=lambda key: {"key": key})
+    store = past(tmp_path, {"a": 1}, {"a": 2}, reducer=made)
+    assert durproj.diff("projection/u#0", store=store)["changes"] is None
+    assert durproj.diff("projection/u#..1", path="a", store=store)["changes"] is None
+    assert len(durproj.diff("projection/u#1", store=store)["changes"]) == 1
+
+
+def test_the_newest_state_is_compared_though_no_step_is_kept(tmp_path):
+    store = past(tmp_path, {"a": 1}, {"a": 2}, initial={"a": 0})
+    keep(store, 0)
+    found = durproj.diff("projection/u#..", store=store)
+    assert found["new"] == {"id": "projection/u", "step": 1, "event": None}
+    assert (found["steps"], found["events"]) == (2, [])
+    assert [(each["old"], each["new"]) for each in found["changes"]] == [(0, 2)]
+    with pytest.raises(NotFound, match="no longer kept"):
+        durproj.diff("projection/u#0", store=store)

@@ -6,7 +6,7 @@ import pytest
 from pasts import become, counted, keep, past, program
 
 import durproj
-from durproj.errors import NotFound, StepFailed, UsageError
+from durproj.errors import NotFound, Rewritten, StepFailed, UsageError
 
 ORDERS = [
     {"n": 1, "open": ["a"]},
@@ -44,14 +44,13 @@ def test_each_step_tells_its_event_and_what_it_changed(tmp_path):
     ]
 
 
-def test_without_a_known_initial_state_the_first_step_added_all(tmp_path):
+def test_without_a_known_initial_state_it_is_open_what_the_first_step_changed(tmp_path):
     made = durproj.from_function(become, initial=lambda key: {"n": 0, "key": key})
     store = past(tmp_path, *ORDERS, reducer=made)
-    first = next(durproj.log("projection/u", store=store))
-    assert [(each["path"], each["kind"]) for each in first["changes"]] == [
-        ("n", "added"),
-        ("open", "added"),
-    ]
+    first, second, *_ = durproj.log("projection/u", store=store)
+    assert (first["changes"], first["state"]) == (None, ORDERS[0])
+    assert (paths(second), "state" in second) == (["n", "open[1]"], False)
+    assert steps(store, path="open") == [1, 2]
 
 
 def test_a_path_leaves_the_steps_that_touched_it_and_of_them_its_changes(tmp_path):
@@ -172,3 +171,38 @@ def test_what_a_step_changed_is_open_when_the_state_before_it_is_not_kept(tmp_pa
     ]
     assert steps(store, path="open") == []
     assert steps(store, reverse=True) == [3, 2]
+
+
+def test_what_is_below_the_first_step_that_is_kept_is_not_found(tmp_path):
+    store = past(tmp_path, *ORDERS, initial={})
+    keep(store, 2)
+    for id, bounds in (("projection/u#1", {}), ("projection/u", {"first": 0, "last": 1})):
+        with pytest.raises(NotFound, match="#1: no longer kept"):
+            steps(store, id, **bounds)
+    assert steps(store, first=1) == [2, 3]
+    first, _ = durproj.log("projection/u", store=store)
+    assert (first["changes"], first["state"]) == (None, ORDERS[2])
+    keep(store, 0)
+    with pytest.raises(NotFound, match="#3: no longer kept"):
+        steps(store)
+
+
+def test_a_step_that_is_named_has_to_be_there_and_a_bound_has_not(tmp_path):
+    store = past(tmp_path, *ORDERS, initial={})
+    assert steps(store, "projection/u#1") == [0, 1]
+    assert steps(store, last=99) == [0, 1, 2, 3]
+    with pytest.raises(NotFound, match="#99: no such step"):
+        steps(store, "projection/u#99")
+    with pytest.raises(UsageError, match="name two ends"):
+        steps(store, "projection/u#1", last=2)
+
+
+def test_a_history_that_is_rewritten_while_it_is_read_is_not_mixed_with_the_new_one(tmp_path):
+    store = past(tmp_path, *({"n": n} for n in range(900)), initial={})
+    records = durproj.log("projection/u", store=store)
+    next(records)
+    list(durproj.gc(["projection/u"], drop=True, store=store))
+    past(tmp_path, *({"n": -n} for n in range(900)), initial={}, store=store)
+    with pytest.raises(Rewritten) as caught:
+        assert all(record["changes"][0]["new"] >= 0 for record in records)
+    assert caught.value.exit_code == 75

@@ -350,3 +350,34 @@ def test_the_condition_library_is_the_one_that_a_program_imports():
     import cel
 
     assert cel.compile is sys.modules["cel.cel"].compile
+
+
+def test_what_was_before_the_steps_that_are_kept_is_not_claimed(ledger):
+    list(durproj.gc(["projection/u1"], keep_last=3, store=ledger))
+    first, *rest = durproj.find("projection/u1", "state.n > 0", which="all", store=ledger)
+    assert (first["step"], first["became"], first["changes"], first["kept_from"]) == (
+        3,
+        None,
+        None,
+        3,
+    )
+    assert [record["became"] for record in rest] == [False, False]
+    (found,) = durproj.find("projection/u1", "state.n > 0", bisect=True, store=ledger)
+    assert (found["step"], found["became"]) == (3, None)
+    (found,) = durproj.find("projection/u1", "state.n > 4", store=ledger)
+    assert (found["became"], found["changes"][0]["path"]) == (True, "n")
+
+
+def test_an_initial_state_that_is_not_known_was_not_empty(fold):
+    made = durproj.from_function(account, initial=lambda key: {**account.initial, "of": key})
+    store = fold([line("u1", "Paid", 5)], reducer=made)
+    (found,) = durproj.find("projection/u1", "state.n > 0", store=store)
+    assert (found["became"], found["changes"]) == (True, None)
+
+
+def test_a_search_by_halving_sees_one_history(fold):
+    store = fold([line(user, "Paid", 1) for user in ("u1", "u2") for _ in range(5)])
+    search = durproj.find(None, "state.balance > 2", bisect=True, store=store)
+    next(search)
+    list(durproj.gc(["projection/u2"], drop=True, store=store))
+    assert (list(search), search.workflows) == ([], 1)
