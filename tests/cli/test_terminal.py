@@ -25,17 +25,15 @@ ATTACKS = {
         "##[error]pwned x\n::add-mask::pwned\n  ::error::pwned"
         "x\u2028::error::pwned\u2029\x85::error::pwned"
     ),
-    "escapes": (
+    "escapes, characters and markup": (
         f"{ESC}]0;pwned{ESC}\\{OSC}0;pwned\x9c{ESC}]2;pwned\x07{ESC}]52;c;cHduZWQ=\x07"
         f"{ESC}]8;;http://evil.example{ESC}\\click{ESC}]8;;{ESC}\\"
         f"{ESC}[2J{ESC}[H{CSI}2J{ESC}[10A{ESC}[99C{ESC}7{ESC}8\r\b\b"
         f"{DCS}$q{ESC}\\{ESC}P+q{ESC}\\{ESC}[6n"
-    ),
-    "characters": (
-        "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
+        + "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
         + "\u202etxt.exe\u2066\u2069\u200f\u061ca\u200bb\u00adc\ufeffd\u2060e"
+        "[bold red]pwned[/] [link=http://evil.example]x[/link] :boom: [@click=exit]"
     ),
-    "markup": "[bold red]pwned[/] [link=http://evil.example]x[/link] :boom: [@click=exit]",
 }
 # What our own output may hold besides: SGR with the numbers of plain colors and weights.
 SGR = re.compile(r"\x1b\[[0-9;]*m")

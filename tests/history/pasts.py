@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import durproj
-from durproj.stores import journal, loading, packing
+from durproj.stores import loading, packing
+from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
 MAPPING = durproj.Mapping(key="user", type="type", id="id", time="time", data="data")
@@ -67,19 +68,18 @@ def counted(monkeypatch: Any) -> list[int]:
     unpacked: list[int] = []
     real: Callable[..., Any] = packing.unpack
 
-    def unpack(id: str, segment: Any) -> Any:
+    def unpack(id: str, segment: Any, *rest: Any) -> Any:
         unpacked.append(segment.start)
-        return real(id, segment)
+        return real(id, segment, *rest)
 
-    for module in (journal, loading):
-        monkeypatch.setattr(module, "unpack", unpack)
+    monkeypatch.setattr(loading, "unpack", unpack)
     return unpacked
 
 
 def keep(store: Path, steps: int, id: str = "projection/u") -> None:
     """Drop all but the newest `steps` steps of workflow `id`."""
     opened = SqliteStore.open_writer(store)
-    opened_journal = journal.Journal.open(opened, id)
+    opened_journal = Journal.open(opened, id)
     assert opened_journal is not None
     opened_journal.trim(steps)
     opened.close()

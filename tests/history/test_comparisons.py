@@ -259,7 +259,7 @@ def test_both_names_are_looked_at_before_anything_is_said(fold):
     store = fold("one", lines=[line("A", 1)])
     durproj.run("pay/A", program, store=store)
     for names in (("one", "pay"), ("pay", "one")):
-        with pytest.raises(UsageError, match="pay: its workflows are a program's"):
+        with pytest.raises(UsageError, match="pay/… is a program's workflow"):
             next(durproj.compare(*names, equal=True, store=store))
 
 
@@ -279,7 +279,7 @@ def test_names_that_move_meanwhile_bring_nothing_twice_and_lose_nothing(fold, ve
         expected = [[f"one/{key}", f"two/{key}"] for key in KEYS]
     ids = "id" if verb == "find" else "ids"
     met = [next(found)[ids], next(found)[ids]]
-    durproj.promote("two", "one", store=store)
+    durproj.promote("two", "one", force=True, store=store)
     records = list(found)
     assert met + [each[ids] for each in records] == expected
     if verb == "compare":

@@ -12,7 +12,7 @@ import pytest
 import durproj
 from durproj.errors import NotFound, StoreDamaged, UsageError
 from durproj.history.expressions import LONGEST, Condition, Unevaluable
-from durproj.stores import journal
+from durproj.stores import loading
 from durproj.stores.sqlite import SqliteStore
 
 
@@ -200,13 +200,13 @@ def test_a_program_has_no_states_to_search(fold):
 def unpacked(monkeypatch):
     """The segments that were unpacked, by their first step."""
     found = []
-    unpack = journal.unpack
+    unpack = loading.unpack
 
-    def counted(id, segment):
+    def counted(id, segment, name):
         found.append(segment.start)
-        return unpack(id, segment)
+        return unpack(id, segment, name)
 
-    monkeypatch.setattr(journal, "unpack", counted)
+    monkeypatch.setattr(loading, "unpack", counted)
     return found
 
 

@@ -171,15 +171,15 @@ def test_a_page_names_no_other_place(sample):
 
 
 def test_every_state_is_read_once(sample, monkeypatch):
-    from durproj.stores import journal
+    from durproj.stores import loading
 
     (sample.folder / "log.jsonl").write_text('{"user":"a","type":"T"}\n' * 2000)
     assert (
         sample("run", "log.jsonl", "--reducer", "counts", "--durability", "batch", "-q").code == 0
     )
     unpacked = []
-    unpack = journal.unpack
-    monkeypatch.setattr(journal, "unpack", lambda *args: unpacked.append(1) or unpack(*args))
+    unpack = loading.unpack
+    monkeypatch.setattr(loading, "unpack", lambda *args: unpacked.append(1) or unpack(*args))
     path = sample.folder / "r.html"
     library.report("projection/a", path, store=sample.folder / "durproj.db", last=10)
     few = len(unpacked)

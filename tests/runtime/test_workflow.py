@@ -172,7 +172,7 @@ def test_what_is_no_generator_is_no_workflow(store, thing):
         durproj.inspect("w/1", store=store)
 
 
-@pytest.mark.parametrize("id", ["", "w", "w/a#1", "/a", "a b/c", "w/%\x00"])
+@pytest.mark.parametrize("id", ["", "w", "/a", "a b/c", "w/%\x00"])
 def test_an_id_has_a_name_and_a_key(store, id):
     with pytest.raises(UsageError, match="is not a workflow id"):
         durproj.run(id, Shop().checkout, "A", store=store)
