@@ -129,6 +129,21 @@ def inspect(lab: Lab) -> Finding:
     return Finding(_worse(pair), pair, detail=_ms(pair))
 
 
+def history(args: Callable[[int], Sequence[str]]) -> Callable[[Lab], Finding]:
+    """A look into the history of a long journal, beside the same in one of 1,000 steps. `args`: of the
+    number of steps."""
+
+    def measure(lab: Lab) -> Finding:
+        def look(events: int) -> Program:
+            store = lab.folded(Shape(1, events)).folder
+            return Program([DURPROJ, *args(events)], lambda: store)
+
+        pair = in_turn(look(lab.size(1_000_000)), look(1000), lab.short_runs)
+        return Finding(_worse(pair), pair, detail=_ms(pair))
+
+    return measure
+
+
 def listing(lab: Lab) -> Finding:
     """The first 20 of many workflows, beside the first 20 of a hundred."""
     many, few = Shape(lab.size(100_000), 1), Shape(100, 1)

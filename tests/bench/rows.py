@@ -11,6 +11,7 @@ from bench.findings import (
     batch,
     disk,
     growth,
+    history,
     inspect,
     listing,
     memory,
@@ -125,6 +126,43 @@ ROWS = (
         2.0,
         "x",
         inspect,
+    ),
+    Row(
+        "log-10",
+        "log -n 10 of 1,000,000 steps",
+        "log -n 10 of 1,000",
+        2.0,
+        "x",
+        history(lambda _: ["log", "projection/u1", "-n", "10"]),
+    ),
+    Row(
+        "diff",
+        "diff of two steps in the middle of 1,000,000",
+        "diff in the middle of 1,000",
+        2.0,
+        "x",
+        history(
+            lambda steps: [
+                "diff",
+                f"projection/u1#{steps // 2}..{steps // 2 + 9}",
+                "--no-exit-code",
+            ]
+        ),
+    ),
+    Row(
+        "find-bisect",
+        "find --bisect in 1,000,000 steps",
+        "find --bisect in 1,000",
+        2.0,
+        "x",
+        history(
+            lambda steps: [
+                "find",
+                "projection/u1",
+                f"state.eventsProcessed > {steps * 3 // 5}",
+                "--bisect",
+            ]
+        ),
     ),
     Row(
         "growth-events",
