@@ -99,9 +99,9 @@ def test_its_history_tells_what_each_event_did_to_the_orders(durproj):
     life = durproj("log", "projection/u1", "--path", "activeOrders")
     assert life.code == 0
     assert [line.split("evt_")[1] for line in life.out.splitlines()] == [
-        '004  +activeOrders[0] "ord_001"',
-        '005  +activeOrders[1] "ord_002"',
-        '006  -activeOrders[0] "ord_001"',
+        '004     +activeOrders[0] "ord_001"',
+        '005     +activeOrders[1] "ord_002"',
+        '006    -activeOrders[0] "ord_001"',
         '007  -activeOrders[0] "ord_002"',
     ]
     blamed = durproj("blame", "projection/u1", "--json")
