@@ -115,7 +115,7 @@ class _Fork:
         kept_from = self._source.head.dropped
         if kept_from and not self._is_projection:
             raise UsageError(
-                f"{id}: its first {kept_from:,} steps are no longer kept",
+                f"{id}: steps before {kept_from:,} are no longer kept",
                 "a program is replayed from step 0, so it cannot go on from a later one",
             )
         if (others or every) and not self._is_projection:

@@ -49,7 +49,7 @@ def rewound(
                 raise PastChanged(id, None, "a run", "none")
             if journal.head.dropped and run.options["kind"] != "fold":
                 raise NotFound(
-                    f"{id}: its first {journal.head.dropped:,} steps are no longer kept",
+                    f"{id}: steps before {journal.head.dropped:,} are no longer kept",
                     "a program is replayed from step 0, so it cannot go on from a later one;\n"
                     "run it again under another id",
                 )

@@ -72,7 +72,7 @@ def run(
             return codec.decode(head.state)
         if head.dropped:
             raise NotFound(
-                f"{id}: its first {head.dropped:,} steps are no longer kept",
+                f"{id}: steps before {head.dropped:,} are no longer kept",
                 "a program is replayed from step 0, so it cannot go on from a later one;\n"
                 "run it again under another id",
             )

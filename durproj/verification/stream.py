@@ -36,7 +36,7 @@ def beginning(timeline: Timeline, folding: Folding) -> tuple[int, bytes]:
     if first == 0:
         return 0, folding.initial(timeline.key)
     if first + 1 >= timeline.steps:
-        what = f"its first {first:,} steps are no longer kept"
+        what = f"steps before {first:,} are no longer kept"
         raise Unverifiable(f"{what}, and without them none of the others can be executed again")
     return first + 1, timeline.at(first).record.output
 

@@ -372,13 +372,13 @@ def test_a_program_is_not_forked_from_steps_that_are_not_all_kept(tmp_path):
     store = tmp_path / "s.db"
     library.run("p/1", program, 5, store=store)
     keep(store, 1, "p/1")
-    with pytest.raises(UsageError, match=r"p/1: its first 1 steps are no longer kept"):
+    with pytest.raises(UsageError, match=r"p/1: steps before 1 are no longer kept"):
         library.fork("p/1", "p/2", store=store)
     assert library.run("p/1", program, 5, store=store) == 15
     # A store in which an earlier version forked one.
     with closing(SqliteStore.open_writer(store)) as opened:
         Journal.open(opened, "p/1").save("pending")
-    with pytest.raises(NotFound, match=r"p/1: its first 1 steps are no longer kept"):
+    with pytest.raises(NotFound, match=r"p/1: steps before 1 are no longer kept"):
         library.run("p/1", program, 5, store=store)
     assert CALLS == ["one", "two"]
 

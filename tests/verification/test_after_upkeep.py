@@ -145,7 +145,7 @@ def test_a_workflow_of_which_nothing_could_be_executed_is_not_green(shop, kept):
         records, summary = shop.verify(**how)
         a = records["projection/a"]
         assert (a["status"], summary["exit"]) == ("unverifiable", 1)
-        assert a["reason"].startswith(f"its first {STEPS - kept} steps are no longer kept, and")
+        assert a["reason"].startswith(f"steps before {STEPS - kept} are no longer kept, and")
         assert records["projection/b"]["status"] == "ok"
 
 
