@@ -392,7 +392,9 @@ def test_77_without_permission(durproj, folder):
     commands = {
         "secret.jsonl": [["run", "secret.jsonl"], ["stats", "secret.jsonl"]],
         "secret.db": [["inspect", "projection/u1", "--store", "secret.db"]],
-        "shut/new.db": [["run", "--store", "shut/new.db"]],
+        "shut/new.db": [["run", "--store", "shut/new.db"], ["backup", "shut/new.db"]],
+        "shut/new.csv": [["export", "--to", "shut/new.csv"]],
+        "shut/new.html": [["report", "projection/u1", "-o", "shut/new.html"]],
     }
     for name, args in ((name, args) for name, runs in commands.items() for args in runs):
         done = subprocess.run(
