@@ -133,7 +133,8 @@ def test_what_is_restarted_is_folded_anew(log, store):
     write(log, EVENTS[3:])
     assert fold(log, store, restart=True).executed == 1497
     assert states(store) == expected(EVENTS[3:])
-    assert Journal.open(SqliteStore.open_reader(store), "projection/u0").head.past is None
+    with closing(SqliteStore.open_reader(store)) as opened:
+        assert Journal.open(opened, "projection/u0").head.past is None
 
 
 def test_a_run_that_broke_off_after_its_cursor_goes_on_from_there(log, store):
@@ -289,7 +290,8 @@ def test_it_is_done_when_it_returns_and_each_record_is_told_as_it_is_done(log, s
     records = library.gc(keep_last=10, store=store, progress=told.append)
     assert told == records
     assert [record["type"] for record in records] == ["gc"] * 3 + ["summary"]
-    assert Journal.open(SqliteStore.open_reader(store), "projection/u2").head.dropped == 490
+    with closing(SqliteStore.open_reader(store)) as opened:
+        assert Journal.open(opened, "projection/u2").head.dropped == 490
 
 
 def test_that_steps_go_in_whole_blocks_is_said(log, store, durproj):
