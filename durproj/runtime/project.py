@@ -123,9 +123,9 @@ def fold(
             "initial": None,
             "no_key": "error",
             **SELECTION,
-            **_of_name(opened, name),
+            **(begun.options if begun else _of_name(opened, name)),
+            **selection,
         }
-        options |= (begun.options if begun else {}) | selection
         if named is None and options.get("program"):
             raise UsageError(
                 f"{name} was folded by a program, with its own {options['reducer']}",
@@ -171,8 +171,10 @@ def fold(
 
 def _of_name(store: SqliteStore, name: str) -> dict[str, Any]:
     """The reducer and initial state that `name` had last in `store`, if any: its streams are of one kind,
-    whatever they are read from."""
+    whatever they are read from. What a fork under the name was tried with counts only where there is
+    nothing else."""
     folds = [run for run in store.runs() if run.name == name and run.options["kind"] == "fold"]
+    folds = [run for run in folds if FORK not in run.options] or folds
     names = ("reducer", "initial", "program")
     return {each: folds[-1].options.get(each) for each in names} if folds else {}
 

@@ -32,6 +32,9 @@ def log(tmp_path, monkeypatch):
     return tmp_path / "log.jsonl"
 
 
+fold_by_library = durproj.fold
+
+
 def fold(log, **options):
     return durproj.fold(log, **{"reducer": trail, "store": STORE, **options})
 
@@ -480,6 +483,20 @@ def test_a_name_keeps_its_reducer_whatever_it_reads(log, durproj):
     assert [state["x"] for state in states] == [1, 1]
     other = durproj("run", log, "--name", "m", "--json")
     assert other.json[0]["reducer"] == "account"
+    assert durproj("fork", "n/a", "--as", "n/try", "--reducer", "counts").code == 0
+    again = durproj("run", log, "--name", "n", "--user", "b", "--json")
+    assert again.json[0]["reducer"] == "merge"
+
+
+def test_a_program_that_used_the_name_stops_no_fold_that_was_begun_otherwise(log, durproj):
+    write(log, BOTH)
+    store = log.parent / "durproj.db"
+    assert durproj("run", log, "--reducer", "counts", "--user", "a").code == 0
+    fold_by_library(
+        log, keys=["b"], reducer=lambda state, event: {**state, "t": event.type}, store=store
+    )
+    again = durproj("run", log, "--user", "a", "--json")
+    assert (again.code, again.json[-1]["cached"]) == (0, 2)
 
 
 @pytest.mark.parametrize("store", ["durproj.db", "../elsewhere.db", "../there/s.db"])
