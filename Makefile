@@ -8,7 +8,7 @@ LOCK := .ci/constraints.txt
 PIP = python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers fmt clean
+.PHONY: help demo test check proof bench bench-peers fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ check: $(VENV)/.developing ## everything CI asks: format, lint, types, import ru
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest $(ARGS)
+
+proof: $(VENV)/.developing ## every kind of fault at nightly counts with a fresh seed (ARGS='--list', '--seed S', '--only WORDS')
+	@cd tests && $(abspath $(BIN))/python -m proof $(ARGS)
 
 bench: $(VENV)/.developing ## measure durproj beside plain loops (ARGS='--quick' to see it work, '--list' for its rows)
 	@cd tests && $(abspath $(BIN))/python -m bench $(ARGS)
