@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from forked import forker
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -19,11 +20,23 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
+TIMES = float(os.environ.get("HYPOTHESIS_TIMES", "1"))
+"""How many times the examples of `make test` a law is given; `make proof` asks for more than once."""
+
+
+def examples(number: int) -> settings:
+    """So many examples of a law, in `make test`."""
+    return settings(max_examples=max(1, round(number * TIMES)))
+
+
 # On a busy machine slow generation says nothing about the code.
-settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "dev", examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile(
     "ci", settings.get_profile("dev"), derandomize=True, database=None, print_blob=True
 )
+settings.register_profile("nightly", settings.get_profile("dev"), database=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
@@ -68,16 +81,20 @@ class CommandLine:
         cwd: Path | str | None = None,
         timeout: float = 60,
     ) -> Result:
-        done = subprocess.run(
-            [sys.executable, "-m", "durproj", *map(str, args)],
-            input=input,
-            capture_output=True,
-            env=environment(**(env or {})),
-            cwd=cwd or self.folder,
-            timeout=timeout,
-            check=False,
-        )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        command = [sys.executable, "-m", "durproj", *map(str, args)]
+        how = {"input": input, "cwd": str(cwd or self.folder), "timeout": timeout}
+        done = None
+        # What else is in an environment may be read when modules are imported.
+        if all(name.startswith("DURPROJ_") for name in env or {}):
+            base = tuple(environment().items())
+            done = forker(base).run(command[3:], env=environment(**(env or {})), **how)
+        if done is None:
+            started = subprocess.run(
+                command, env=environment(**(env or {})), capture_output=True, check=False, **how
+            )
+            done = started.returncode, started.stdout, started.stderr
+        code, out, err = done
+        return Result(code, out.decode(), err.decode())
 
 
 @pytest.fixture
