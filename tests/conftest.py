@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from forked import forker
+from forked import popen
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -67,6 +66,13 @@ def environment(**additions: str) -> dict[str, str]:
     }
 
 
+def start(
+    *args: object, folder: Path | str, env: Mapping[str, str] | None = None, **streams: Any
+) -> Popen[bytes]:
+    """Start the real command line in `folder`, in a process of its own."""
+    return popen([*map(str, args)], env=env or {}, base=environment(), cwd=folder, **streams)
+
+
 class CommandLine:
     """`durproj(*args)` runs the real command line in a subprocess, in `folder` unless told otherwise."""
 
@@ -81,20 +87,16 @@ class CommandLine:
         cwd: Path | str | None = None,
         timeout: float = 60,
     ) -> Result:
-        command = [sys.executable, "-m", "durproj", *map(str, args)]
-        how = {"input": input, "cwd": str(cwd or self.folder), "timeout": timeout}
-        done = None
-        # What else is in an environment may be read when modules are imported.
-        if all(name.startswith("DURPROJ_") for name in env or {}):
-            base = tuple(environment().items())
-            done = forker(base).run(command[3:], env=environment(**(env or {})), **how)
-        if done is None:
-            started = subprocess.run(
-                command, env=environment(**(env or {})), capture_output=True, check=False, **how
-            )
-            done = started.returncode, started.stdout, started.stderr
-        code, out, err = done
-        return Result(code, out.decode(), err.decode())
+        process = start(
+            *args, folder=cwd or self.folder, env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
+        with process:
+            try:
+                out, err = process.communicate(input, timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return Result(process.returncode, out.decode(), err.decode())
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """The command line in a process of its own that costs no start: forked from one that has it imported.
 
-What the process is given is what a started one is given: its own arguments, folder, environment and pipes,
-`python -m`'s `sys.path`, and an interpreter that ends by itself. What differs: the modules are there already,
-and the hash seed is one for all.
+It is a `subprocess.Popen` like any other: arguments, folder, environment and streams are its own, and it ends
+as an interpreter does. What differs from a started one: the modules are there already, and all of a session
+have one hash seed.
 """
 
 from __future__ import annotations
@@ -11,117 +11,100 @@ import contextlib
 import functools
 import gc
 import importlib
-import io
 import json
 import os
 import pkgutil
 import runpy
-import selectors
+import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
-LIMIT = 60_000
-"""Bytes that a pipe takes at once."""
+SIZE = struct.Struct("=q")
+REPORT = struct.Struct("=ii")
+READ_EARLY = ("PYTHON", "LC_", "LANG", "TYPER_")
+"""Variables that an interpreter or a module reads while it starts."""
+GIVEN = {"stdin", "stdout", "stderr", "cwd"}
+"""What a forked process can be given."""
 
-NUMBER = struct.Struct("=i")
+
+def popen(args: list[str], *, env: Mapping[str, str], base: Mapping[str, str], **how: Any) -> Any:
+    """`python -m durproj *args` with the environment `base` and `env` over it, forked where that makes no
+    difference. how: as for Popen, of which all three streams are to be given."""
+    command = [sys.executable, "-m", "durproj", *args]
+    if any(name.startswith(READ_EARLY) for name in env) or not how.keys() <= GIVEN:
+        return subprocess.Popen(command, env={**base, **env}, **how)
+    return Forked(command, env={**base, **env}, **how)
 
 
-class Forker:
-    """Asks the process of `_serve` for one command at a time."""
+class Forked(subprocess.Popen):
+    """`[python, "-m", "durproj", …]` as a child of the process that has it imported. What Popen asks of
+    the system is asked of that process; all else is Popen's."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def _execute_child(self, args, *given):
+        _, _, _, _, cwd, env, _, _, _, *ends = given[:15]
+        p2cread, _, _, c2pwrite, _, errwrite = ends
+        self._report, told = os.pipe()
+        task = json.dumps([args[3:], dict(env), os.path.abspath(cwd or ".")]).encode()
+        _server().ask(task, [p2cread, c2pwrite, errwrite, told])
+        os.close(told)
+        self._close_pipe_fds(*ends)
+        self.pid = REPORT.unpack(os.read(self._report, REPORT.size))[0]
+        self._child_created = True
+
+    def _try_wait(self, wait_flags):
+        if wait_flags & os.WNOHANG and not select.select([self._report], [], [], 0)[0]:
+            return 0, 0
+        report = os.read(self._report, REPORT.size)
+        os.close(self._report)
+        return REPORT.unpack(report)
+
+    def _internal_poll(self, *_, **__):
+        if self.returncode is None and self._waitpid_lock.acquire(blocking=False):
+            try:
+                if self.returncode is None:
+                    pid, status = self._try_wait(os.WNOHANG)
+                    if pid:
+                        self._handle_exitstatus(status)
+            finally:
+                self._waitpid_lock.release()
+        return self.returncode
+
+
+class Server:
+    """The process that has everything imported."""
+
+    def __init__(self) -> None:
         self._asking = threading.Lock()
         self._control, theirs = socket.socketpair()
         with theirs:
-            self._server = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=dict(env),
                 stdin=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(__file__))},
             )
 
-    def run(
-        self, args: Sequence[str], *, input: bytes, env: Mapping[str, str], cwd: str, timeout: float
-    ) -> tuple[int, bytes, bytes] | None:
-        """Run `durproj *args`: its exit code, as subprocess tells it, and what it printed. None when
-        it has to be started instead: another one runs, or the input may not fit into a pipe."""
-        if len(input) > LIMIT or not self._asking.acquire(blocking=False):
-            return None
-        try:
-            return self._run(json.dumps([args, dict(env), cwd]).encode(), input, timeout)
-        finally:
-            self._asking.release()
-
-    def _run(self, task: bytes, input: bytes, timeout: float) -> tuple[int, bytes, bytes]:
-        with contextlib.ExitStack() as pipes:
-            ends = [
-                pipes.enter_context(open(end, mode, buffering=0))
-                for _ in range(3)
-                for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)
-            ]
-            stdin, feed, out, stdout, err, stderr = ends
-            theirs = [stdin, stdout, stderr]
-            feed.write(input)
-            feed.close()
-            socket.send_fds(
-                self._control, [NUMBER.pack(len(task))], [end.fileno() for end in theirs]
-            )
+    def ask(self, task: bytes, descriptors: list[int]) -> None:
+        """Have it fork for `task` with these standard streams, and a pipe for the process's id and,
+        at its end, its status."""
+        with self._asking:
+            socket.send_fds(self._control, [SIZE.pack(len(task))], descriptors)
             self._control.sendall(task)
-            for end in theirs:
-                end.close()
-            pid = self._number()
-            printed = _read(out, err, until=time.monotonic() + timeout)
-            if printed is None:
-                os.kill(pid, signal.SIGKILL)
-            code = self._number()
-            if printed is None:
-                raise subprocess.TimeoutExpired(task.decode(), timeout)
-            return code, *printed
-
-    def _number(self) -> int:
-        return NUMBER.unpack(_exactly(self._control, NUMBER.size))[0]
 
 
 @functools.cache
-def forker(base: tuple[tuple[str, str], ...]) -> Forker:
-    """The one of this process, begun with the environment `base`."""
-    return Forker(dict(base))
-
-
-def _read(*pipes: io.FileIO, until: float) -> tuple[bytes, ...] | None:
-    """All that comes through `pipes`; None when it did not end in time."""
-    chunks: dict[io.FileIO, list[bytes]] = {pipe: [] for pipe in pipes}
-    with selectors.DefaultSelector() as waiting:
-        for pipe in pipes:
-            waiting.register(pipe, selectors.EVENT_READ)
-        while waiting.get_map():
-            ready = waiting.select(max(0, until - time.monotonic()))
-            if not ready:
-                return None
-            for key, _ in ready:
-                if chunk := key.fileobj.read(LIMIT):
-                    chunks[key.fileobj].append(chunk)
-                else:
-                    waiting.unregister(key.fileobj)
-    return tuple(b"".join(chunks[pipe]) for pipe in pipes)
-
-
-def _exactly(control: socket.socket, size: int) -> bytes:
-    """The next `size` bytes; fewer when there are no more."""
-    found = b""
-    while len(found) < size and (chunk := control.recv(size - len(found))):
-        found += chunk
-    return found
+def _server() -> Server:
+    return Server()
 
 
 def _import_all() -> None:
-    """All that commands import sooner or later, but for what a test may lack or forbid."""
+    """All that commands import sooner or later, but for what a test may lack."""
     import durproj
 
     for module in pkgutil.walk_packages(durproj.__path__, "durproj."):
@@ -129,24 +112,67 @@ def _import_all() -> None:
             importlib.import_module(module.name)
 
 
-def _serve(control: socket.socket) -> bytes | None:
-    """Fork for every request: in the child, the task; in this process None, when no more are to come."""
-    while True:
-        head, descriptors, _, _ = socket.recv_fds(control, NUMBER.size, 3)
-        if not head:
-            return None
-        task = _exactly(control, NUMBER.unpack(head)[0])
-        pid = os.fork()
-        if not pid:
-            control.close()
-            for number, descriptor in enumerate(descriptors):
-                os.dup2(descriptor, number)
+def _exactly(control: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size:
+        found += control.recv(size - len(found))
+    return found
+
+
+class _Forking:
+    """What the server does: it forks for every request, and reports every end."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.reports: dict[int, int] = {}
+
+    def next_task(self) -> bytes | None:
+        """In a child: its task; in the server itself, None: no more are to come."""
+        woken, wakes = socket.socketpair()
+        wakes.setblocking(False)
+        signal.set_wakeup_fd(wakes.fileno())
+        # A ^C is for the tests and for what they run.
+        former = {
+            signal.SIGCHLD: signal.signal(signal.SIGCHLD, lambda *_: None),
+            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        }
+        while True:
+            ready, _, _ = select.select([woken, self.control], [], [])
+            if woken in ready:
+                woken.recv(4096)
+                self._reap()
+            if self.control not in ready:
+                continue
+            head, descriptors, _, _ = socket.recv_fds(self.control, SIZE.size, 4)
+            if not head:
+                return None
+            task = _exactly(self.control, SIZE.unpack(head)[0])
+            *streams, report = descriptors
+            if pid := os.fork():
+                self.reports[pid] = report
+                os.write(report, REPORT.pack(pid, 0))
+                for stream in streams:
+                    os.close(stream)
+                continue
+            signal.set_wakeup_fd(-1)
+            for signum, handler in former.items():
+                signal.signal(signum, handler)
+            for number, stream in enumerate(streams):
+                os.dup2(stream, number)
+            own = [each.detach() for each in (woken, wakes, self.control)]
+            for descriptor in {*descriptors, *own, *self.reports.values()} - {0, 1, 2}:
                 os.close(descriptor)
             return task
-        for descriptor in descriptors:
-            os.close(descriptor)
-        control.sendall(NUMBER.pack(pid))
-        control.sendall(NUMBER.pack(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+
+    def _reap(self) -> None:
+        while self.reports:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            report = self.reports.pop(pid)
+            with contextlib.suppress(BrokenPipeError):  # nobody waits for it any more
+                os.write(report, REPORT.pack(pid, status))
+            os.close(report)
 
 
 def _become(task: bytes) -> None:
@@ -161,7 +187,9 @@ def _become(task: bytes) -> None:
         stream = open(  # noqa: SIM115
             number, mode, encoding=former.encoding, errors=former.errors, closefd=False
         )
-        stream.reconfigure(line_buffering=former.line_buffering)
+        stream.buffer.raw.name = former.name
+        if number == 2:
+            stream.reconfigure(line_buffering=True)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.path[0] = cwd
@@ -172,7 +200,6 @@ def _become(task: bytes) -> None:
 if __name__ == "__main__":
     _import_all()
     gc.freeze()
-    with socket.socket(fileno=int(sys.argv[1])) as requests:
-        task = _serve(requests)
+    task = _Forking(socket.socket(fileno=int(sys.argv[1]))).next_task()
     if task is not None:
         _become(task)
