@@ -1,12 +1,13 @@
 """The command line in a process of its own that costs no start: forked from one that has it imported.
 
-It is a `subprocess.Popen` like any other: arguments, folder, environment and streams are its own, and it ends
-as an interpreter does. What differs from a started one: the modules are there already, and all of a session
-have one hash seed.
+It is a `subprocess.Popen` like any other: arguments, folder, environment and streams are its own. What
+differs from a started one: the modules are there already and are not taken down, and all of a session have
+one hash seed.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import gc
@@ -194,7 +195,17 @@ def _become(task: bytes) -> None:
         setattr(sys, f"__{name}__", stream)
     sys.path[0] = cwd
     sys.argv[1:] = args
-    runpy.run_module("durproj", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("durproj", run_name="__main__", alter_sys=True)
+    except SystemExit as leave:
+        if not isinstance(leave.code, int):
+            raise
+        # As an interpreter ends, but for taking down the modules, which costs more than most commands.
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(leave.code)
 
 
 if __name__ == "__main__":
