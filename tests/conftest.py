@@ -39,16 +39,6 @@ settings.register_profile("nightly", settings.get_profile("dev"), database=None,
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a fixture of their module run in one process, others wherever there is room."""
-    for item in items:
-        if isinstance(item, pytest.Function) and any(
-            fixtures[-1].scope == "module"
-            for fixtures in item._fixtureinfo.name2fixturedefs.values()
-        ):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @dataclass(frozen=True)
 class Result:
     """How a command ended: its exit code (-n when signal n killed it) and what it printed."""
