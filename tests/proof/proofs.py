@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proof import power, power_upkeep
 from proof.trial import Proof
 
-PROOFS: list[Proof] = []
+PROOFS: list[Proof] = [*power.PROOFS, *power_upkeep.PROOFS]
