@@ -149,7 +149,8 @@ class Follower:
         found = self._found(start)
         if found and found != self._path:
             self._observer.note(f"{self._path} was rotated: first the rest of {found}")
-        self._await(found)
+        # Until something is recorded the first lines of a pipe show how to read it.
+        self._await(found, line=self._pump is not None and not recorded)
         if found or self._found(start):
             # Nothing has shown what the lines are like, and it may be another thing now.
             return None if recorded or self._pump else start.origin

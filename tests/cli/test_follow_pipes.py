@@ -33,6 +33,15 @@ def test_a_pipe_is_folded_as_it_comes_and_its_end_ends_it(follow, tmp_path):
     following.expect([0, 1, 2, 2, 3])
 
 
+def test_a_pipe_that_ended_empty_says_nothing_of_the_next(follow, tmp_path):
+    assert follow("-", pipe=True).end(None)[0] == 0
+    following = follow("-", pipe=True)
+    following.feed(line(0), line(1, key="u2"))
+    following.expect([0])
+    assert following.end(None)[0] == 0
+    assert recorded(tmp_path / "durproj.db") == {"u1": [0], "u2": [1]}
+
+
 def test_what_was_taken_out_of_a_pipe_survives_a_kill(follow, tmp_path):
     (tmp_path / "slow.py").write_text(
         "import time\ndef slow(state, event):\n    time.sleep(0.01)\n    return state\nslow.initial = {}\n"
