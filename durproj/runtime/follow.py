@@ -146,11 +146,15 @@ class Follower:
             # that nothing of a stream came before.
             return None if recorded else 1 if self._pump else 0
         start = Cursor.from_dict(before.cursor)
+        if self._pump and start.bytes == start.origin:
+            # A spool is begun anew only when all of it was taken, so the place lies in what has its name now,
+            # on whatever inode or device. Until something is recorded, its lines show how to read it.
+            self._await(line=not recorded)
+            return start.origin
         found = self._found(start)
         if found and found != self._path:
             self._observer.note(f"{self._path} was rotated: first the rest of {found}")
-        # Until something is recorded the first lines of a pipe show how to read it.
-        self._await(found, line=self._pump is not None and not recorded)
+        self._await(found)
         if found or self._found(start):
             # Nothing has shown what the lines are like, and it may be another thing now.
             return None if recorded or self._pump else start.origin
