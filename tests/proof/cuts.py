@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +27,7 @@ from proof.trial import Trial
 STORE = "durproj.db"
 
 CONTINUED = 60
-"""One image of so many is gone on with to the end."""
+"""One image of so many is gone on with to the end, unless a judge says another number."""
 
 
 class Judge(Protocol):
@@ -38,7 +39,7 @@ class Judge(Protocol):
     def check(self, found: Any, said: bytes) -> None:
         """Raises AssertionError when something is missing of what was `said` to be there."""
 
-    def go_on(self, folder: Path) -> None:
+    def go_on(self, folder: Path, found: Any) -> None:
         """Raises unless it can be gone on with to the same end."""
 
 
@@ -51,33 +52,49 @@ def fast_folder(trial: Trial) -> Iterator[Path]:
         yield Path(folder)
 
 
-def cut_power(trial: Trial, recorder: Recorder, judge: Judge, count: int) -> None:
-    """Judge about `count` images of the disk that `recorder` wrote to, spread over all its calls."""
-    disk = Disk(recorder.began, recorder.before)
-    folder = recorder.folder.with_name("image")
-    seen: dict[bytes, Any] = {}
-    judged: set[tuple[bytes, bytes]] = set()
-    made, calls = 0, recorder.calls
-    for at, call in enumerate([*calls, None]):
-        draws = count * (at + 1) // (len(calls) + 1) - count * at // (len(calls) + 1)
-        for image in disk.images(trial.rng, draws) if draws else ():
-            made += 1
-            key = _digest(image), disk.said
-            if key in judged:
-                continue
-            judged.add(key)
-            with trial.case(
-                f"{len(judged)}. image, before call {at} of {len(calls)}: {call!r:.80}"
-            ):
-                if key[0] not in seen:
-                    _lay_out(folder, image)
-                    seen[key[0]] = judge.found(folder)
-                    if len(seen) % CONTINUED == 1:
-                        judge.go_on(folder)
-                judge.check(seen[key[0]], disk.said)
-        if call:
-            disk.take(call)
-    trial.note(f"{made:,} images at {len(calls):,} calls, {len(seen):,} of them different")
+@dataclass
+class Cuts:
+    """Cuts of the power in one trial, and how many images were made and judged."""
+
+    trial: Trial
+    made: int = 0
+    different: int = 0
+    calls: int = 0
+
+    def cut(self, recorder: Recorder, judge: Judge, count: int, continued: int = CONTINUED) -> None:
+        """Judge about `count` images of the disk that `recorder` wrote to, spread over all its calls. What
+        is the same, and has to hold the same, is judged once."""
+        disk = Disk(recorder.began, recorder.before)
+        folder = recorder.folder.with_name("image")
+        seen: dict[bytes, Any] = {}
+        judged: set[tuple[bytes, bytes]] = set()
+        calls = recorder.calls
+        for at, call in enumerate([*calls, None]):
+            draws = count * (at + 1) // (len(calls) + 1) - count * at // (len(calls) + 1)
+            for image in disk.images(self.trial.rng, draws) if draws else ():
+                self.made += 1
+                key = _digest(image), disk.said
+                if key in judged:
+                    continue
+                judged.add(key)
+                where = f"{len(judged)}. image, before call {at} of {len(calls)}: {call!r:.80}"
+                with self.trial.case(where):
+                    if key[0] not in seen:
+                        _lay_out(folder, image)
+                        seen[key[0]] = judge.found(folder)
+                        if len(seen) % continued == 1:
+                            judge.go_on(folder, seen[key[0]])
+                    judge.check(seen[key[0]], disk.said)
+            if call:
+                disk.take(call)
+        self.calls += len(calls)
+        self.different += len(seen)
+
+    def tell(self) -> None:
+        """Note what was made."""
+        self.trial.note(
+            f"{self.made:,} images at {self.calls:,} system calls, {self.different:,} different ones"
+        )
 
 
 def _digest(image: Image) -> bytes:

@@ -19,7 +19,7 @@ from typing import Any
 from runtime import dying
 
 import durproj
-from proof.cuts import STORE, Acknowledged, contents, cut_power, fast_folder
+from proof.cuts import STORE, Cuts, Acknowledged, contents, fast_folder
 from proof.tracing import Recorder
 from proof.trial import Proof, Trial
 
@@ -72,7 +72,7 @@ class Runs:
         for id, count in self._acknowledged.steps.items():
             assert found.get(id, 0) >= count, f"{id}: {count} acknowledged, {found.get(id)} there"
 
-    def go_on(self, folder: Path) -> None:
+    def go_on(self, folder: Path, found: Any) -> None:
         store = folder / STORE
         with suppress(durproj.NotFound):  # there may be nothing yet to resume
             durproj.resume(store=store)
@@ -127,13 +127,13 @@ def prove_runs(durability: str) -> Callable[[Trial], None]:
     """Cuts of the power during runs with this durability: one life after another is recorded."""
 
     def prove(trial: Trial) -> None:
-        share = max(200, trial.count // (3 * len(LIVES)))
+        share, cuts = max(200, trial.count // (3 * len(LIVES))), Cuts(trial)
         for life in cycle(LIVES):
             with fast_folder(trial) as folder:
                 judge = record_runs(folder, durability, life)
-                cut_power(trial, judge.recorder, judge, share)
+                cuts.cut(judge.recorder, judge, share)
             if trial.cases >= trial.count:
-                return
+                return cuts.tell()
 
     return prove
 
@@ -142,10 +142,11 @@ def prove_broken(altered: str, *, fsync: bool) -> Callable[[Trial], None]:
     """The same with something broken. fsync: not only what is unsound counts, but what is not there."""
 
     def prove(trial: Trial) -> None:
+        cuts = Cuts(trial)
         with fast_folder(trial) as folder:
             judge = record_runs(folder, "fsync", Life(40, streams=2, pad=900, altered=altered))
             judge.fsync = fsync
-            cut_power(trial, judge.recorder, judge, trial.count)
+            cuts.cut(judge.recorder, judge, trial.count)
 
     return prove
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proof import power, power_upkeep
+from proof import power, power_pipes, power_upkeep
 from proof.trial import Proof
 
-PROOFS: list[Proof] = [*power.PROOFS, *power_upkeep.PROOFS]
+PROOFS: list[Proof] = [*power.PROOFS, *power_upkeep.PROOFS, *power_pipes.PROOFS]
