@@ -39,7 +39,7 @@ class Judge(Protocol):
     def check(self, found: Any, said: bytes) -> None:
         """Raises AssertionError when something is missing of what was `said` to be there."""
 
-    def go_on(self, folder: Path, found: Any) -> None:
+    def go_on(self, folder: Path) -> None:
         """Raises unless it can be gone on with to the same end."""
 
 
@@ -83,7 +83,7 @@ class Cuts:
                         _lay_out(folder, image)
                         seen[key[0]] = judge.found(folder)
                         if len(seen) % continued == 1:
-                            judge.go_on(folder, seen[key[0]])
+                            judge.go_on(folder)
                     judge.check(seen[key[0]], disk.said)
             if call:
                 disk.take(call)

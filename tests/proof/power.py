@@ -19,7 +19,7 @@ from typing import Any
 from runtime import dying
 
 import durproj
-from proof.cuts import STORE, Cuts, Acknowledged, contents, fast_folder
+from proof.cuts import STORE, Acknowledged, Cuts, contents, fast_folder
 from proof.tracing import Recorder
 from proof.trial import Proof, Trial
 
@@ -72,7 +72,7 @@ class Runs:
         for id, count in self._acknowledged.steps.items():
             assert found.get(id, 0) >= count, f"{id}: {count} acknowledged, {found.get(id)} there"
 
-    def go_on(self, folder: Path, found: Any) -> None:
+    def go_on(self, folder: Path) -> None:
         store = folder / STORE
         with suppress(durproj.NotFound):  # there may be nothing yet to resume
             durproj.resume(store=store)
@@ -133,7 +133,8 @@ def prove_runs(durability: str) -> Callable[[Trial], None]:
                 judge = record_runs(folder, durability, life)
                 cuts.cut(judge.recorder, judge, share)
             if trial.cases >= trial.count:
-                return cuts.tell()
+                break
+        cuts.tell()
 
     return prove
 

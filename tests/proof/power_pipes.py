@@ -3,15 +3,12 @@ to go on, and no event counts twice."""
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
-
-from runtime import dying
+from typing import IO
 
 import durproj
 from proof.cuts import STORE, Acknowledged, Cuts, contents, fast_folder
@@ -65,8 +62,8 @@ class Piped:
 class Spooled(Piped):
     """A pipe that is read once, to its end."""
 
-    def go_on(self, folder: Path, found: int) -> None:
-        store = folder / STORE
+    def go_on(self, folder: Path) -> None:
+        store, found = folder / STORE, self.found(folder)
         try:
             durproj.resume(store=store)
         except (durproj.NotFound, durproj.UsageError):
@@ -80,7 +77,8 @@ class Spooled(Piped):
 class Followed(Piped):
     """A pipe that is followed."""
 
-    def go_on(self, folder: Path, found: int) -> None:
+    def go_on(self, folder: Path) -> None:
+        found = self.found(folder)
         for first in (EVENTS, None):  # first what has been taken out of a pipe, then what never was
             with standard_input(lines(self.found(folder) if first is None else first, EVENTS, 0)):
                 durproj.fold("-", reducer="counts", store=folder / STORE, follow=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ class Upkeep:
         made = [json.loads(line)["type"] for line in said.splitlines()].count("backup")
         assert found[1] in self._copies[max(0, made - 1) :] or not made
 
-    def go_on(self, folder: Path, found: Any) -> None:
+    def go_on(self, folder: Path) -> None:
         with suppress(durproj.NotFound):
             durproj.resume(store=folder / STORE)
         durproj.fold(str(self._log), reducer="counts", store=folder / STORE)
@@ -93,7 +92,8 @@ def prove_upkeep(trial: Trial) -> None:
             judge.record(commands)
             cuts.cut(judge.recorder, judge, share)
         if trial.cases >= trial.count:
-            return cuts.tell()
+            break
+    cuts.tell()
 
 
 def prove_migration(trial: Trial) -> None:
