@@ -114,7 +114,9 @@ class Struck:
         said.take(done.stdout)
         if self._command.args[0] in ("run", "resume"):
             for id, count in (Counter(self._held) | said.steps).items():
-                assert found.get(id, 0) >= count, f"{id}: {count} acknowledged, {found.get(id)} there"
+                assert found.get(id, 0) >= count, (
+                    f"{id}: {count} acknowledged, {found.get(id)} there"
+                )
         copy = store.with_name("copy.db")
         if copy.exists():
             assert {id: len(records) for id, records in contents(copy).items()} == self._held
@@ -155,7 +157,11 @@ def expect_nothing_written(trace: str) -> None:
     whatever is done from there on stands on nothing."""
     before, failed, after = trace.partition("(INJECTED)")
     if failed and re.search(r"sync\(.*-wal>\)", before.rpartition("\n")[2]):
-        changed = re.search(r"^.*(pwrite64|ftruncate|unlink|sync)\(.*\.db(-wal|-journal)?[>\"].*$", after, re.MULTILINE)
+        changed = re.search(
+            r"^.*(pwrite64|ftruncate|unlink|sync)\(.*\.db(-wal|-journal)?[>\"].*$",
+            after,
+            re.MULTILINE,
+        )
         assert not changed, changed[0]
 
 
