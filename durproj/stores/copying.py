@@ -57,8 +57,8 @@ def copy_store(
 
 
 def _check_dest(source: Path, dest: Path, *, force: bool) -> None:
-    store = source.resolve()
-    if dest.resolve() in (store, *(Path(f"{store}{end}") for end in BESIDE)):
+    store = os.path.realpath(source)
+    if os.path.realpath(dest) in (store, *(f"{store}{end}" for end in BESIDE)):
         raise UsageError(f"{dest} is the store itself", "name another file")
     if dest.is_dir():
         raise UsageError(f"{dest} is a folder", "name a file in it, such as backup.db")
