@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from proof import full_disks, io_errors, power, power_pipes, power_upkeep
+from proof import full_disks, io_errors, places, power, power_pipes, power_upkeep
 from proof.trial import Proof
 
 PROOFS: list[Proof] = [
-    *io_errors.PROOFS,
-    *full_disks.PROOFS,
     *power.PROOFS,
     *power_upkeep.PROOFS,
     *power_pipes.PROOFS,
+    *io_errors.PROOFS,
+    *full_disks.PROOFS,
+    *places.PROOFS,
 ]
