@@ -4,6 +4,7 @@ to go on, and no event counts twice."""
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,7 +23,8 @@ EVENTS = 60
 PAD = 8_000
 """A block of what comes through a pipe is then some events long."""
 
-CONTINUED = 6
+CONTINUED = 12
+"""One image of so many is gone on with."""
 
 
 def lines(first: int, stop: int, pad: int) -> bytes:
@@ -89,15 +91,18 @@ class Followed(Piped):
 @contextmanager
 def standard_input(content: bytes) -> Iterator[None]:
     """Let this come through a pipe on standard input."""
-    kept = os.dup(0)
+    kept, stdin = os.dup(0), sys.stdin
     reading, writing = os.pipe()
     os.dup2(reading, 0)
     os.close(reading)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
     with ThreadPoolExecutor(1) as pool, open(writing, "wb") as pipe:
         pool.submit(_write, pipe, content)
         try:
             yield
         finally:
+            sys.stdin.close()
+            sys.stdin = stdin
             os.dup2(kept, 0)
             os.close(kept)
 
