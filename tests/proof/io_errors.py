@@ -182,4 +182,4 @@ def prove_errors(trial: Trial) -> None:
                     struck.fail(call, error, at)
 
 
-PROOFS = [Proof("I/O errors of the store", ("P2", "P3"), prove_errors, 6, 500)]
+PROOFS = [Proof("I/O errors of the store", ("P2", "P3"), prove_errors, 6, 400)]
