@@ -146,6 +146,11 @@ class Follower:
             # that nothing of a stream came before.
             return None if recorded else 1 if self._pump else 0
         start = Cursor.from_dict(before.cursor)
+        if self._pump and start.bytes == start.origin:
+            # A spool is begun anew only when all of it was taken, so the place lies in what has its name now,
+            # on whatever inode or device. Until something is recorded, its lines show how to read it.
+            self._await(line=not recorded)
+            return start.origin
         found = self._found(start)
         if found and found != self._path:
             self._observer.note(f"{self._path} was rotated: first the rest of {found}")

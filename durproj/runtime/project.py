@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -98,7 +99,7 @@ def fold(
     StoreError and its kin, UsageError, Interrupted; whatever was finished by then is committed.
     """
     path = Path(store)
-    base = path.resolve().parent
+    base = Path(os.path.realpath(path)).parent  # resolve() does not bear a link to itself
     # What was named wrongly is refused before a store is made.
     text = None if initial is MISSING else given_initial(initial)
     selected = given_names("keys", keys)

@@ -12,12 +12,12 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from durproj.errors import NotFound, StoreBusy, StoreDamaged, StoreDenied, StoreError, UsageError
 from durproj.stores.base import Durability
+from durproj.stores.failed import Failed, is_io_error, leave
 from durproj.stores.migrations import (
     APPLICATION_ID,
     OLDEST_VERSION,
@@ -142,13 +142,16 @@ def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
     return copy
 
 
-def finish_writer(conn: sqlite3.Connection) -> None:
+def finish_writer(conn: sqlite3.Connection | Failed) -> None:
     """Close a writer's connection; the store is one file again unless somebody is reading it."""
     # A reader may be at work, or the disk full: the store then stays in WAL, whole as it is.
-    with suppress(sqlite3.Error):
+    try:
         conn.execute("PRAGMA busy_timeout = 0")
         conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         conn.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        if is_io_error(error) and isinstance(conn, sqlite3.Connection):
+            leave(conn)
     conn.close()
 
 

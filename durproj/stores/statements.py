@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from durproj.errors import StoreError
 from durproj.stores.connection import FAULTS, translate
+from durproj.stores.failed import Failed, is_io_error
 
 
 class Statements:
@@ -20,7 +21,7 @@ class Statements:
 
     def __init__(self, conn: sqlite3.Connection, location: str, *, alone: bool) -> None:
         self.location = location
-        self._conn = conn
+        self._conn: sqlite3.Connection | Failed = conn
         self._alone = alone
         self._open = False
         self._doomed = False
@@ -87,4 +88,7 @@ class Statements:
             self._conn.close()  # what it wrote from now on would never be committed
 
     def _raise(self, error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
+        conn = self._conn
+        if self._alone and is_io_error(error) and isinstance(conn, sqlite3.Connection):
+            self._conn = Failed(conn, error)
         raise translate(error, self.location) from None
