@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, NoReturn
 
 from durproj.errors import StoreError
-from durproj.stores.connection import FAULTS, translate
+from durproj.stores.connection import FAULTS, Fault, translate
 from durproj.stores.packing import damaged
 
 
@@ -106,5 +106,5 @@ class Statements:
         if self._conn.in_transaction:
             self._conn.close()  # what it wrote from now on would never be committed
 
-    def _raise(self, error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
+    def _raise(self, error: Fault) -> NoReturn:
         raise translate(error, self.location) from None
