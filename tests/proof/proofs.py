@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proof import hostile_ids, lines, outputs, terminals
 from proof.trial import Proof
 
-PROOFS: list[Proof] = []
+PROOFS: list[Proof] = [*lines.PROOFS, *hostile_ids.PROOFS, *terminals.PROOFS, *outputs.PROOFS]
