@@ -274,12 +274,13 @@ def packed_logs(trial: Trial) -> None:
         block = trial.rng.choice((1, 100, 1 << 16))
         with trial.case(f"{pack.__module__}, {len(content)} bytes, {how}, in blocks of {block}"):
             whole = by_the_book(content, WHOLE)
-            found = _lines(path, block)
-            assert found[0] == [event.line for event in whole.events][: len(found[0])]
-            assert found[1] or len(found[0]) == len(whole.events), (
-                "lines are missing without a word"
-            )
-            assert how != "whole" or not found[1], found[1]
+            lines, error = _lines(path, block)
+            sound = lines == [event.line for event in whole.events][: len(lines)]
+            # A flipped bit may be met only at the checksum, after the bytes that it changed.
+            assert sound or (how == "flipped" and error), (lines, error)
+            assert sound or "corrupt" not in error.why or "may be changed" in error.hint, error
+            assert error or len(lines) == len(whole.events), "lines are missing without a word"
+            assert how != "whole" or not error, error
 
 
 def _lines(path: Path, block: int) -> tuple[list[bytes], BadEvent | None]:
