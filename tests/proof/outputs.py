@@ -137,11 +137,10 @@ def _records(
     folder: Path, args: tuple[str, ...], env: dict[str, str], *, terminal: bool
 ) -> tuple[int, list[Any]]:
     done = command(folder, *args, "--json", "--stable", env=env, terminal=terminal)
-    records = []
-    for line in done.out.replace("\r\n", "\n").split("\n"):
-        # On a terminal messages are in between.
-        if line.startswith("{") if terminal else line:
-            records.append(_of_known_form(line))
+    lines = done.out.replace("\r\n", "\n").split("\n")
+    # On a terminal messages are in between.
+    shown = [line for line in lines if (line.startswith("{") if terminal else line)]
+    records = [*map(_of_known_form, shown)]
     assert done.code in (0, 1, 2, 3, 66), done
     assert records or done.code in (2, 3, 66) or args[0] in ("find", "gc", "parked", "diff"), done
     return done.code, records

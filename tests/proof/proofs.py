@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from proof import hostile_ids, lines, outputs, terminals
+from proof import fuzzing, hostile_ids, lines, outputs, terminals
 from proof.trial import Proof
 
-PROOFS: list[Proof] = [*lines.PROOFS, *hostile_ids.PROOFS, *terminals.PROOFS, *outputs.PROOFS]
+PROOFS: list[Proof] = [
+    *lines.PROOFS,
+    *hostile_ids.PROOFS,
+    *terminals.PROOFS,
+    *outputs.PROOFS,
+    *fuzzing.PROOFS,
+]
