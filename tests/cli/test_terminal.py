@@ -9,16 +9,13 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 import threading
 
 import pyte
 import pytest
-from conftest import environment
+from conftest import start
 from proof.terminals import ATTACKS, SGR, harmless, hostile_log, screen_of
-
-DURPROJ = [sys.executable, "-m", "durproj"]
 
 
 class Terminal:
@@ -30,13 +27,11 @@ class Terminal:
     def __call__(self, *args, stdout=True, env=()):
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, self.columns, 0, 0))
-        settings = environment(**dict(env))
-        # The size is the terminal's to tell.
-        del settings["COLUMNS"]
-        process = subprocess.Popen(
-            [*DURPROJ, *map(str, args)],
-            cwd=self.folder,
-            env=settings,
+        process = start(
+            *args,
+            folder=self.folder,
+            # The size is the terminal's to tell: an empty one is none.
+            env={"COLUMNS": "", **dict(env)},
             stdin=follower,
             stdout=follower if stdout else subprocess.PIPE,
             stderr=follower,

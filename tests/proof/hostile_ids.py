@@ -354,6 +354,6 @@ def _strays(line: str, folder: Path) -> bool:
 
 
 PROOFS = [
-    Proof("hostile ids", ("P8",), ids, 130, 12_000),
+    Proof("hostile ids", ("P8",), ids, 100, 12_000),
     Proof("hostile ids: files touched", ("P8",), files, 2, 10),
 ]

@@ -363,9 +363,9 @@ def _peak(folder: Path) -> tuple[int, str, int]:
 
 PROOFS = [
     Proof("fixed lines, good and bad", ("P4",), fixed_lines, 200, 600),
-    Proof("fixed lines through the command", ("P4",), through_the_command, 36, 1_500),
+    Proof("fixed lines through the command", ("P4",), through_the_command, 30, 1_500),
     Proof("drawn lines", ("P4",), mutated_lines, 400, 25_000),
     Proof("lines across the borders of blocks", ("P4",), block_borders, 120, 4_000),
     Proof("packed logs, cut and damaged", ("P4",), packed_logs, 60, 4_000),
-    Proof("lines and packed logs without end", ("P4",), endless_lines, 2, 6),
+    Proof("lines and packed logs without end", ("P4",), endless_lines, 1, 6),
 ]

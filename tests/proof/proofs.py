@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from proof import fuzzing, hostile_ids, lines, outputs, terminals
+from proof import fuzzing, hostile_ids, laws, lines, outputs, terminals
 from proof.trial import Proof
 
 PROOFS: list[Proof] = [
+    *laws.PROOFS,
     *lines.PROOFS,
     *hostile_ids.PROOFS,
     *terminals.PROOFS,

@@ -346,6 +346,6 @@ def a_raw_title(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("hostile bytes on terminals, in pipes and CI logs", ("P8",), hostile_data, 130, 5_000),
+    Proof("hostile bytes on terminals, in pipes and CI logs", ("P8",), hostile_data, 90, 5_000),
     Proof("control: output printed as it came", ("P8",), a_raw_title, 4, 20, control=True),
 ]
