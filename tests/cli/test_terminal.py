@@ -15,7 +15,8 @@ import threading
 import pyte
 import pytest
 from conftest import start
-from proof.terminals import ATTACKS, SGR, harmless, hostile_log, screen_of
+from proof.hostile_commands import hostile_log
+from proof.terminals import ATTACKS, SGR, harmless, screen_of
 
 
 class Terminal:

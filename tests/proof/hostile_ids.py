@@ -6,20 +6,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import random
-import re
-import shutil
 import sqlite3
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-
-from conftest import environment
 
 from durproj.ids import split_id, workflow_id
 from proof.forked import command
@@ -166,7 +159,7 @@ def _one_store(trial: Trial, folder: Path, keys: list[str]) -> None:
     inner = folder / "a" / "b"
     inner.mkdir(parents=True)
     (folder / "x").write_text("a decoy")
-    _write_log(inner, keys)
+    write_log(inner, keys)
     with trial.case(f"run and resume {len(keys)} keys"):
         crashed = command(
             inner, "run", "log.jsonl", "--reducer", "merge", "--key", "user", "--crash", 1
@@ -200,7 +193,7 @@ def _one_store(trial: Trial, folder: Path, keys: list[str]) -> None:
 MADE = {"log.jsonl", "durproj.db", "durproj.db.lock", "all.csv", "all.db", "one.html"}
 
 
-def _write_log(folder: Path, keys: list[str]) -> None:
+def write_log(folder: Path, keys: list[str]) -> None:
     lines = [
         {"user": key, "type": "T", "id": f"{number}.{step}", "own": number, "step": step}
         for step in range(STEPS)
@@ -284,76 +277,6 @@ def run_again(folder: Path, id: str, key: str, number: int) -> None:
 ASKED = (inspect, inspect_a_step, log, export, report, rewind_and_resume, run_again)
 
 
-# -- files
-
-
-CALLS = "open,openat,creat,unlink,unlinkat,rename,renameat,renameat2,mkdir,mkdirat,link,linkat,symlink,symlinkat,truncate"
-PATHS = re.compile(r'"((?:[^"\\]|\\.)*)"')
-ELSEWHERE = ("/dev/", "/proc/")
-
-
-def files(trial: Trial) -> None:
-    """The real command over hostile keys, its calls recorded: what it makes, writes or removes is in its
-    folder."""
-    if not shutil.which("strace"):
-        if os.environ.get("CI"):
-            raise RuntimeError("strace is not installed")
-        trial.note("strace is not installed: only what was left behind was looked at")
-    commands: list[tuple[str, ...]] = [
-        ("run", "log.jsonl", "--reducer", "merge", "--key", "user"),
-        ("export", "--to", "all.csv"),
-        ("report", "projection/../../x", "-o", "one.html"),
-        *(("rewind", workflow_id("projection", key), "--to", "0") for key in ("/etc/passwd", "../../x")),
-        ("resume", "projection//etc/passwd"),
-        ("fork", "projection/../../x", "--as", "fork/../../y", "--drop-event", "0"),
-        ("verify",), ("backup", "copy.db"), ("gc", "projection/..", "--drop"),
-    ]  # fmt: skip
-    with trial.scratch() as folder:
-        inner = folder / "a" / "b"
-        inner.mkdir(parents=True)
-        _write_log(inner, [*KEYS])
-        for args in commands[: trial.count]:
-            with trial.case(" ".join(args)):
-                outside = _traced(inner, args)
-                assert not outside, outside
-                assert [path.name for path in folder.iterdir()] == ["a"]
-
-
-def _traced(folder: Path, args: tuple[str, ...]) -> list[str]:
-    """What the command made, wrote or removed outside of `folder`."""
-    trace = folder.parent / "trace"
-    start = [sys.executable, "-B", "-m", "durproj", *args]
-    if shutil.which("strace"):
-        start = [
-            "strace",
-            "-f",
-            "-qq",
-            "-s",
-            "5000",
-            "-o",
-            str(trace),
-            "-e",
-            f"trace={CALLS}",
-            *start,
-        ]
-    done = subprocess.run(
-        start, cwd=folder, env=environment(TMPDIR=str(folder)), capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    calls = trace.read_text(errors="replace").splitlines() if trace.exists() else []
-    trace.unlink(missing_ok=True)
-    return [line for line in calls if _strays(line, folder)]
-
-
-def _strays(line: str, folder: Path) -> bool:
-    call = line.split("(", 1)[0].rsplit(" ", maxsplit=1)[-1]
-    paths = [os.path.normpath(folder / path) for path in PATHS.findall(line)]
-    if call in ("open", "openat") and not re.search("O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", line):
-        return False
-    return any(not f"{path}/".startswith((f"{folder}/", *ELSEWHERE)) for path in paths)
-
-
 PROOFS = [
     Proof("hostile ids", ("P8",), ids, 100, 12_000),
-    Proof("hostile ids: files touched", ("P8",), files, 2, 10),
 ]

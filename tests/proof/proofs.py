@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from proof import fuzzing, hostile_ids, laws, lines, outputs, terminals
+from proof import fuzzing, hostile_ids, laws, lines, outputs, packed, terminals, touched_files
 from proof.trial import Proof
 
 PROOFS: list[Proof] = [
     *laws.PROOFS,
     *lines.PROOFS,
+    *packed.PROOFS,
     *hostile_ids.PROOFS,
+    *touched_files.PROOFS,
     *terminals.PROOFS,
     *outputs.PROOFS,
     *fuzzing.PROOFS,
