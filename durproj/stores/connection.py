@@ -33,12 +33,19 @@ _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA}
 
 
-# The module decodes SQLite's messages, and damaged ones may quote anything.
-FAULTS = (sqlite3.Error, UnicodeDecodeError)
+Fault = sqlite3.Error | UnicodeDecodeError | MemoryError
+# The module decodes SQLite's messages, and damaged ones may quote anything; a damaged length may be that of
+# a value for which there is no memory.
+FAULTS = (sqlite3.Error, UnicodeDecodeError, MemoryError)
 
 
-def translate(error: sqlite3.Error | UnicodeDecodeError, location: str) -> StoreError:
+def translate(error: Fault, location: str) -> StoreError:
     """The durproj error for an error of SQLite, by its result code."""
+    if isinstance(error, MemoryError):
+        return StoreDamaged(
+            f"{location}: a value of more bytes than there is memory for",
+            "restore the store from a backup, unless memory is short (ulimit -v)",
+        )
     code = getattr(error, "sqlite_errorcode", None)
     if code is None and isinstance(error, sqlite3.OperationalError | UnicodeDecodeError):
         # Text that is not UTF-8, which no store ever held.
