@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proof import kills, lives
 from proof.trial import Proof
 
-PROOFS: list[Proof] = []
+PROOFS: list[Proof] = [*kills.PROOFS, *lives.PROOFS]
