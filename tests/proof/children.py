@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import signal
@@ -157,8 +158,9 @@ def _be(act: Callable[[], object], stdin: int | None, out: int, err: int) -> NoR
             os.dup2(descriptor, number)
         os.closerange(3, 1024)
         for number, name in ((1, "stdout"), (2, "stderr")):
-            stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-            stream.reconfigure(write_through=True)
+            # With no buffer in between, as python -u has it.
+            raw = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115
+            stream = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
         sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proof import kills, lives
+from proof import kills, lives, syscalls
 from proof.trial import Proof
 
-PROOFS: list[Proof] = [*kills.PROOFS, *lives.PROOFS]
+PROOFS: list[Proof] = [*kills.PROOFS, *lives.PROOFS, *syscalls.PROOFS]
