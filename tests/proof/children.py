@@ -23,6 +23,8 @@ PATIENCE_S = 100.0
 FAILED = 99
 """The exit code of a child in which an act failed; none of durproj's."""
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -58,19 +60,29 @@ class Child:
         with warnings.catch_warnings():
             # Python warns of forking beside threads, as pytest has them. The child needs none of them.
             warnings.simplefilter("ignore", DeprecationWarning)
+            # A signal that comes at once must not meet the child in what it is a copy of.
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
             self.pid = os.fork()
         if not self.pid:
             _be(act, stdin, out[1], err[1])
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         os.close(out[1])
         os.close(err[1])
         self.out, self._err = out[0], err[0]
         self._read: dict[int, bytes] = {self.out: b"", self._err: b""}
         self._open = {self.out, self._err}
         self._ended: Ended | None = None
+        self._hung_up = False
 
     def kill(self, signum: int = signal.SIGKILL) -> None:
         if self._ended is None:
             os.kill(self.pid, signum)
+
+    def hang_up(self) -> None:
+        """Read its standard output no more."""
+        os.close(self.out)
+        self._open.remove(self.out)
+        self._hung_up = True
 
     def runs(self, seconds: float = 0.0) -> bool:
         """Whether it still runs after so many seconds."""
@@ -86,6 +98,11 @@ class Child:
         self._take(lambda: holds(self._read[self.out]), seconds)
         assert holds(self._read[self.out]), (self._read[self.out][-500:], self._read[self._err])
         return self._read[self.out]
+
+    def heard(self, words: bytes) -> None:
+        """Wait until it has written `words` to standard error. It must not end before."""
+        self._take(lambda: words in self._read[self._err], PATIENCE_S)
+        assert words in self._read[self._err], self._read[self._err]
 
     def end(self, seconds: float | None = None) -> Ended:
         """Let it run to its end, or, with `seconds`, for so long at most, and then kill it."""
@@ -116,7 +133,7 @@ class Child:
 
     def _reaped(self) -> Ended:
         status = os.waitpid(self.pid, 0)[1]
-        for pipe in self._read:
+        for pipe in (self.out, self._err)[self._hung_up :]:
             os.close(pipe)
         code = os.waitstatus_to_exitcode(status)
         return Ended(code, self._read[self.out], self._read[self._err])
@@ -164,13 +181,16 @@ def _be(act: Callable[[], object], stdin: int | None, out: int, err: int) -> NoR
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
         sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-        for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        for signum in SIGNALS:
             signal.signal(signum, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         act()
         code = 0
     except SystemExit as leave:
         code = leave.code if isinstance(leave.code, int) else 0
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
     except BaseException:
         os.write(2, traceback.format_exc().encode(errors="backslashreplace"))
     finally:

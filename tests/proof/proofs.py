@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from proof import kills, lives, syscalls
+from proof import kills, lives, runners, signals, syscalls
 from proof.trial import Proof
 
-PROOFS: list[Proof] = [*kills.PROOFS, *lives.PROOFS, *syscalls.PROOFS]
+PROOFS: list[Proof] = [
+    *kills.PROOFS,
+    *lives.PROOFS,
+    *syscalls.PROOFS,
+    *runners.PROOFS,
+    *signals.PROOFS,
+]
