@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from proof import kills, lives, runners, signals, syscalls
+from proof import followed, kills, lives, runners, signals, syscalls
 from proof.trial import Proof
 
 PROOFS: list[Proof] = [
     *kills.PROOFS,
     *lives.PROOFS,
+    *followed.PROOFS,
     *syscalls.PROOFS,
     *runners.PROOFS,
     *signals.PROOFS,

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from dying import folded, inputs, journals, stream, write
 
@@ -172,7 +172,7 @@ class _Stalled:
     def __init__(self, folder: Path) -> None:
         self._folder, self.store = folder, folder / "durproj.db"
 
-    def __enter__(self) -> _Stalled:
+    def __enter__(self) -> Self:
         self._read, self._write = os.pipe()
         words = ("run", "log.jsonl", "--reducer", STALLS, "-q")
         os.write(self._write, b"..")  # both streams have such an event
