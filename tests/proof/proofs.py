@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proof import followed, kills, lives, runners, signals, syscalls
+from proof import followed, kills, lives, runners, signals, soak, syscalls
 from proof.trial import Proof
 
 PROOFS: list[Proof] = [
@@ -12,4 +12,5 @@ PROOFS: list[Proof] = [
     *syscalls.PROOFS,
     *runners.PROOFS,
     *signals.PROOFS,
+    *soak.PROOFS,
 ]
