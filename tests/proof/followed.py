@@ -90,7 +90,7 @@ def prove_piped(trial: Trial) -> None:
             # What is still in the pipe goes down with it: wait for the spool, not for the fold.
             with trial.case(f"life {life}, {sent} lines"):
                 if sent:
-                    until(lambda end=line(sent - 1): spool.exists() and _ends(spool, end))
+                    until(lambda sent=sent: spool.exists() and _ends(spool, line(sent - 1)))
                 assert child.end(trial.rng.uniform(0, 0.1)).killed
                 found = recorded(folder / "durproj.db").get("u1", [])
                 assert found == list(range(len(found)))
