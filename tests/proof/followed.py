@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 from dying import journals
@@ -90,7 +91,7 @@ def prove_piped(trial: Trial) -> None:
             # What is still in the pipe goes down with it: wait for the spool, not for the fold.
             with trial.case(f"life {life}, {sent} lines"):
                 if sent:
-                    until(lambda sent=sent: spool.exists() and _ends(spool, line(sent - 1)))
+                    until(partial(_ends, spool, line(sent - 1)))
                 assert child.end(trial.rng.uniform(0, 0.1)).killed
                 found = recorded(folder / "durproj.db").get("u1", [])
                 assert found == list(range(len(found)))
@@ -115,7 +116,7 @@ def _level(trial: Trial) -> str:
 
 
 def _ends(spool: Path, end: bytes) -> bool:
-    return spool.read_bytes().endswith(end)
+    return spool.exists() and spool.read_bytes().endswith(end)
 
 
 def _count(store: Path) -> int:

@@ -104,5 +104,5 @@ def _wait_for_strace() -> None:
 
 PROOFS = [
     Proof("SIGKILL at every system call of run, resume, promote, rewind, fork, gc, backup, export, report",
-          ("P1", "P2", "P3"), prove_syscalls, quick=10, nightly=4000),
+          ("P1", "P2", "P3"), prove_syscalls, quick=8, nightly=1000),
 ]  # fmt: skip
