@@ -36,25 +36,25 @@ def _one_log(trial: Trial, folder: Path) -> int:
     whole, rotations = line(0), 0
     add(log, whole)
     for life in range(LIVES):
-        child = _follow(folder, "app.log", durability)
-        if not life:
-            # What was rotated away before it ever looked is none of its business.
-            until(lambda: recorded(store))
-        for _ in range(trial.rng.randrange(4)):
-            assert child.runs(trial.rng.uniform(0, 0.15)), child.end()
-            first = whole.count(b"\n")
-            blob = b"".join(
-                line(first + at, f"u{trial.rng.randrange(5)}")
-                for at in range(trial.rng.randrange(1, 60))
-            )
-            whole += blob
-            cut = trial.rng.randrange(len(blob))
-            add(log, blob[:cut])
-            add(log, blob[cut:])
-            if trial.rng.random() < 0.4:
-                rotations += 1
-                rotate(log, folder / f"app.log.{900 - rotations}")  # the newest has the lowest
         with trial.case(f"durability {durability}, life {life}, {rotations} rotations so far"):
+            child = _follow(folder, "app.log", durability)
+            if not life:
+                # What was rotated away before it ever looked is none of its business.
+                until(lambda: recorded(store))
+            for _ in range(trial.rng.randrange(4)):
+                assert child.runs(trial.rng.uniform(0, 0.15)), child.end()
+                first = whole.count(b"\n")
+                blob = b"".join(
+                    line(first + at, f"u{trial.rng.randrange(5)}")
+                    for at in range(trial.rng.randrange(1, 60))
+                )
+                whole += blob
+                cut = trial.rng.randrange(len(blob))
+                add(log, blob[:cut])
+                add(log, blob[cut:])
+                if trial.rng.random() < 0.4:
+                    rotations += 1
+                    rotate(log, folder / f"app.log.{900 - rotations}")  # the newest has the lowest
             assert child.end(trial.rng.uniform(0, 0.15)).killed
             _expect_beginning(store, whole)
     with trial.case(f"durability {durability}, after {LIVES} lives and {rotations} rotations"):
@@ -83,13 +83,13 @@ def prove_piped(trial: Trial) -> None:
             reading, writing = os.pipe()
             child = _follow(folder, "-", _level(trial), reading)
             os.close(reading)
-            for _ in range(trial.rng.randrange(3)):
-                assert child.runs(trial.rng.uniform(0, 0.15)), child.end()
-                count = trial.rng.randrange(1, 40)
-                os.write(writing, lines(range(sent, sent + count)))
-                sent += count
-            # What is still in the pipe goes down with it: wait for the spool, not for the fold.
-            with trial.case(f"life {life}, {sent} lines"):
+            with trial.case(f"life {life}"):
+                for _ in range(trial.rng.randrange(3)):
+                    assert child.runs(trial.rng.uniform(0, 0.15)), child.end()
+                    count = trial.rng.randrange(1, 40)
+                    os.write(writing, lines(range(sent, sent + count)))
+                    sent += count
+                # What is still in the pipe goes down with it: wait for the spool, not for the fold.
                 if sent:
                     until(partial(_ends, spool, line(sent - 1)))
                 assert child.end(trial.rng.uniform(0, 0.1)).killed
