@@ -26,9 +26,9 @@ from durproj.stores.migrations import (
     apply,
     expected_schema,
 )
+from durproj.stores.mounts import is_mounted, is_remote
 from durproj.stores.temporary import new_file
 
-_REMOTE = ("nfs", "cifs", "smb", "9p", "virtiofs", "fuse", "sshfs", "ceph", "gluster", "vboxsf")
 _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA}
 
@@ -162,23 +162,6 @@ def finish_writer(conn: sqlite3.Connection | Failed) -> None:
     conn.close()
 
 
-def is_remote(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> bool:
-    """Whether `path` lies on a network or host-shared filesystem, as Linux's mount table tells."""
-    folder = str(path.resolve().parent)
-    best, kind = "", ""
-    try:
-        mounts = mountinfo.read_text(errors="replace").splitlines()
-    except OSError:
-        return False
-    for mount in mounts:
-        fields = mount.split(" ")
-        point = fields[4].replace("\\040", " ")
-        inside = point in {"/", folder} or folder.startswith(point + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fields[fields.index("-") + 1]
-    return kind.startswith(_REMOTE) and kind != "fuse.lxcfs"
-
-
 def _connect(path: Path, query: str = "") -> sqlite3.Connection:
     try:
         # isolation_level None: transactions begin and end where the code says so.
@@ -245,6 +228,11 @@ def _check_file(path: Path) -> bool:
         raise UsageError(
             f"{path}: the store has {found.st_nlink} names (hard links)",
             "SQLite would lose its journal under the other name; keep one and copy instead",
+        )
+    if is_mounted(path):
+        raise UsageError(
+            f"{path}: the store is mounted there as a single file",
+            "its journal and its lock stay where it comes from; mount its folder instead",
         )
     return True
 

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from proof import (
+    followed,
     full_disks,
     fuzzing,
     hostile_ids,
     io_errors,
+    kills,
     laws,
     lines,
+    lives,
     outputs,
     packed,
     places,
     power,
     power_pipes,
     power_upkeep,
+    runners,
+    signals,
+    soak,
+    syscalls,
     terminals,
     touched_files,
 )
 from proof.trial import Proof
 
 PROOFS: list[Proof] = [
+    *kills.PROOFS,
+    *lives.PROOFS,
+    *followed.PROOFS,
+    *syscalls.PROOFS,
+    *runners.PROOFS,
+    *signals.PROOFS,
+    *soak.PROOFS,
     *power.PROOFS,
     *power_upkeep.PROOFS,
     *power_pipes.PROOFS,
@@ -28,11 +42,11 @@ PROOFS: list[Proof] = [
     *full_disks.PROOFS,
     *places.PROOFS,
     *lines.PROOFS,
+    *packed.PROOFS,
     *hostile_ids.PROOFS,
+    *touched_files.PROOFS,
     *terminals.PROOFS,
     *outputs.PROOFS,
     *fuzzing.PROOFS,
     *laws.PROOFS,
-    *packed.PROOFS,
-    *touched_files.PROOFS,
 ]
