@@ -65,8 +65,8 @@ def crashtest(
     events: paths, globs or `-`, which is copied first; None: the packaged sample. reducer: what `--reducer`
     takes, or a function that another process can import. durability: the levels to crash at. seeds: how
     many lives are drawn at random, besides those that are killed before and after every commit, in back-off,
-    twice in a row and with two runners. seed: this life only: a number, or what a failure named, such as
-    `step:before@3`. seconds: how long it may take; the lives that are left out then are from all over.
+    twice in a row and with two runners. seed: this life only, and the reducer is not looked into: a number, or
+    what a failure named, such as `step:before@3`. seconds: how long it may take; the lives that are left out then are from all over.
     allow_mutation: the reducer may change the state that it is given. The rest is as in `fold`. progress: told of
     lives; stop: ends it.
 
@@ -146,6 +146,7 @@ class _Job:
         self._counts: dict[Kind, Counter[str]] = {}
         self._complete = True
         self._seen = 0
+        self._unsound: list[Record] | None = None
         self.wrong = False
 
     def records(
@@ -155,7 +156,11 @@ class _Job:
         try:
             stores = [self._lives.begin(level) for level in levels]
             self._expect_sound(stores)
-            yield from self._faults(stores[0])
+            if only is None:
+                self._servers.begin()
+                yield from self._faults(stores[0])
+            elif self._unsound:
+                yield self._unlike(self._unsound[0])
         except TimeUp:
             raise UsageError(
                 "the time was over before anything could be crashed", "give it more: --seconds"
@@ -176,8 +181,10 @@ class _Job:
             if "error" in answer:
                 raise raised(answer["error"])
             self._unsound = answer.get("records") or None
-            if self._unsound and self._unsound[0]["status"] == "damaged":
-                raise StoreDamaged(self._unsound[0]["error"])
+            if self._unsound:
+                if self._unsound[0]["status"] == "damaged":
+                    raise StoreDamaged(self._unsound[0]["error"])
+                return
 
     def _faults(self, store: Path) -> Iterator[Record]:
         faults = Faults(self._servers, store, mutation=self._mutation)
@@ -191,11 +198,11 @@ class _Job:
             )
             yield fault | (self._again(smallest) if smallest else {})
         if not found and self._unsound:
-            self.wrong = True
             yield self._unlike(self._unsound[0])
 
     def _unlike(self, record: Record) -> Record:
         """A run that was left alone is not what the log folds to."""
+        self.wrong = True
         found = (record.get("differences") or [{}])[0]
         why = record.get("reason") or found.get("reason") or "it is another state"
         return {
@@ -238,8 +245,9 @@ class _Job:
 
     def _crashes(self) -> Iterator[Record]:
         names = ("planned", "lives", "kills", "survived")
-        for kind, counts in self._counts.items():
-            yield {"type": "crashes", "kind": kind, **{name: counts[name] for name in names}}
+        for kind in get_args(Kind):
+            if counts := self._counts.get(kind):
+                yield {"type": "crashes", "kind": kind, **{name: counts[name] for name in names}}
 
     def _failure(
         self, kind: Kind, seed: str, plan: Plan, wrong: Record, stores: Sequence[Path]

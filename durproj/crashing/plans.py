@@ -42,7 +42,9 @@ def spread(count: int) -> Iterator[int]:
 def planned(whole: dict[Durability, Whole], seeds: int) -> Iterator[tuple[Kind, str, Plan]]:
     """Every life to live, as (kind, its seed, plan), of the kinds in turn, so that wherever it breaks off
     there were some of each."""
-    queues: list[Iterator[tuple[Kind, str, Plan]]] = []
+    queues: list[Iterator[tuple[Kind, str, Plan]]] = [
+        (("random", str(seed), drawn(whole, seed)) for seed in range(1, seeds + 1))
+    ]
     for durability, one in whole.items():
         steps = max((left.steps for left in one.left.values()), default=0)
         last = one.commits
@@ -60,7 +62,6 @@ def planned(whole: dict[Durability, Whole], seeds: int) -> Iterator[tuple[Kind, 
                 Plan(durability, (Kill("before", n), Kill("after", last - 1 - n)), race=True) for n in few
             ]),
         ]  # fmt: skip
-    queues.append(("random", str(seed), drawn(whole, seed)) for seed in range(1, seeds + 1))
     while queues:
         for queue in list(queues):
             found = next(queue, None)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -28,21 +28,15 @@ class TimeUp(Exception):
 
 
 class Servers:
-    """Processes with the hash seeds SEEDS; they and what they forked end with the context. until: by when
-    (`time.monotonic`) all has to be answered."""
+    """Processes with the hash seeds SEEDS, each begun when it is first asked; they and what they forked end
+    with the context. until: by when (`time.monotonic`) all has to be answered."""
 
     def __init__(self, stop: Stop, until: float) -> None:
         self._stop, self.until = stop, until
         self._path = [os.path.abspath(entry) for entry in sys.path]
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
-        try:
-            for seed in SEEDS:
-                self._processes.append(_process(seed))
-        except BaseException:
-            self.close()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,11 +44,17 @@ class Servers:
 
     def close(self) -> None:
         """End them, and whatever they have begun."""
-        for process in self._processes:
+        for process in self._processes.values():
             with suppress(OSError):  # each leads a group of its own
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-        self._processes = []
+        self._processes = {}
+
+    def begin(self, numbers: Iterable[int] = range(len(SEEDS))) -> None:
+        """Begin these, all at the same time, so that none has to be waited for when it is asked."""
+        for number in numbers:
+            if number not in self._processes:
+                self._processes[number] = _process(SEEDS[number])
 
     def check(self) -> None:
         """Raise Interrupted or TimeUp if it is time to end."""
@@ -69,7 +69,9 @@ class Servers:
     def ask_all(self, tasks: Sequence[tuple[int, Answer]]) -> list[Answer]:
         """The same of several tasks, for a process each, that are begun at the same time. Raises TimeUp,
         Interrupted."""
-        chosen = [self._processes[number % len(SEEDS)] for number, _ in tasks]
+        numbers = [number % len(SEEDS) for number, _ in tasks]
+        self.begin(numbers)
+        chosen = [self._processes[number] for number in numbers]
         for process, (_, task) in zip(chosen, tasks, strict=True):
             assert process.stdin
             process.stdin.write(codec.encode({**task, "path": self._path}) + b"\n")
