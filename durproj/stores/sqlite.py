@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 from durproj import codec
 from durproj.errors import StoreDamaged, UsageError
@@ -46,9 +46,7 @@ class SqliteStore(Statements):
         self._lock = lock
 
     @classmethod
-    def open_writer(
-        cls, path: Path, durability: Durability = "step", wait_s: float = 0.0
-    ) -> SqliteStore:
+    def open_writer(cls, path: Path, durability: Durability = "step", wait_s: float = 0.0) -> Self:
         """Open `path` for writing, making it when it is not there.
 
         Raises StoreBusy when another process still writes to it after `wait_s` seconds, UsageError
@@ -71,7 +69,7 @@ class SqliteStore(Statements):
             raise
 
     @classmethod
-    def open_reader(cls, path: Path) -> SqliteStore:
+    def open_reader(cls, path: Path) -> Self:
         """Open `path` for reading only. Raises NotFound when there is no store."""
         try:
             return cls(connect_reader(path), path, None)
