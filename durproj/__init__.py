@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from durproj.crashing.crashtest import crashtest
     from durproj.errors import (
         BadEvent,
         DurprojError,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from durproj.verification.verify import verify
 
 _HOME = {
+    "durproj.crashing.crashtest": "crashtest",
     "durproj.errors": (
         "BadEvent DurprojError Interrupted NotFound OutputFailed PastChanged Retry Rewritten StepFailed"
         " StoreBusy"
@@ -135,6 +137,7 @@ __all__ = [
     "backup",
     "blame",
     "compare",
+    "crashtest",
     "diff",
     "drop_parked",
     "export",

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 Span = tuple[str, str]
 """Text and its style (a Rich style, or empty)."""
 
-# C0, DEL, C1, line and paragraph separators, bidi and other invisible controls, lone surrogates. Not
-# the joiners U+200C and U+200D: emoji and whole scripts are written with them, and ids pasted back.
+# C0, DEL, C1, line and paragraph separators, bidi and other invisible controls, tags (with which whole
+# texts can be hidden), lone surrogates. Not the joiners U+200C and U+200D: emoji and whole scripts are
+# written with them, and ids pasted back.
 _ACTIVE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
 
 
@@ -39,7 +41,7 @@ def safe(text: str) -> str:
 def safe_json(text: str) -> str:
     """JSON text, on one line, that does nothing but show and is the same JSON."""
     # What is written out can stand in strings only, where its escape means the same.
-    return _ACTIVE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).replace("##[", "#\\u0023[")
+    return _ACTIVE.sub(_escaped, text).replace("##[", "#\\u0023[")
 
 
 def indented(value: object) -> list[str]:
@@ -59,7 +61,21 @@ def described(error: dict[str, str]) -> str:
 
 def _written_out(match: re.Match[str]) -> str:
     code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
 def _harmless(texts: list[str]) -> list[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from forked import popen
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -19,11 +19,23 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
+TIMES = float(os.environ.get("HYPOTHESIS_TIMES", "1"))
+"""How many times the examples of `make test` a law is given; `make proof` asks for more than once."""
+
+
+def examples(number: int) -> settings:
+    """So many examples of a law, in `make test`."""
+    return settings(max_examples=max(1, round(number * TIMES)))
+
+
 # On a busy machine slow generation says nothing about the code.
-settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "dev", examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile(
     "ci", settings.get_profile("dev"), derandomize=True, database=None, print_blob=True
 )
+settings.register_profile("nightly", settings.get_profile("dev"), database=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
@@ -54,6 +66,13 @@ def environment(**additions: str) -> dict[str, str]:
     }
 
 
+def start(
+    *args: object, folder: Path | str, env: Mapping[str, str] | None = None, **streams: Any
+) -> Popen[bytes]:
+    """Start the real command line in `folder`, in a process of its own."""
+    return popen([*map(str, args)], env=env or {}, base=environment(), cwd=folder, **streams)
+
+
 class CommandLine:
     """`durproj(*args)` runs the real command line in a subprocess, in `folder` unless told otherwise."""
 
@@ -68,16 +87,16 @@ class CommandLine:
         cwd: Path | str | None = None,
         timeout: float = 60,
     ) -> Result:
-        done = subprocess.run(
-            [sys.executable, "-m", "durproj", *map(str, args)],
-            input=input,
-            capture_output=True,
-            env=environment(**(env or {})),
-            cwd=cwd or self.folder,
-            timeout=timeout,
-            check=False,
+        process = start(
+            *args, folder=cwd or self.folder, env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE
         )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        with process:
+            try:
+                out, err = process.communicate(input, timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return Result(process.returncode, out.decode(), err.decode())
 
 
 @pytest.fixture

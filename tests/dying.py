@@ -76,16 +76,20 @@ for _name in (
 
 @contextmanager
 def dying(
-    at: int | None, error: type[BaseException] = Died, *, mends: bool = False
+    at: int | None,
+    error: type[BaseException] = Died,
+    *,
+    mends: bool = False,
+    store: type[Dying] = Dying,
 ) -> Iterator[type[Dying]]:
-    """Let whatever writes to a store write to one that dies at point `at`."""
-    Dying.arm(at, error, mends=mends)
+    """Let whatever writes to a store write to one, a `store`, that dies at point `at`."""
+    store.arm(at, error, mends=mends)
     try:
-        _let_write_to(Dying)
-        yield Dying
+        _let_write_to(store)
+        yield store
     finally:
         _let_write_to(SqliteStore)
-        Dying.arm(None)
+        store.arm(None)
 
 
 def _let_write_to(store: type[SqliteStore]) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
-from conftest import environment
+from conftest import start
 
 import durproj
 from durproj.stores.journal import Journal
@@ -65,13 +64,12 @@ class Following:
     def __init__(self, folder, *args, pipe=False, quiet=True, durability="step"):
         self.folder = folder
         common = ["--reducer", "counts", "--durability", durability, *(["-q"] if quiet else [])]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "durproj", "run", "--follow", *common, *map(str, args)],
-            cwd=folder,
-            env=environment(),
-            stdin=subprocess.PIPE if pipe else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        self.process = start(
+            *("run", "--follow", *common, *args),
+            folder=folder,
+            stdin=PIPE if pipe else DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
         )
 
     def feed(self, *blobs):

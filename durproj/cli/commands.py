@@ -19,6 +19,7 @@ COMMANDS = {
     "blame": "blame:blame",
     "find": "find:find",
     "verify": "verify:verify",
+    "crashtest": "crashtest:crashtest",
     "compare": "compare:compare",
     "promote": "promote:promote",
     "rewind": "rewind:rewind",

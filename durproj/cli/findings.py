@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from durproj.cli.changed import changes_in_line
+from durproj.ids import split_id
 from durproj.render import Span, number
+
+if TYPE_CHECKING:
+    from durproj.cli.junit import Case
 
 Line = tuple[Span, ...]
 
@@ -56,6 +60,25 @@ def difference(found: dict[str, Any]) -> Iterator[Span]:
     yield from changes_in_line(found["changes"])
     if reason := found.get("reason"):
         yield (f"  ({reason})" if found["changes"] else f" {reason}", "")
+
+
+_OUTCOMES: dict[str, Literal["failure", "error"]] = {
+    "damaged": "failure",
+    "different": "failure",
+    "unverifiable": "error",
+}
+
+
+def case_of(record: dict[str, Any]) -> Case:
+    """The record of one workflow, or of the store as a whole, as a test case. What is damaged or different
+    is a failure, what cannot be verified an error."""
+    from durproj.cli.junit import Case
+
+    # Damage that is no workflow's is the store's.
+    group, name = split_id(record["id"]) if record["id"] else ("durproj", "store")
+    outcome = _OUTCOMES.get(record["status"])
+    lines = tuple(finding(record)) if outcome else ()
+    return Case(group, name, outcome, record["status"], lines)
 
 
 class Tally:

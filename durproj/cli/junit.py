@@ -1,54 +1,65 @@
-"""What `verify` found as JUnit XML, as CI services read it: a test case for each workflow."""
+"""What a command found as JUnit XML, as CI services read it: a test case for each thing it looked at."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 from xml.etree import ElementTree as ET
 
-from durproj.cli.findings import finding
+from durproj.cli.findings import Line
 from durproj.errors import OutputFailed, UsageError
-from durproj.ids import split_id
 from durproj.render import safe
-
-_ELEMENTS = {"damaged": "failure", "different": "failure", "unverifiable": "error"}
 
 # What XML 1.0 has no place for besides the control characters and surrogates, which `safe` writes out.
 _NO_CHARACTER = re.compile("[\ufffe\uffff]")
 
 
-class Report:
-    """The report at `path`. It is there from the beginning, as that of a `verify` that did not come to its
-    end, so that none of yesterday's is taken for it, whatever happens. Raises OutputFailed when it cannot
-    be written, UsageError when it would take the place of the `store`."""
+@dataclass(frozen=True)
+class Case:
+    """A test case. outcome: None when all is well, else `failure` or `error`, of a `kind`, described by
+    `lines`."""
 
-    def __init__(self, path: Path, store: Path) -> None:
-        self._path = path
+    group: str
+    name: str
+    outcome: Literal["failure", "error"] | None = None
+    kind: str = ""
+    lines: Sequence[Line] = ()
+
+
+class Report:
+    """The report of `command` at `path`. It is there from the beginning, as that of one that did not come to
+    its end, so that none of yesterday's is taken for it, whatever happens. Raises OutputFailed when it
+    cannot be written, UsageError when it would take the place of the `store`. subject: what is looked at as
+    a whole."""
+
+    def __init__(self, path: Path, command: str, subject: str, store: Path | None = None) -> None:
+        self._path, self._command, self._subject = path, command, subject
         with suppress(OSError):
-            if path.samefile(store):
+            if store and path.samefile(store):
                 raise UsageError(f"--junit {path}: that is the store", "name another file")
         self.failed("it did not come to its end")
 
     def failed(self, why: str) -> None:
-        """Write that nothing could be verified, and why."""
-        self.write([{"id": None, "status": "unverifiable", "reason": why}])
+        """Write that nothing could be found out, and why."""
+        line = (("unverifiable  ", ""), (why, ""))
+        self.write([Case("durproj", self._subject, "error", "unverifiable", (line,))])
 
-    def write(self, records: Sequence[dict[str, Any]]) -> None:
-        """Write the `verification` records. What is damaged or different is a failure, what cannot be
-        verified an error."""
-        cases = [_case(record) for record in records]
-        kinds = [_ELEMENTS.get(record["status"]) for record in records]
+    def write(self, cases: Sequence[Case]) -> None:
+        """Write these cases."""
+        outcomes = [case.outcome for case in cases]
         counts = {
             "tests": str(len(cases)),
-            "failures": str(kinds.count("failure")),
-            "errors": str(kinds.count("error")),
+            "failures": str(outcomes.count("failure")),
+            "errors": str(outcomes.count("error")),
             "skipped": "0",
         }
         suites = ET.Element("testsuites", counts)
-        ET.SubElement(suites, "testsuite", {"name": "durproj verify", **counts}).extend(cases)
+        suite = ET.SubElement(suites, "testsuite", {"name": f"durproj {self._command}", **counts})
+        suite.extend(map(_element, cases))
         text = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
         try:
             self._path.write_bytes(text + b"\n")
@@ -56,15 +67,13 @@ class Report:
             raise OutputFailed(f"{self._path} cannot be written: {error.strerror}") from None
 
 
-def _case(record: dict[str, Any]) -> ET.Element:
-    # Damage that is no workflow's is the store's.
-    name, key = split_id(record["id"]) if record["id"] else ("durproj", "store")
-    case = ET.Element("testcase", {"classname": _text(name), "name": _text(key)})
-    if element := _ELEMENTS.get(record["status"]):
-        lines = ["".join(text for text, _ in line) for line in finding(record)]
-        about = {"type": record["status"], "message": _text(lines[0])}
-        ET.SubElement(case, element, about).text = "\n".join(map(_text, lines))
-    return case
+def _element(case: Case) -> ET.Element:
+    element = ET.Element("testcase", {"classname": _text(case.group), "name": _text(case.name)})
+    if case.outcome:
+        lines = ["".join(text for text, _ in line) for line in case.lines]
+        about = {"type": case.kind, "message": _text(lines[0])}
+        ET.SubElement(element, case.outcome, about).text = "\n".join(map(_text, lines))
+    return element
 
 
 def _text(text: str) -> str:

@@ -73,7 +73,107 @@ SeqOption = Annotated[
     str | None,
     typer.Option("--seq", metavar="PATH", help="Where a line has the event's sequence number."),
 ]
+ReducerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reducer",
+        metavar="REF",
+        help="account, counts, merge, FILE.py:NAME or MODULE:NAME of a function or of handlers by"
+        " type; by default the one that the same fold was begun with, else account.",
+    ),
+]
+JqOption = Annotated[
+    str | None,
+    typer.Option(
+        "--jq",
+        metavar="PROGRAM",
+        help="A jq program as the reducer, or @FILE: its input {state, event}, its output the next"
+        " state.",
+    ),
+]
+InitialOption = Annotated[
+    str | None,
+    typer.Option(
+        "--initial", metavar="JSON", help="The initial state, instead of the reducer's own."
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="PATH",
+        help="Where a line has the key that tells streams apart; items[].id for many, a|b for the"
+        " first that is there.",
+    ),
+]
+TypeOption = Annotated[
+    str | None,
+    typer.Option("--type", metavar="PATH", help="Where a line has the event's type."),
+]
+EventIdOption = Annotated[
+    str | None, typer.Option("--id", metavar="PATH", help="Where a line has the event's id.")
+]
+TimeOption = Annotated[
+    str | None,
+    typer.Option("--time", metavar="PATH", help="Where a line has the event's time."),
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="PATH", help="Where a line has the event's payload."),
+]
+NoKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--no-key",
+        metavar="error|skip|KEY",
+        help="What to do with a line that has no key; by default what the same fold was begun with,"
+        " else error.",
+    ),
+]
+OrderOption = Annotated[
+    Literal["file", "time", "seq"] | None,
+    typer.Option(
+        "--order",
+        help="Take the events of a stream as they stand, or by their time or sequence number; by default"
+        " as the same fold was begun, else file.",
+    ),
+]
+DedupeOption = Annotated[
+    Literal["none", "id"] | None,
+    typer.Option(
+        "--dedupe",
+        help="id: drop an event that comes again in its stream, refuse another one with its id; by"
+        " default as the same fold was begun, else none.",
+    ),
+]
+OnErrorOption = Annotated[
+    Literal["stop", "park", "skip"],
+    typer.Option(
+        "--on-error",
+        help="When an event fails for good: stop, park its stream and go on, or skip the event.",
+    ),
+]
+OnBadLineOption = Annotated[
+    Literal["stop", "skip"],
+    typer.Option("--on-bad-line", help="When a line is no event: stop, or leave it out."),
+]
+StrictTypesOption = Annotated[
+    bool,
+    typer.Option("--strict-types", help="Let events of types unknown to the reducer fail."),
+]
+EventsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[EVENTS]...",
+        help="JSON-lines files, globs, or - for standard input; gzip and zstd are read as they are."
+        " Other files: --array, --format csv, --format xes.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+JunitOption = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", help="Write what was found as JUnit XML, for CI."),
+]
 StableOption = Annotated[
     bool, typer.Option("--stable", help="Leave out what differs from run to run.")
 ]
@@ -87,6 +187,15 @@ def asked_format(format: str, array: bool) -> str | None:
     if array and format != "array" and not format.startswith("array+"):
         return f"array+{format}"
     return None if format == "auto" else format
+
+
+def named_reducer(reducer: str | None, jq: str | None) -> str | None:
+    """The reference that --reducer or --jq gives. Raises UsageError for both."""
+    if jq is None:
+        return reducer
+    if reducer is not None:
+        raise UsageError("--jq and --reducer both name a reducer", "give one of them")
+    return f"jq:{jq}"
 
 
 def finite(seconds: float) -> float:

@@ -11,17 +11,33 @@ import typer
 from durproj.cli.options import (
     ArrayOption,
     ColorOption,
+    DataOption,
+    DedupeOption,
+    EventIdOption,
+    EventsArgument,
     FormatOption,
+    InitialOption,
+    JqOption,
     JsonOption,
+    KeyOption,
+    NoKeyOption,
+    OnBadLineOption,
+    OnErrorOption,
+    OrderOption,
     QuietOption,
+    ReducerOption,
     SeqOption,
     StableOption,
     StoreOption,
+    StrictTypesOption,
+    TimeOption,
+    TypeOption,
     UserOption,
     VerboseOption,
     WaitOption,
     asked_format,
     finite,
+    named_reducer,
     screen,
     store_path,
 )
@@ -37,39 +53,11 @@ Path = Annotated[str | None, typer.Option(metavar="PATH")]
 
 
 def run(
-    events: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[EVENTS]...",
-            help="JSON-lines files, globs, or - for standard input; gzip and zstd are read as they are."
-            " Other files: --array, --format csv, --format xes.",
-        ),
-    ] = None,
+    events: EventsArgument = None,
     user: UserOption = None,
-    reducer: Annotated[
-        str | None,
-        typer.Option(
-            "--reducer",
-            metavar="REF",
-            help="account, counts, merge, FILE.py:NAME or MODULE:NAME of a function or of handlers by"
-            " type; by default the one that the same fold was begun with, else account.",
-        ),
-    ] = None,
-    jq: Annotated[
-        str | None,
-        typer.Option(
-            "--jq",
-            metavar="PROGRAM",
-            help="A jq program as the reducer, or @FILE: its input {state, event}, its output the next"
-            " state.",
-        ),
-    ] = None,
-    initial: Annotated[
-        str | None,
-        typer.Option(
-            "--initial", metavar="JSON", help="The initial state, instead of the reducer's own."
-        ),
-    ] = None,
+    reducer: ReducerOption = None,
+    jq: JqOption = None,
+    initial: InitialOption = None,
     name: Annotated[str, typer.Option("--name", help="The first part of the ids.")] = "projection",
     store: StoreOption = "durproj.db",
     durability: Durability = "step",
@@ -87,58 +75,17 @@ def run(
             help="Let event N's step fail, K times (once), and be retried.",
         ),
     ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="PATH",
-            help="Where a line has the key that tells streams apart; items[].id for many, a|b for the"
-            " first that is there.",
-        ),
-    ] = None,
-    type: Annotated[
-        str | None,
-        typer.Option("--type", metavar="PATH", help="Where a line has the event's type."),
-    ] = None,
-    id: Annotated[
-        str | None, typer.Option("--id", metavar="PATH", help="Where a line has the event's id.")
-    ] = None,
-    time: Annotated[
-        str | None,
-        typer.Option("--time", metavar="PATH", help="Where a line has the event's time."),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option("--data", metavar="PATH", help="Where a line has the event's payload."),
-    ] = None,
+    key: KeyOption = None,
+    type: TypeOption = None,
+    id: EventIdOption = None,
+    time: TimeOption = None,
+    data: DataOption = None,
     seq: SeqOption = None,
     format: FormatOption = "auto",
     array: ArrayOption = False,
-    no_key: Annotated[
-        str | None,
-        typer.Option(
-            "--no-key",
-            metavar="error|skip|KEY",
-            help="What to do with a line that has no key; by default what the same fold was begun with,"
-            " else error.",
-        ),
-    ] = None,
-    order: Annotated[
-        Literal["file", "time", "seq"] | None,
-        typer.Option(
-            "--order",
-            help="Take the events of a stream as they stand, or by their time or sequence number; by default"
-            " as the same fold was begun, else file.",
-        ),
-    ] = None,
-    dedupe: Annotated[
-        Literal["none", "id"] | None,
-        typer.Option(
-            "--dedupe",
-            help="id: drop an event that comes again in its stream, refuse another one with its id; by"
-            " default as the same fold was begun, else none.",
-        ),
-    ] = None,
+    no_key: NoKeyOption = None,
+    order: OrderOption = None,
+    dedupe: DedupeOption = None,
     retries: Annotated[
         int, typer.Option("--retries", metavar="N", min=0, help="How often to try again.")
     ] = 4,
@@ -181,17 +128,8 @@ def run(
             help="With --follow: another file took the input's place meanwhile, and all of it was read.",
         ),
     ] = False,
-    on_error: Annotated[
-        Literal["stop", "park", "skip"],
-        typer.Option(
-            "--on-error",
-            help="When an event fails for good: stop, park its stream and go on, or skip the event.",
-        ),
-    ] = "stop",
-    on_bad_line: Annotated[
-        Literal["stop", "skip"],
-        typer.Option("--on-bad-line", help="When a line is no event: stop, or leave it out."),
-    ] = "stop",
+    on_error: OnErrorOption = "stop",
+    on_bad_line: OnBadLineOption = "stop",
     max_errors: Annotated[
         int | None,
         typer.Option(
@@ -201,10 +139,7 @@ def run(
             help="Stop when more than N events are parked or skipped.",
         ),
     ] = None,
-    strict_types: Annotated[
-        bool,
-        typer.Option("--strict-types", help="Let events of types unknown to the reducer fail."),
-    ] = False,
+    strict_types: StrictTypesOption = False,
     wait: WaitOption = 0.0,
     json: JsonOption = False,
     stable: StableOption = False,
@@ -232,7 +167,7 @@ def run(
         counts = fold(
             [name for name in inputs if name] or None,
             keys=user,
-            reducer=_named_reducer(reducer, jq),
+            reducer=named_reducer(reducer, jq),
             initial=MISSING if initial is None else parse_initial(initial),
             name=name,
             store=store_path(store),
@@ -264,17 +199,6 @@ def run(
             reporter.note(
                 f"--crash {crash}: no stream came to event {crash}, or it crashed there before"
             )
-
-
-def _named_reducer(reducer: str | None, jq: str | None) -> str | None:
-    """The reference that either option gives."""
-    from durproj.errors import UsageError
-
-    if jq is None:
-        return reducer
-    if reducer is not None:
-        raise UsageError("--jq and --reducer both name a reducer", "give one of them")
-    return f"jq:{jq}"
 
 
 def _planned_failure(text: str | None) -> tuple[int, int] | None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +12,7 @@ from durproj.cli.completion import complete_id
 from durproj.cli.options import (
     ColorOption,
     JsonOption,
+    JunitOption,
     NameOption,
     QuietOption,
     StableOption,
@@ -22,13 +20,9 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
-from durproj.errors import DurprojError, Interrupted
 
 if TYPE_CHECKING:
     from durproj.cli.junit import Report
-    from durproj.cli.progress import Bar
-    from durproj.render import Screen
-    from durproj.runtime.observer import Stop
 
 
 def verify(
@@ -50,10 +44,7 @@ def verify(
         bool,
         typer.Option("--twice", help="Fold twice, to catch a reducer that is not deterministic."),
     ] = False,
-    junit: Annotated[
-        Path | None,
-        typer.Option("--junit", metavar="FILE", help="Write what was found as JUnit XML, for CI."),
-    ] = None,
+    junit: JunitOption = None,
     store: StoreOption = "durproj.db",
     json: JsonOption = False,
     stable: StableOption = False,
@@ -65,7 +56,8 @@ def verify(
 
     Exit 1 when anything is damaged or different, or cannot be verified as it was asked for.
     """
-    from durproj.cli.findings import Tally, finding
+    from durproj.cli.checking import watched
+    from durproj.cli.findings import Tally, case_of, finding
     from durproj.verification.verify import verify as records
 
     path = store_path(store)
@@ -74,7 +66,10 @@ def verify(
     began, tally = time.monotonic(), Tally()
     kept: list[dict[str, Any]] = []
     record: dict[str, Any] = {}
-    with _watched(shown, report) as (stop, bar):
+    with watched(shown, report, ("verifying", "steps"), "stopped before all was verified") as (
+        stop,
+        bar,
+    ):
         told = bar.advance_of if bar else None
         for record in records(
             ids or None,
@@ -98,7 +93,7 @@ def verify(
                 for line in finding(record):
                     shown.line(*line)
     if report:
-        report.write(kept)
+        report.write([case_of(record) for record in kept])
     for note in tally.notes:
         shown.note(f"folded again from the events in the journal: {note}")
     if json:
@@ -117,28 +112,4 @@ def _report(file: Path | None, store: Path) -> Report | None:
         return None
     from durproj.cli.junit import Report
 
-    return Report(file, store)
-
-
-@contextmanager
-def _watched(screen: Screen, report: Report | None) -> Iterator[tuple[Stop, Bar | None]]:
-    """What stops it, and the bar that shows how far it has come, if there is to be one. What reducers
-    print goes to standard error. What ends it early is written to the report, too."""
-    from durproj.cli.progress import Bar
-    from durproj.cli.signals import stoppable
-
-    stream = None if screen.style.json else screen.progress_stream()
-    bar = Bar(screen, stream, "verifying", "steps") if stream else None
-    try:
-        with stoppable() as stop, redirect_stdout(sys.stderr):
-            yield stop, bar
-    except Interrupted as error:
-        error.message, error.hint = "stopped before all was verified", ""
-        raise
-    except DurprojError as error:
-        if report:
-            report.failed(error.message)
-        raise
-    finally:
-        if bar:
-            bar.hide()
+    return Report(file, "verify", "store", store)

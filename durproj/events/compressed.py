@@ -16,7 +16,17 @@ _PIECE = 1 << 16
 
 
 class BrokenStream(Exception):
-    """The compressed input is corrupt or ends early; the text says which."""
+    """The compressed input is corrupt or ends early; the text says which. hint: what that says of the lines
+    that were read of it."""
+
+    def __init__(self, why: str, *, cut: bool = False) -> None:
+        super().__init__(why)
+        # What is corrupt may be met only at the checksum, after the changed bytes.
+        self.hint = (
+            "the lines before it are sound"
+            if cut
+            else "lines before it may be changed, too: put a sound copy in its place, and --restart"
+        )
 
 
 def plain_blocks(blocks: Iterator[bytes], head: bytes, size: int) -> Iterator[bytes]:
@@ -69,7 +79,7 @@ def _gunzip(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
         yield data
         between = member.eof
     if not between:
-        raise BrokenStream("the gzip data ends early (cut off?)")
+        raise BrokenStream("the gzip data ends early (cut off?)", cut=True)
 
 
 def _unzstd(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
@@ -90,4 +100,4 @@ def _unzstd(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
                 rest, inside = frame.unused_data, False
                 frame = zstd.ZstdDecompressor()
     if inside:
-        raise BrokenStream("the zstd data ends early (cut off?)")
+        raise BrokenStream("the zstd data ends early (cut off?)", cut=True)

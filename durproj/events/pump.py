@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from durproj.codec import DecodeError, decode
 from durproj.errors import StoreError
+from durproj.events.disk import sync_name
 from durproj.events.inputs import Waiting, named
 from durproj.events.reader import MAX_LINE
 
@@ -32,6 +33,7 @@ class Pump:
             self._pipe = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._splices = sys.platform == "linux" and stat.S_ISFIFO(os.fstat(self._pipe).st_mode)
         self._file = self._opened(spool)
+        self._keep_name()
         self._size = os.fstat(self._file).st_size
         self.dropped = self._mend()
 
@@ -57,6 +59,7 @@ class Pump:
         fresh = f"{self._spool}.new"
         file = self._opened(fresh, os.O_TRUNC)
         os.replace(fresh, self._spool)
+        self._keep_name()
         os.close(self._file)
         self._file, self._size = file, 0
 
@@ -71,6 +74,16 @@ class Pump:
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
         except OSError as error:
             raise StoreError(f"cannot spool the input: {path}: {error.strerror}") from None
+
+    def _keep_name(self) -> None:
+        """Let no power cut put another file in the place of the spool: one whose events are checkpointed
+        would be folded again."""
+        if not self._sync:
+            return
+        try:
+            sync_name(self._spool)
+        except OSError as error:
+            raise StoreError(f"cannot spool the input: {error.strerror}") from None
 
     def _spliced(self) -> int:
         """Copy what comes next, by one system call: a kill finds it in the pipe or in the spool."""

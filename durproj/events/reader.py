@@ -181,9 +181,7 @@ class Source:
                 raise PrefixChanged from None
             if path in self._broken:
                 return
-            raise BadEvent(
-                *(path, self._line, self._offset, str(broken), "the lines before it are sound")
-            ) from None
+            raise BadEvent(*(path, self._line, self._offset, str(broken), broken.hint)) from None
         except BadRecord as bad:
             if start and self._position < start.bytes:
                 raise PrefixChanged from None

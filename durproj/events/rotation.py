@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from blake3 import blake3
 
+from durproj.errors import NotFound
 from durproj.events.cursor import Cursor
 from durproj.events.inputs import named
 
@@ -29,7 +30,15 @@ def identity(status: os.stat_result) -> Identity:
 
 def begins_with(path: str, start: Cursor) -> bool:
     """Whether the file `path` begins with what `start` was taken over since its origin; nothing at all
-    may be the beginning of any file, but `start` lies in one."""
+    may be the beginning of any file, but `start` lies in one. A file that is gone begins with nothing:
+    it may be renamed at any time."""
+    try:
+        return _begins_with(path, start)
+    except NotFound:
+        return False
+
+
+def _begins_with(path: str, start: Cursor) -> bool:
     left, hasher = start.bytes - start.origin, blake3()
     with named(path), open(path, "rb", buffering=0) as file:
         if not left:
@@ -43,12 +52,14 @@ def begins_with(path: str, start: Cursor) -> bool:
 def lies_in(path: str, start: Cursor) -> str | None:
     """The name that the file in which `start` lies has now: `path`, or another in its folder; None when
     it is gone."""
-    name = name_of(path, start.file) if start.file else None
-    if name and begins_with(name, start):
-        return name
-    if os.path.exists(path) and begins_with(path, start):
-        return path
-    return copy_of(path, start)
+    while True:
+        name = name_of(path, start.file) if start.file else None
+        if name and begins_with(name, start):
+            return name
+        # Names move on while files are rotated.
+        if name is None or name_of(path, start.file) == name:
+            break
+    return path if begins_with(path, start) else copy_of(path, start)
 
 
 def name_of(path: str, file: Identity | None) -> str | None:

@@ -10,6 +10,7 @@ import os
 from contextlib import suppress
 
 from durproj.errors import StoreError
+from durproj.events.disk import sync_name
 
 
 class Spool:
@@ -50,9 +51,15 @@ class Spool:
             self._rename(self._path)
 
     def _rename(self, name: str) -> None:
-        if self._name != name:
+        if self._name == name:
+            return
+        try:
             os.replace(self._name, name)
             self._name = name
+            if self._sync:
+                sync_name(name)
+        except OSError as error:
+            raise StoreError(f"cannot spool the input: {name}: {error.strerror}") from None
 
 
 def kept(path: str) -> tuple[str, bool] | None:

@@ -20,15 +20,26 @@ if TYPE_CHECKING:
 DEFAULT_STORE = "durproj.db"
 
 
+def file_of(store: str | Path | SqliteStore) -> Path:
+    """The file of a store that is named, or open already."""
+    return Path(store.location if isinstance(store, SqliteStore) else store)
+
+
 @contextmanager
-def writer(path: Path, durability: Durability, wait_s: float, stop: Stop) -> Iterator[SqliteStore]:
-    """The store at `path`, open for writing. Waits `wait_s` seconds for another writer."""
-    with stop.waiting():
-        store = SqliteStore.open_writer(path, durability, wait_s)
-    try:
+def writer(
+    store: str | Path | SqliteStore, durability: Durability, wait_s: float, stop: Stop
+) -> Iterator[SqliteStore]:
+    """`store`, open for writing. Waits `wait_s` seconds for another writer. One that is open already is
+    left open, and is as durable as it was opened to be."""
+    if isinstance(store, SqliteStore):
         yield store
+        return
+    with stop.waiting():
+        opened = SqliteStore.open_writer(Path(store), durability, wait_s)
+    try:
+        yield opened
     finally:
-        store.close()
+        opened.close()
 
 
 def run_one(

@@ -6,14 +6,13 @@ at any instant leaves at most one fold to be gone over again.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from blake3 import blake3
 
-from durproj.errors import UsageError
+from durproj.errors import NotFound, UsageError
 from durproj.events.cursor import Cursor
 from durproj.events.inputs import is_regular
 from durproj.events.live import LiveSource
@@ -50,7 +49,11 @@ def followed(
     """The input to be followed, as a run keeps it, and the pipe that has to be spooled to it, if it is
     one: the spool file of a pipe lies beside the store."""
     path = opened_path(inputs[0], base)
-    if path != "-" and (not os.path.exists(path) or is_regular(path)):
+    try:
+        a_file = is_regular(path)
+    except NotFound:  # it may come
+        a_file = True
+    if a_file:
         return inputs, None
     of = "".join(f"-{key.encode().hex()}" for key in sorted(keys or ()))
     if len(of) > LONGEST_OF:
@@ -146,6 +149,11 @@ class Follower:
             # that nothing of a stream came before.
             return None if recorded else 1 if self._pump else 0
         start = Cursor.from_dict(before.cursor)
+        if self._pump and start.bytes == start.origin:
+            # A spool is begun anew only when all of it was taken, so the place lies in what has its name now,
+            # on whatever inode or device. Until something is recorded, its lines show how to read it.
+            self._await(line=not recorded)
+            return start.origin
         found = self._found(start)
         if found and found != self._path:
             self._observer.note(f"{self._path} was rotated: first the rest of {found}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from durproj.events.formats.mapping import Mapping
 from durproj.events.reader import MAX_LINE
 from durproj.events.sequence.order import Order
 from durproj.projections.reducer import MISSING, load
-from durproj.runtime.folding import DEFAULT_STORE, announce, counted, run_one, writer
+from durproj.runtime.folding import DEFAULT_STORE, announce, counted, file_of, run_one, writer
 from durproj.runtime.given import (
     given_initial,
     given_inputs,
@@ -46,7 +47,7 @@ def fold(
     reducer: str | Any | None = None,
     initial: Any = MISSING,
     name: str = "projection",
-    store: str | Path = DEFAULT_STORE,
+    store: str | Path | SqliteStore = DEFAULT_STORE,
     mapping: Mapping | None = None,
     no_key: str | None = None,
     order: Order | None = None,
@@ -83,7 +84,7 @@ def fold(
     with; a new one takes the reducer that its name had last in this store, else `account`, and `error`,
     `file` and `none`.
 
-    retry: one of the built-in policies, so that `resume` can go on with it. max_line: in bytes. crash:
+    store: a path, or a store that is open for writing, to `durability`; it is left open. retry: one of the built-in policies, so that `resume` can go on with it. max_line: in bytes. crash:
     die at this step, once. fail: (step, times): let its attempts fail. accept_reducer: let the reducer
     have changed. restart: drop what was recorded and fold again. follow: go on with what comes to the
     one input, until `stop` says so or a pipe ends; rotated: another file has taken its place since, and
@@ -97,8 +98,7 @@ def fold(
     Returns what it came to. Raises PastChanged, StepFailed, TooManyErrors, BadEvent, NotFound,
     StoreError and its kin, UsageError, Interrupted; whatever was finished by then is committed.
     """
-    path = Path(store)
-    base = path.resolve().parent
+    base = Path(os.path.realpath(file_of(store))).parent  # resolve() does not bear a link to itself
     # What was named wrongly is refused before a store is made.
     text = None if initial is MISSING else given_initial(initial)
     selected = given_names("keys", keys)
@@ -109,7 +109,7 @@ def fold(
     inputs = given_inputs(events, base, follow=follow)
     named = None if reducer is None else given_reducer(reducer, text, base)
     stop = stop or Stop()
-    with writer(path, durability, wait_s, stop) as opened:
+    with writer(store, durability, wait_s, stop) as opened:
         if inputs is None:
             inputs, selected = _last_read(opened, name, selected)
         pipe = None

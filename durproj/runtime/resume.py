@@ -16,7 +16,7 @@ from durproj.errors import (
 )
 from durproj.ids import split_id
 from durproj.runtime.absent import no_key, no_workflow
-from durproj.runtime.folding import DEFAULT_STORE, asked_durability, run_one, writer
+from durproj.runtime.folding import DEFAULT_STORE, asked_durability, file_of, run_one, writer
 from durproj.runtime.given import given_names
 from durproj.runtime.observer import Counts, Observer, Silent, Stop
 from durproj.runtime.request import REPLACED_BY, OnError, Request, check_on_error, is_gone
@@ -31,7 +31,7 @@ def resume(
     ids: Iterable[str] | None = None,
     *,
     keys: Iterable[str] | None = None,
-    store: str | Path = DEFAULT_STORE,
+    store: str | Path | SqliteStore = DEFAULT_STORE,
     durability: Durability | None = None,
     accept_reducer: bool = False,
     restart: bool = False,
@@ -44,13 +44,13 @@ def resume(
     was started with. Crash points never fire again.
 
     ids, keys: these workflows only; accept_reducer and restart then only when they are all of their
-    run. durability, on_error: others than they were started with. Parked streams stay parked. The rest
-    is as in `fold`. What one run fails with keeps no other from going on; the first such error is raised
-    at the end.
+    run. durability, on_error: others than they were started with. store: a path, or a store that is
+    open for writing, which is left open. Parked streams stay parked. The rest is as in `fold`. What one
+    run fails with keeps no other from going on; the first such error is raised at the end.
 
     Raises NotFound for an id or key that the store does not have, or no store.
     """
-    path = Path(store)
+    path = file_of(store)
     if not path.exists():
         raise NotFound(f"{path}: no such store, so nothing to resume", "durproj run makes one")
     base = path.resolve().parent
@@ -58,7 +58,7 @@ def resume(
         check_on_error(on_error, None)
     observer, stop, counts = observer or Silent(), stop or Stop(), Counts()
     durability_now = durability or asked_durability(path)
-    with writer(path, durability_now, wait_s, stop) as opened:
+    with writer(store, durability_now, wait_s, stop) as opened:
         wanted = _wanted(opened, given_names("ids", ids), given_names("keys", keys))
         if wanted and (accept_reducer or restart):
             _refuse_parts(opened, wanted)

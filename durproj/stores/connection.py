@@ -12,12 +12,12 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from durproj.errors import NotFound, StoreBusy, StoreDamaged, StoreDenied, StoreError, UsageError
 from durproj.stores.base import Durability
+from durproj.stores.failed import Failed, is_io_error, leave
 from durproj.stores.migrations import (
     APPLICATION_ID,
     OLDEST_VERSION,
@@ -26,19 +26,26 @@ from durproj.stores.migrations import (
     apply,
     expected_schema,
 )
+from durproj.stores.mounts import is_mounted, is_remote
 from durproj.stores.temporary import new_file
 
-_REMOTE = ("nfs", "cifs", "smb", "9p", "virtiofs", "fuse", "sshfs", "ceph", "gluster", "vboxsf")
 _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA}
 
 
-# The module decodes SQLite's messages, and damaged ones may quote anything.
-FAULTS = (sqlite3.Error, UnicodeDecodeError)
+Fault = sqlite3.Error | UnicodeDecodeError | MemoryError
+# The module decodes SQLite's messages, and damaged ones may quote anything; a damaged length may be that of
+# a value for which there is no memory.
+FAULTS = (sqlite3.Error, UnicodeDecodeError, MemoryError)
 
 
-def translate(error: sqlite3.Error | UnicodeDecodeError, location: str) -> StoreError:
+def translate(error: Fault, location: str) -> StoreError:
     """The durproj error for an error of SQLite, by its result code."""
+    if isinstance(error, MemoryError):
+        return StoreDamaged(
+            f"{location}: a value of more bytes than there is memory for",
+            "restore the store from a backup, unless memory is short (ulimit -v)",
+        )
     code = getattr(error, "sqlite_errorcode", None)
     if code is None and isinstance(error, sqlite3.OperationalError | UnicodeDecodeError):
         # Text that is not UTF-8, which no store ever held.
@@ -142,31 +149,17 @@ def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
     return copy
 
 
-def finish_writer(conn: sqlite3.Connection) -> None:
+def finish_writer(conn: sqlite3.Connection | Failed) -> None:
     """Close a writer's connection; the store is one file again unless somebody is reading it."""
     # A reader may be at work, or the disk full: the store then stays in WAL, whole as it is.
-    with suppress(sqlite3.Error):
+    try:
         conn.execute("PRAGMA busy_timeout = 0")
         conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         conn.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        if is_io_error(error) and isinstance(conn, sqlite3.Connection):
+            leave(conn)
     conn.close()
-
-
-def is_remote(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> bool:
-    """Whether `path` lies on a network or host-shared filesystem, as Linux's mount table tells."""
-    folder = str(path.resolve().parent)
-    best, kind = "", ""
-    try:
-        mounts = mountinfo.read_text(errors="replace").splitlines()
-    except OSError:
-        return False
-    for mount in mounts:
-        fields = mount.split(" ")
-        point = fields[4].replace("\\040", " ")
-        inside = point in {"/", folder} or folder.startswith(point + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fields[fields.index("-") + 1]
-    return kind.startswith(_REMOTE) and kind != "fuse.lxcfs"
 
 
 def _connect(path: Path, query: str = "") -> sqlite3.Connection:
@@ -235,6 +228,11 @@ def _check_file(path: Path) -> bool:
         raise UsageError(
             f"{path}: the store has {found.st_nlink} names (hard links)",
             "SQLite would lose its journal under the other name; keep one and copy instead",
+        )
+    if is_mounted(path):
+        raise UsageError(
+            f"{path}: the store is mounted there as a single file",
+            "its journal and its lock stay where it comes from; mount its folder instead",
         )
     return True
 

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError, UsageError
+from durproj.events.disk import sync, sync_name
 from durproj.stores.connection import FAULTS, connect_reader, translate
 from durproj.stores.lock import Lock
 from durproj.stores.temporary import new_file
@@ -49,15 +50,15 @@ def copy_store(
             _copy(conn, source, new)
             check(new)
             os.chmod(new, mode)
-            _sync(new)
+            sync(new)
             _check_dest(source, dest, force=force)
             os.replace(new, dest)
-            _sync(dest.parent)
+            sync_name(dest)
 
 
 def _check_dest(source: Path, dest: Path, *, force: bool) -> None:
-    store = source.resolve()
-    if dest.resolve() in (store, *(Path(f"{store}{end}") for end in BESIDE)):
+    store = os.path.realpath(source)
+    if os.path.realpath(dest) in (store, *(f"{store}{end}" for end in BESIDE)):
         raise UsageError(f"{dest} is the store itself", "name another file")
     if dest.is_dir():
         raise UsageError(f"{dest} is a folder", "name a file in it, such as backup.db")
@@ -154,11 +155,3 @@ def _copy_once(conn: sqlite3.Connection, target: sqlite3.Connection) -> None:
         rest = remaining
 
     conn.backup(target, pages=PAGES, progress=progress, sleep=0.01)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

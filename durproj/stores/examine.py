@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from durproj.errors import DurprojError, StoreDamaged
-from durproj.stores.connection import FAULTS, connect_reader, is_remote, translate
+from durproj.stores.connection import FAULTS, connect_reader, translate
 from durproj.stores.journal import Journal
 from durproj.stores.lock import Lock
+from durproj.stores.mounts import is_remote
 from durproj.stores.sqlite import SqliteStore
 
 # Two connections that write or checkpoint at the same instant can corrupt a WAL before these versions

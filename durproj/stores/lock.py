@@ -7,6 +7,7 @@ locks on it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -22,8 +23,8 @@ class Lock:
     """The right to write to one store."""
 
     def __init__(self, store: Path) -> None:
-        # Two names of one store must meet at one lock.
-        self.path = Path(f"{store.resolve()}.lock")
+        # Two names of one store must meet at one lock. (resolve() does not bear a link to itself.)
+        self.path = Path(f"{os.path.realpath(store)}.lock")
         self._fd: int | None = None
 
     def acquire(self, wait_s: float = 0.0) -> None:
@@ -74,11 +75,11 @@ class Lock:
             raise NotFound(
                 f"{self.path.parent}: no such folder", "make it first, or give another --store"
             ) from None
-        except PermissionError as error:
-            raise StoreDenied(
-                f"{self.path}: {error.strerror}", "the store's folder must be writable"
-            ) from None
         except OSError as error:
+            if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+                raise StoreDenied(
+                    f"{self.path}: {error.strerror}", "the store's folder must be writable"
+                ) from None
             raise StoreError(f"{self.path}: {error.strerror}") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, NamedTuple
+from typing import Any
 
 from durproj import codec
+from durproj.crashing.left import Left, left_in, remove
+from durproj.crashing.process import in_a_child
 from durproj.events.formats.detection import Mapping
 from durproj.projections.reducer import MISSING
 from durproj.render import safe
-from durproj.runtime.attempts import describe
 from durproj.runtime.project import fold
 from durproj.runtime.retry import Never
-from durproj.stores.journal import Journal
-from durproj.stores.sqlite import SqliteStore
 from durproj.testing.differences import differences, path_shown, show_both
 from durproj.testing.folding import AnyReducer, prepare
 from durproj.testing.streams import exactly, flatten, make_stream
 
 _CRASHED = 3
-_FAILED = 70
-
-
-class _Left(NamedTuple):
-    """What a fold left of one workflow; `hash` is chained over all of its steps."""
-
-    key: str
-    status: str
-    steps: int
-    state: bytes | None
-    hash: bytes
 
 
 def crash_everywhere(
@@ -77,61 +61,26 @@ def crash_everywhere(
         )
 
     left_alone = within / "left-alone.db"
-    _expect_done(_in_a_child(folding(left_alone, None)), "without any crash")
-    whole = _left_in(left_alone)
+    _expect_done(in_a_child(folding(left_alone, None)), "without any crash")
+    whole = left_in(left_alone)
     for step in range(max((left.steps for left in whole.values()), default=0)):
         store = within / f"crash-{step}.db"
         _expect_done(
             _until_done(folding(store, step), len(whole)), f"after a crash before step {step}"
         )
-        _compare(step, whole, _left_in(store), store)
-        _remove(store)
-    _remove(left_alone)
+        _compare(step, whole, left_in(store), store)
+        remove(store)
+    remove(left_alone)
     return {left.key: codec.decode(left.state) for left in whole.values() if left.state}
 
 
 def _until_done(act: Callable[[], object], crashes: int) -> tuple[int, str]:
     """How a fold ended that may crash so many times: each stream that has the step dies there once."""
     for _ in range(crashes):
-        ended = _in_a_child(act)
+        ended = in_a_child(act)
         if ended[0] != _CRASHED:
             return ended
-    return _in_a_child(act)
-
-
-def _in_a_child(act: Callable[[], object]) -> tuple[int, str]:
-    """Do `act` in a forked process: how it ended (-n: signal n killed it), and what it failed with."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()  # else the child has it in its buffers, too
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        # Python warns of forking beside other threads, as pytest-xdist and pytest-timeout have them.
-        # These wait for input or a lock of their own; the child uses nothing of theirs, and never
-        # returns.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        _be_the_child(act, writing)
-    os.close(writing)
-    try:
-        with open(reading, "rb") as pipe:
-            said = pipe.read().decode(errors="replace")
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
-    except BaseException:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        raise
-
-
-def _be_the_child(act: Callable[[], object], writing: int) -> None:
-    code = _FAILED
-    try:
-        act()
-        code = 0
-    except BaseException as error:
-        os.write(writing, describe(error).encode(errors="backslashreplace")[:4096])
-    finally:
-        os._exit(code)
+    return in_a_child(act)
 
 
 def _expect_done(ended: tuple[int, str], when: str) -> None:
@@ -143,20 +92,7 @@ def _expect_done(ended: tuple[int, str], when: str) -> None:
         raise AssertionError("\n  ".join([f"the fold failed {when}:", *lines]))
 
 
-def _left_in(store: Path) -> dict[str, _Left]:
-    opened = SqliteStore.open_reader(store)
-    try:
-        found = {}
-        for head in opened.heads():
-            for _ in Journal(opened, head).blocks():
-                pass  # every seal is checked on the way
-            found[head.id] = _Left(head.key, head.status, head.steps, head.state, head.hash)
-        return found
-    finally:
-        opened.close()
-
-
-def _compare(step: int, whole: dict[str, _Left], found: dict[str, _Left], store: Path) -> None:
+def _compare(step: int, whole: dict[str, Left], found: dict[str, Left], store: Path) -> None:
     __tracebackhide__ = True
     for id, expected in whole.items():
         left = found.get(id)
@@ -171,7 +107,7 @@ def _compare(step: int, whole: dict[str, _Left], found: dict[str, _Left], store:
         )
 
 
-def _difference(expected: _Left, left: _Left | None) -> str:
+def _difference(expected: Left, left: Left | None) -> str:
     if left is None:
         return "  it is not there"
     states = [codec.decode(side.state or b"null") for side in (expected, left)]
@@ -186,8 +122,3 @@ def _difference(expected: _Left, left: _Left | None) -> str:
     if left.steps != expected.steps:
         found.append(f"  it has {expected.steps} steps without, {left.steps} with the crash")
     return "\n".join(found) or "  the states are the same in the end, but not on the way there"
-
-
-def _remove(store: Path) -> None:
-    for file in store.parent.glob(f"{store.name}*"):
-        file.unlink()

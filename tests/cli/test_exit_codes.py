@@ -427,45 +427,6 @@ def test_128_and_more_the_first_signal_lets_the_step_in_hand_finish(durproj, fol
     assert (resumed.code, resumed.json[-1]["executed"]) == (0, 2)
 
 
-def test_a_second_signal_leaves_at_once_and_what_was_recorded_stays(durproj, folder):
-    with running(folder, 60) as process:
-        process.send_signal(signal.SIGTERM)
-        assert "finishing the step" in process.stderr.readline() + process.stderr.readline()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
-    (folder / "slow.py").write_text(SLOW.format(seconds=0))
-    assert durproj("resume", "--json").json[-1]["executed"] == 3
-
-
-def test_a_signal_ends_the_wait_for_the_store(folder):
-    with running(folder, 30):
-        waiting = subprocess.Popen(
-            [*DURPROJ, "run", "log.jsonl", "--wait", "60"],
-            cwd=folder,
-            env=environment(),
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(1)
-        waiting.send_signal(signal.SIGTERM)
-        assert waiting.wait(timeout=20) == 143
-
-
-def test_a_signal_ends_the_wait_between_two_attempts(durproj, folder):
-    process = subprocess.Popen(
-        [*DURPROJ, "run", "--fail", "5x9", "--retry-delay", "14"],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stderr.readline().endswith("(retrying in 28 secs)\n")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 143
-    assert durproj("inspect", "projection/u1", "--json").json[0]["steps"] == 5
-
-
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 @pytest.mark.parametrize("input", ["-", "pipe"], ids=["stdin", "fifo"])
 @pytest.mark.parametrize("begun", [False, True], ids=["nothing came", "some came"])

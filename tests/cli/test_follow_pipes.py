@@ -33,10 +33,26 @@ def test_a_pipe_is_folded_as_it_comes_and_its_end_ends_it(follow, tmp_path):
     following.expect([0, 1, 2, 2, 3])
 
 
+def test_a_pipe_that_ended_empty_says_nothing_of_the_next(follow, tmp_path):
+    assert follow("-", pipe=True).end(None)[0] == 0
+    following = follow("-", pipe=True)
+    following.feed(line(0), line(1, key="u2"))
+    following.expect([0])
+    assert following.end(None)[0] == 0
+    assert recorded(tmp_path / "durproj.db") == {"u1": [0], "u2": [1]}
+
+
+SLOW = """
+import time
+def slow(state, event):
+    time.sleep(0.01)
+    return state
+slow.initial = {}
+"""
+
+
 def test_what_was_taken_out_of_a_pipe_survives_a_kill(follow, tmp_path):
-    (tmp_path / "slow.py").write_text(
-        "import time\ndef slow(state, event):\n    time.sleep(0.01)\n    return state\nslow.initial = {}\n"
-    )
+    (tmp_path / "slow.py").write_text(SLOW)
     ways = ["-", "--reducer", "slow.py:slow"]
     following = follow(*ways, pipe=True)
     following.feed(lines(range(200)), line(200)[:9])
@@ -47,6 +63,21 @@ def test_what_was_taken_out_of_a_pipe_survives_a_kill(follow, tmp_path):
     following.expect(range(201))
     _, _, err = following.end()
     assert "9 bytes of an unfinished line; they are dropped" in err
+
+
+def test_a_spool_is_gone_on_with_on_another_inode(follow, tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    ways = ["-", "--reducer", "slow.py:slow"]
+    following = follow(*ways, pipe=True)
+    following.feed(lines(range(200)))
+    until(lambda: recorded(tmp_path / "durproj.db"))
+    following.end(signal.SIGKILL)
+    left = spool(tmp_path).read_bytes()
+    spool(tmp_path).rename(tmp_path / "moved")
+    spool(tmp_path).write_bytes(left)
+    following = follow(*ways, pipe=True)
+    following.feed(line(200))
+    following.expect(range(201))
 
 
 def test_a_history_comes_before_a_pipe_of_the_same_name(follow, tmp_path, durproj):

@@ -1,4 +1,4 @@
-"""Hostile data stays data, on a terminal, in a pipe and in a CI log; and how a terminal is treated."""
+"""What a terminal shows and a pipe is given; that hostile data stays data is proved in proof/terminals.py."""
 
 from __future__ import annotations
 
@@ -9,57 +9,14 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 import threading
 
 import pyte
 import pytest
-from conftest import environment
-
-DURPROJ = [sys.executable, "-m", "durproj"]
-ESC, CSI, OSC, DCS = "\x1b", "\x9b", "\x9d", "\x90"
-ATTACKS = {
-    "command": "::error::pwned",
-    "commands": (
-        "##[error]pwned x\n::add-mask::pwned\n  ::error::pwned"
-        "x\u2028::error::pwned\u2029\x85::error::pwned"
-    ),
-    "escapes, characters and markup": (
-        f"{ESC}]0;pwned{ESC}\\{OSC}0;pwned\x9c{ESC}]2;pwned\x07{ESC}]52;c;cHduZWQ=\x07"
-        f"{ESC}]8;;http://evil.example{ESC}\\click{ESC}]8;;{ESC}\\"
-        f"{ESC}[2J{ESC}[H{CSI}2J{ESC}[10A{ESC}[99C{ESC}7{ESC}8\r\b\b"
-        f"{DCS}$q{ESC}\\{ESC}P+q{ESC}\\{ESC}[6n"
-        + "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
-        + "\u202etxt.exe\u2066\u2069\u200f\u061ca\u200bb\u00adc\ufeffd\u2060e"
-        "[bold red]pwned[/] [link=http://evil.example]x[/link] :boom: [@click=exit]"
-    ),
-}
-# What our own output may hold besides: SGR with the numbers of plain colors and weights.
-SGR = re.compile(r"\x1b\[[0-9;]*m")
-REDUCER = """
-def f(state, event):
-    if event.data.get("fail"):
-        raise ValueError(event.data["text"])
-    return {"text": event.data.get("text"), event.data.get("text"): event.data.get("text")}
-"""
-
-
-def harmless(shown):
-    """What `shown` does besides showing; empty when nothing."""
-    if rest := re.findall(r"[^\n\x20-\x7e]", SGR.sub("", shown).replace("\r\n", "\n")):
-        # Letters, marks and signs of any script; our own arrows, dots, crosses and bars among them.
-        rest = [character for character in rest if not character.isprintable()]
-    lines = SGR.sub("", shown).splitlines()
-    commands = [line for line in lines if line.strip().startswith("::") or "##[" in line]
-    return [*map(ascii, rest), *commands]
-
-
-def screen_of(shown, columns=100, rows=400):
-    """A terminal that was fed `shown`."""
-    screen = pyte.Screen(columns, rows)
-    pyte.Stream(screen).feed(shown)
-    return screen
+from conftest import start
+from proof.hostile_commands import hostile_log
+from proof.terminals import ATTACKS, SGR, harmless, screen_of
 
 
 class Terminal:
@@ -71,13 +28,11 @@ class Terminal:
     def __call__(self, *args, stdout=True, env=()):
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, self.columns, 0, 0))
-        settings = environment(**dict(env))
-        # The size is the terminal's to tell.
-        del settings["COLUMNS"]
-        process = subprocess.Popen(
-            [*DURPROJ, *map(str, args)],
-            cwd=self.folder,
-            env=settings,
+        process = start(
+            *args,
+            folder=self.folder,
+            # The size is the terminal's to tell: an empty one is none.
+            env={"COLUMNS": "", **dict(env)},
             stdin=follower,
             stdout=follower if stdout else subprocess.PIPE,
             stderr=follower,
@@ -103,135 +58,6 @@ class Terminal:
 @pytest.fixture
 def terminal(tmp_path):
     return Terminal(tmp_path)
-
-
-def hostile_log(folder, attack):
-    """A log, a reducer file and file names that hold `attack` wherever they can."""
-    lines = [
-        {"user": attack, "type": attack, "id": attack, "text": attack, "time": attack},
-        {"user": attack + "2", "type": attack, "id": 7, "text": attack},
-        {"user": attack, "type": attack, "id": attack, "text": attack},
-        {"user": attack, "type": attack, "id": attack, "text": attack, "fail": True},
-    ]
-    (folder / "log.jsonl").write_bytes(
-        # As raw as JSON allows: only the C0 characters have to be escaped.
-        b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
-    )
-    (folder / "r.py").write_text(REDUCER)
-    return ["log.jsonl", "--reducer", "r.py:f", "--key", "user"]
-
-
-def commands(folder, attack, json_lines):
-    """Every command, with `attack` wherever the user's data or words go."""
-    log = hostile_log(folder, attack)
-    words = attack.replace("\0", "")
-    id = re.sub(
-        "[#%\x00-\x1f\x7f-\x9f]",
-        lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()),
-        f"projection/{attack}",
-    )
-    flags = ["--json"] if json_lines else []
-    name = words.replace("/", "")[:60]
-    with (folder / name).open("w") as file:
-        file.write("{oops" + attack)
-    return [
-        ["run", *log, "-v", *flags],
-        ["resume", *flags],
-        ["list", *flags],
-        ["export", *flags],
-        ["export", "--journal", *flags],
-        ["export", id, *flags],
-        ["export", words, "--name", words, *flags],
-        ["export", *([] if json_lines else ["--format", "csv"])],
-        ["export", *([] if json_lines else ["--format", "csv", "--excel"])],
-        ["export", "--to", f"{name}.csv", *flags],
-        ["export", "--to", f"{name}.csv", *flags],
-        ["export", "--to", "out.db", "--table", words, *flags],
-        ["export", "--to", "out.db", "--table", words, *flags],
-        ["export", "--to", "absent.csv", "--column", words, *flags],
-        ["export", "--to", words, *flags],
-        ["inspect", id, *flags],
-        ["inspect", f"{id}#0", *flags],
-        ["inspect", f"projection/{words}", *flags],
-        ["find", "--all-ids", "state.text != null", "--all", *flags],
-        ["find", id, f"state.{words} < 0", *flags],
-        ["find", "--name", words, "step == 0", *flags],
-        ["run", *log, "--reducer", "counts", "--name", "counted", *flags],
-        ["compare", "projection", "counted", "-v", *flags],
-        ["compare", id, f"counted/{words}", "--ignore", words, *flags],
-        ["log", id, *flags],
-        ["log", id, "-v", "--type", words, "--path", words, *flags],
-        ["diff", f"{id}#0", *flags],
-        ["diff", id, f"{id}2", *flags],
-        ["blame", id, *flags],
-        ["blame", id, "text", *flags],
-        ["blame", f"projection/{words}", words, *flags],
-        # Quietly: a bar, which folding twice takes long enough for, moves the cursor.
-        ["verify", "-q", "-v", *flags],
-        ["verify", "-q", id, "--refold", "--twice", *flags],
-        ["verify", "-q", f"projection/{words}", "--name", words, *flags],
-        ["verify", "-q", "--junit", f"./{name}/x.xml", *flags],
-        ["report", id, "-o", "report.html", *flags],
-        ["report", f"projection/{words}", "-o", f"{name}.html", *flags],
-        ["report", id, "-o", name, *flags],
-        ["fork", id, "--as", "other", *flags],
-        ["fork", id, "--as", id.replace("projection/", "again/"), "--drop-event", "0", *flags],
-        ["fork", id, "--as", words, *flags],
-        ["fork", id, "--as", "third", "--replace-event", f"1={words}", *flags],
-        ["fork", id, "--as", "third", "--replace-event", words, *flags],
-        ["fork", id, "--as", "third", "--replace-event", f"1=@{words}", *flags],
-        ["inspect", id.replace("projection/", "again/"), *flags],
-        ["promote", words, "projection", *flags],
-        ["rewind", id, "--to", "0", *flags],
-        ["backup", f"./{name}.copy", *flags],
-        ["backup", f"./{name}.copy", *flags],
-        ["gc", "--user", words, *flags],
-        ["gc", f"projection/{words}", *flags],
-        ["gc", "--older-than", words, *flags],
-        ["gc", id, "--drop", *flags],
-        ["stats", "log.jsonl", "--key", "user", *flags],
-        ["stats", f"./{name}", *flags],
-        ["doctor", *flags],
-        ["run", f"./{name}", *flags],
-        ["run", "log.jsonl", "--reducer", words, *flags],
-        ["run", "log.jsonl", "--reducer", f"r.py:{words}", *flags],
-        ["run", "log.jsonl", "--user", words, *flags],
-        ["run", *log, "--name", words, *flags],
-        ["run", "log.jsonl", "--key", words, *flags],
-        ["run", "--durability", words, *flags],
-        ["run", "--fail", words, *flags],
-        ["list", "--store", f"{name}.db", *flags],
-        ["promote", "projection", "new", "--force", *flags],
-        ["run", "log.jsonl", "--user", words, "--reducer", "counts", "--key", "user", *flags],
-        ["promote", "new", "projection", *flags],
-        ["run", f"--{words}", *flags],
-        [words],
-    ]
-
-
-@pytest.mark.parametrize("json_lines", [False, True], ids=["human", "json"])
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_hostile_text_reaches_no_pipe_raw(durproj, attack, json_lines):
-    for args in commands(durproj.folder, ATTACKS[attack], json_lines):
-        done = durproj(*args)
-        assert "Traceback" not in done.err, args
-        assert harmless(done.out) == [], args
-        assert harmless(done.err) == [], args
-        if json_lines:
-            assert all(type(record) is dict for record in done.json)
-
-
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_hostile_text_moves_nothing_on_a_terminal(terminal, attack):
-    for args in commands(terminal.folder, ATTACKS[attack], json_lines=False):
-        _, shown, _ = terminal(*args)
-        assert harmless(shown) == [], args
-        after = screen_of(shown)
-        assert (after.title, after.icon_name) == ("", ""), args
-        # What a command printed is all there, and the cursor stands below its last line.
-        lines = SGR.sub("", shown).replace("\r\n", "\n").split("\n")
-        folded = sum(max(1, -(-len(line) // 100)) for line in lines[:-1])
-        assert (after.cursor.y, after.cursor.x) == (folded, 0), args
 
 
 def test_hostile_text_comes_back_from_json_as_it_was(durproj):

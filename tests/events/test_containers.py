@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from durproj.errors import BadEvent
@@ -54,7 +55,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
+@examples(50)
 @given(
     elements=st.lists(st.dictionaries(st.text(max_size=4), JSON, max_size=3), max_size=5),
     indent=st.sampled_from([None, 1, "\t"]),
@@ -160,7 +161,7 @@ def test_what_is_no_event_in_an_array_is_refused_by_its_number(tmp_path):
 FIELDS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=8)
 
 
-@settings(max_examples=150)
+@examples(50)
 @given(
     rows=st.lists(st.lists(FIELDS, min_size=3, max_size=3), max_size=6),
     delimiter=st.sampled_from(",;\t"),

@@ -7,7 +7,8 @@ import sys
 from copy import deepcopy
 
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from durproj import codec
@@ -220,20 +221,20 @@ def test_the_law_is_put_to_the_test_where_lines_are_decoded_straight_into_events
 
 
 @pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=ENVELOPES)
-@settings(max_examples=120)
+@examples(40)
 @given(line=LINES)
 def test_a_line_is_the_same_read_fast_or_with_care(envelope, line):
     expect_the_same(envelope, line)
 
 
 @pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=ENVELOPES)
-@settings(max_examples=120)
+@examples(40)
 @given(line=mutated())
 def test_a_damaged_line_is_the_same_read_fast_or_with_care(envelope, line):
     expect_the_same(envelope, line)
 
 
-@settings(max_examples=100)
+@examples(50)
 @given(
     lines=st.lists(FITTING | SOUND | st.just(b"") | st.just(b" \r"), max_size=8),
     last=LINES | mutated(),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from live import add, line
 
+from durproj.events import rotation
 from durproj.events.live import LiveSource
+from durproj.events.rotation import lies_in
 
 
 def test_a_new_file_counts_as_begun_once_something_was_written_to_it(log):
@@ -20,3 +22,26 @@ def test_a_new_file_counts_as_begun_once_something_was_written_to_it(log):
     add(log, line(1))
     assert source.replaced(begun=True)
     source.close()
+
+
+def test_a_file_that_is_renamed_while_it_is_looked_for_is_found_under_its_next_name(
+    log, monkeypatch
+):
+    add(log, line(1), line(2))
+    source = LiveSource(str(log), 1 << 20)
+    assert source.open()
+    assert list(source.chunks())
+    start, rotated = source.cursor(), log.with_name("app.log.1")
+    source.close()
+    plain = rotation.name_of
+
+    def name_of(*args):
+        found = plain(*args)
+        if log.exists():
+            log.rename(rotated)
+        return found
+
+    monkeypatch.setattr(rotation, "name_of", name_of)
+    assert lies_in(str(log), start) == str(rotated)
+    rotated.unlink()
+    assert lies_in(str(log), start) is None

@@ -9,7 +9,8 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from durproj.errors import BadEvent, Interrupted, StoreError
@@ -41,7 +42,7 @@ def streams(index):
     return {key: [row for batch in index.lines(key) for row in batch] for key in list(index.keys)}
 
 
-@settings(max_examples=150)
+@examples(50)
 @given(
     rows=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0, 10, 5000, 9000])), max_size=20),
     cut=st.integers(0, 20), block=st.sampled_from([7, 1000, 1 << 20]), ending=st.sampled_from([b"\n", b"\r\n", b"\n\n"]),

@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import pytest
 from blake3 import blake3
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from durproj.errors import (
@@ -418,7 +419,7 @@ def split_log(lines, cuts, ended, newlines):
     return files
 
 
-@settings(max_examples=200)
+@examples(60)
 @given(lines=LOGS, cuts=st.lists(st.integers(0, 12), max_size=3), block=st.integers(1, 40),
        ended=st.booleans(), stripped=st.booleans())  # fmt: skip
 def test_any_split_reads_the_same(tmp_path_factory, lines, cuts, block, ended, stripped):
@@ -436,7 +437,7 @@ def test_any_split_reads_the_same(tmp_path_factory, lines, cuts, block, ended, s
     assert split_cursor == cursor == Cursor(len(joined), len(rows), blake3(joined).hexdigest())
 
 
-@settings(max_examples=200)
+@examples(60)
 @given(lines=LOGS, cuts=st.lists(st.integers(0, 12), max_size=3), block=st.integers(1, 40),
        other=st.integers(1, 40), ended=st.booleans(), stripped=st.booleans())  # fmt: skip
 def test_skipping_from_any_cursor_equals_the_full_read(

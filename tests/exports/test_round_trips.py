@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from conftest import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import durproj
@@ -104,7 +105,7 @@ def kind_of(values):
     return "json"
 
 
-@settings(max_examples=30)
+@examples(15)
 @given(states)
 @example([{"a": 1, "A": "x", "a_2": True}, {"_ID": {"x": [1, 2.5]}, "_id": 7}])
 @example([{"a": 2**53}, {"a": 0.5}])

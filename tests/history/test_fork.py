@@ -7,7 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from pasts import keep
 
@@ -63,7 +64,7 @@ def store(tmp_path):
     return folded(tmp_path, range(10))
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(data=st.data())
 def test_a_fork_with_other_events_is_what_folding_them_would_have_made(tmp_path_factory, data):
     size = data.draw(st.sampled_from([1, 5, 20, 300]))

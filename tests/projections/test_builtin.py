@@ -4,7 +4,8 @@ from functools import wraps
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from durproj.codec import decode, encode, settle, settle_plain
@@ -67,7 +68,7 @@ TYPES = ["UserRegistered", "ProfileUpdated", "OrderPlaced", "OrderShipped", "Ord
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-@settings(max_examples=60)
+@examples(30)
 @given(log=st.lists(st.tuples(st.sampled_from(TYPES), DATA), max_size=12))
 def test_a_built_in_reducer_is_plain_its_states_are_what_decoding_them_gives(name, log):
     reducer = load(name, None, Path())

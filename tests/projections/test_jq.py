@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import timedelta
 
 import pytest
-from conftest import ROOT
-from hypothesis import given, settings
+from conftest import ROOT, examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from durproj.errors import Unstorable, UsageError
@@ -255,7 +254,7 @@ def in_doubles(value):
 PASS_ON = Program("[.event.data, .state]")
 
 
-@settings(deadline=timedelta(seconds=5), max_examples=200)
+@examples(50)
 @given(values)
 def test_what_passes_through_is_what_came_or_its_digits(value):
     for one, state in ((event(value), {"kept": True}), (EVENT, value)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import multiprocessing
 import os
@@ -132,4 +133,5 @@ def _options() -> tuple[argparse.Namespace, list[Proof]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # The processes that prove find `prove` by the name of its module, which is not `__main__` to them.
+    sys.exit(importlib.import_module("proof.__main__").main())

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from conftest import environment
 from dying import write
 
 import durproj
@@ -264,40 +260,3 @@ def test_a_stop_ends_the_wait(place):
         durproj.fold("log", reducer=Flaky(1), store="s.db", stop=stop, observer=Stopping())
     assert caught.value.exit_code == 143
     assert len(stored("s.db")) == 1
-
-
-FLAKY = """
-import durproj
-
-def flaky(state, event):
-    with open("calls", "a") as file:
-        file.write("x")
-    raise durproj.Retry("not yet")
-"""
-
-
-def test_a_process_killed_in_its_wait_has_as_many_attempts_as_one_that_was_not(place, durproj):
-    (place / "flaky.py").write_text(FLAKY)
-    args = ["run", "log", "--reducer", "flaky.py:flaky", "--retries", "3", "--retry-delay", "0.2"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "durproj", *args], env=environment(), stderr=subprocess.PIPE
-    )
-    store = place / "durproj.db"
-    while not (place / "calls").exists() or len((place / "calls").read_text()) < 2:
-        assert process.poll() is None
-        time.sleep(0.01)
-    # The second failure is recorded before its wait begins.
-    while len(stored(store)) < 2:
-        time.sleep(0.005)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    recorded = stored(store)
-    done = durproj("resume")
-    assert done.code == 1
-    assert len((place / "calls").read_text()) == 4
-    after = stored(store)
-    assert after[: len(recorded)] == recorded
-    assert len(after) == 4
-    assert after[len(recorded)].at >= recorded[-1].retry_at
-    assert [each.retry_at is None for each in after] == [False, False, False, True]

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from contextlib import suppress
 
 import pytest
-from conftest import environment
 from dying import Died, Dying, dying, journals, tables, trail, write
 
 import durproj
@@ -73,35 +68,3 @@ def test_killed_at_any_write_it_did_all_or_nothing(tmp_path, verb):
             VERBS[verb](store)
             assert contents(store) == after
     assert [kept[0], kept[points - 1]] == [before, after]
-
-
-KILLED = """
-import os, signal, sys
-from durproj.stores.sqlite import SqliteStore
-import durproj
-left = int(sys.argv[2])
-save_past = SqliteStore.save_past
-def dying(self, head):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    save_past(self, head)
-SqliteStore.save_past = dying
-durproj.promote("v3", "projection", store=sys.argv[1])
-"""
-
-
-@pytest.mark.parametrize("at", [0, 1, 2, 3])
-def test_a_process_killed_in_the_middle_of_a_promotion_leaves_the_old_names(tmp_path, at):
-    store = prepared(tmp_path)
-    before = contents(store)
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, str(store), str(at)],
-        env=environment(), timeout=60, check=False, capture_output=True,
-    )  # fmt: skip
-    assert process.returncode == -signal.SIGKILL, process.stderr
-    assert contents(store) == before
-    durproj.promote("v3", "projection", store=store)
-    assert os.path.exists(store)
-    assert contents(store)[1]["projection/a"]["steps"] == 12

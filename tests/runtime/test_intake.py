@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from conftest import examples
 from dying import Died, dying, folded, inputs, journals, trail
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import durproj
@@ -59,7 +60,7 @@ def _small_blocks(monkeypatch):
     monkeypatch.setattr(setup, "Source", functools.partial(Source, block=64))
 
 
-@settings(max_examples=60)
+@examples(25)
 @given(
     events=EVENTS, order=ORDERS, dedupe=st.sampled_from(["id", "none"]), zipped=st.booleans(),
     keyed=st.booleans(), one=st.booleans(),
@@ -92,7 +93,7 @@ def test_a_fold_is_of_the_sorted_and_filtered_stream(events, order, dedupe, zipp
         assert decode(journal["state"]) == folded(stream)
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(events=EVENTS, order=ORDERS, at=st.integers(0, 60), keyed=st.booleans())
 def test_a_crash_anywhere_and_a_resume_are_a_straight_run(events, order, at, keyed):
     mapping = KEYED if keyed else Mapping(key="", id="id", time="at", seq="n")
@@ -114,7 +115,7 @@ def test_a_crash_anywhere_and_a_resume_are_a_straight_run(events, order, at, key
         assert again.found() == straight.found()
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(first=EVENTS, more=EVENTS, dedupe=st.sampled_from(["id", "none"]))
 def test_appending_is_the_same_as_having_had_it_all(first, more, dedupe):
     lines = lines_of([*first, *more])
@@ -133,7 +134,7 @@ def test_appending_is_the_same_as_having_had_it_all(first, more, dedupe):
         assert grown.duplicates == whole.duplicates
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(first=EVENTS, more=EVENTS)
 def test_what_comes_late_is_refused_and_what_comes_at_the_end_is_not(first, more):
     lines = lines_of([*first, *more])

@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from conftest import examples
 from dying import Died, dying, journals, line, tables, trail, write
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import durproj
@@ -124,7 +125,7 @@ def kept(store, id=ID):
 
 
 @pytest.mark.parametrize("reducer", REDUCERS, ids=lambda reducer: reducer.__name__)
-@settings(max_examples=12)
+@examples(5)
 @given(log=LOGS)
 def test_a_fold_is_the_generator_is_functools_reduce(reducer, log):
     if reducer is trail:

@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from making import attempt, begin, columns, fill, read_all, record
 
@@ -93,7 +94,7 @@ def stand(store, journal):
     return blocks, reopened.head.hash, reopened.head.state, reopened.head.steps
 
 
-@settings(max_examples=120)
+@examples(40)
 @given(sizes=sizes, ways=ways)
 def test_however_steps_are_appended_the_journal_is_the_same(sizes, ways):
     records = [record(step, size) for step, size in enumerate(sizes)]
@@ -118,7 +119,7 @@ def test_however_steps_are_appended_the_journal_is_the_same(sizes, ways):
             assert Journal.open(store, ID).read(step) == one
 
 
-@settings(max_examples=40)
+@examples(20)
 @given(sizes=sizes, ways=ways, data=st.data())
 def test_after_a_rewind_the_journal_is_as_if_the_rest_had_never_been(sizes, ways, data):
     records = [record(step, size) for step, size in enumerate(sizes)]

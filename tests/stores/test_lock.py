@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 from conftest import environment
-from making import begin, fill, read_all, record
+from making import begin, fill, record
 
 from durproj.errors import NotFound, StoreBusy, StoreError
-from durproj.stores.journal import Journal
 from durproj.stores.lock import Lock
 from durproj.stores.sqlite import SqliteStore
 
@@ -27,25 +26,6 @@ from durproj.stores.sqlite import SqliteStore
 store = SqliteStore.open_writer(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.readline()
-store.close()
-"""
-
-COUNT_UP = """
-import os, sys
-from pathlib import Path
-from durproj.stores.base import Head, Run
-from durproj.stores.journal import Journal
-from durproj.stores.packing import Record
-from durproj.stores.sqlite import SqliteStore
-path, alone = Path(sys.argv[1]), sys.argv[1] + ".alone"
-store = SqliteStore.open_writer(path, wait_s=100)
-os.close(os.open(alone, os.O_CREAT | os.O_EXCL))  # fails when another is inside
-run = store.find_run("projection", "x") or Run("projection", "x", {})
-store.save_run(run)
-journal = Journal.open(store, "projection/u1") or Journal(store, Head("projection/u1", "projection", "u1", run.no))
-for step in range(journal.steps, journal.steps + 5):
-    journal.add(step, Record(b"{}", b"%d" % step, b"%d" % os.getpid()))
-os.unlink(alone)
 store.close()
 """
 
@@ -112,22 +92,6 @@ def test_the_lock_of_a_killed_holder_is_free_at_once(tmp_path, holder):
     assert not Lock(tmp_path / "store.db").held()
     with closing(SqliteStore.open_writer(tmp_path / "store.db")) as store:
         fill(store, "projection/u1", 3)
-
-
-def test_twenty_that_start_at_once_on_a_fresh_store_go_one_by_one_and_all_finish(tmp_path):
-    path = tmp_path / "store.db"
-    started = [start(COUNT_UP, path) for _ in range(20)]
-    for process in started:
-        with process:
-            process.communicate()
-        assert process.returncode == 0
-    with closing(SqliteStore.open_reader(path)) as store:
-        found = read_all(Journal.open(store, "projection/u1"))
-    assert [int(record.input) for record in found] == list(range(100))
-    turns = [found[at].output for at in range(0, 100, 5)]
-    assert [record.output for record in found] == [pid for pid in turns for _ in range(5)]
-    assert {int(pid) for pid in turns} == {process.pid for process in started}
-    assert sorted(os.listdir(tmp_path)) == ["store.db"]
 
 
 @pytest.mark.parametrize("relative", [False, True])

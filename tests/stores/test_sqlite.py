@@ -15,9 +15,9 @@ from making import begin, fill, read_all, record
 from durproj.errors import DurprojError, NotFound, StoreDamaged, StoreDenied, StoreError, UsageError
 from durproj.stores import connection
 from durproj.stores.base import Run
-from durproj.stores.connection import is_remote
 from durproj.stores.examine import examine
 from durproj.stores.journal import Journal
+from durproj.stores.mounts import is_mounted, is_remote
 from durproj.stores.sqlite import SqliteStore
 
 ID = "projection/u1"
@@ -189,6 +189,26 @@ def test_filesystems_whose_memory_is_not_shared_are_known(tmp_path, place, remot
 
 def test_where_there_is_no_table_of_mounts_every_place_is_local(tmp_path):
     assert not is_remote(tmp_path, tmp_path / "none")
+    assert not is_mounted(tmp_path, tmp_path / "none")
+
+
+def test_a_file_that_is_a_mount_of_its_own_is_known_and_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a b" / "s\\.db"
+    path.parent.mkdir()
+    path.touch()
+    shown = str(path).replace("\\", "\\134").replace(" ", "\\040")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"{MOUNTS}70 20 8:1 /s.db {shown} rw - ext4 /dev/sda1 rw\n")
+    assert is_mounted(path, mounts)
+    assert is_mounted(path.parent / ".." / "a b" / path.name, mounts)
+    assert not is_mounted(path.parent, mounts)
+    assert not is_mounted(path.with_name("s"), mounts)
+    monkeypatch.setattr(connection, "is_mounted", lambda place: is_mounted(place, mounts))
+    for opening in (SqliteStore.open_writer, SqliteStore.open_reader):
+        with pytest.raises(UsageError, match="mounted there as a single file") as caught:
+            opening(path)
+        assert "mount its folder" in caught.value.hint
+    assert os.listdir(path.parent) == [path.name]
 
 
 # -- what is refused

@@ -6,7 +6,8 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from making import begin, columns, fill, record
 
@@ -35,7 +36,7 @@ def path(tmp_path):
     return tmp_path / "store.db"
 
 
-@settings(max_examples=60)
+@examples(20)
 @given(
     sizes=st.lists(st.integers(1, 400), min_size=1, max_size=4),
     keep=st.integers(0, 700),

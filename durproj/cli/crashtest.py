@@ -1,0 +1,158 @@
+"""durproj crashtest: whether a log and its reducer survive crashes."""
+
+from __future__ import annotations
+
+import os
+import time as clock
+from typing import Annotated, Any, cast
+
+import typer
+
+from durproj.cli.options import (
+    ArrayOption,
+    ColorOption,
+    DataOption,
+    DedupeOption,
+    EventIdOption,
+    EventsArgument,
+    FormatOption,
+    InitialOption,
+    JqOption,
+    JsonOption,
+    JunitOption,
+    KeyOption,
+    NoKeyOption,
+    OnBadLineOption,
+    OnErrorOption,
+    OrderOption,
+    QuietOption,
+    ReducerOption,
+    SeqOption,
+    StableOption,
+    StrictTypesOption,
+    TimeOption,
+    TypeOption,
+    UserOption,
+    asked_format,
+    finite,
+    named_reducer,
+    screen,
+)
+
+Levels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--durability",
+        metavar="LEVEL",
+        help="Crash at this level, step, fsync or batch; may be repeated. By default step and batch.",
+    ),
+]
+
+
+def crashtest(
+    events: EventsArgument = None,
+    user: UserOption = None,
+    reducer: ReducerOption = None,
+    jq: JqOption = None,
+    initial: InitialOption = None,
+    durability: Levels = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", min=0, help="So many crashing lives at random.")
+    ] = 20,
+    seed: Annotated[
+        str | None,
+        typer.Option(
+            "--seed",
+            metavar="S",
+            help="This one life only: the number of a random one, or what a failure named.",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            "--seconds", metavar="S", min=0, callback=finite, help="How long it may take."
+        ),
+    ] = 60.0,
+    allow_mutation: Annotated[
+        bool,
+        typer.Option(
+            "--allow-mutation", help="Let the reducer change the state that it is given in place."
+        ),
+    ] = False,
+    junit: JunitOption = None,
+    key: KeyOption = None,
+    type: TypeOption = None,
+    id: EventIdOption = None,
+    time: TimeOption = None,
+    data: DataOption = None,
+    seq: SeqOption = None,
+    format: FormatOption = "auto",
+    array: ArrayOption = False,
+    no_key: NoKeyOption = None,
+    order: OrderOption = None,
+    dedupe: DedupeOption = None,
+    on_error: OnErrorOption = "stop",
+    on_bad_line: OnBadLineOption = "stop",
+    strict_types: StrictTypesOption = False,
+    json: JsonOption = False,
+    stable: StableOption = False,
+    quiet: QuietOption = False,
+    color: ColorOption = "auto",
+) -> None:
+    """Kill runs of a log at every commit, at random and in back-off, resume them, and compare.
+
+    Your stores are not touched: it works in a folder of its own. Without EVENTS it reads DURPROJ_EVENTS, else
+    a packaged sample. Exit 1 when anything differs, or the reducer is not pure.
+    """
+    from durproj.cli.checking import watched
+    from durproj.cli.junit import Report
+    from durproj.cli.verdicts import cases_of, verdict
+    from durproj.crashing.crashtest import LEVELS
+    from durproj.crashing.crashtest import crashtest as records
+    from durproj.events.formats.mapping import Mapping
+    from durproj.projections.reducer import MISSING, parse_initial
+
+    inputs = events or os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep)
+    report = Report(junit, "crashtest", "log") if junit else None
+    shown = screen(json=json, stable=stable, quiet=quiet, color=color)
+    began = clock.monotonic()
+    kept: list[dict[str, Any]] = []
+    with watched(
+        shown, report, ("crashing", "lives"), "stopped before it had crashed everywhere"
+    ) as (stop, bar):
+        for record in records(
+            [name for name in inputs if name] or None,
+            reducer=named_reducer(reducer, jq) or "account",
+            initial=MISSING if initial is None else parse_initial(initial),
+            keys=user,
+            mapping=Mapping(key, type, id, time, data, seq, asked_format(format, array)),
+            no_key=no_key,
+            order=order,
+            dedupe=dedupe,
+            on_error=on_error,
+            on_bad_line=on_bad_line,
+            strict_types=strict_types,
+            durability=cast("Any", durability) or LEVELS,
+            seeds=seeds,
+            seed=seed,
+            seconds=seconds,
+            allow_mutation=allow_mutation,
+            progress=bar.advance_of if bar else None,
+            stop=stop,
+        ):
+            kept.append(record)
+            if bar:
+                bar.hide()
+            if json:
+                timing = {"timing": {"seconds": round(clock.monotonic() - began, 3)}}
+                shown.record(record | (timing if record["type"] == "summary" else {}))
+            else:
+                for line in verdict(record):
+                    shown.line(*line)
+    if report:
+        report.write(cases_of(kept))
+    if not kept[-1]["events"]:
+        shown.note("there are no events: only what comes before and after them was crashed")
+    shown.flush()
+    if kept[-1]["exit"]:
+        raise typer.Exit(1)

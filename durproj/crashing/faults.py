@@ -1,0 +1,207 @@
+"""What is wrong with a reducer: the steps of a fold are executed in surroundings that differ in one thing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from durproj import codec
+from durproj.crashing.left import MOST_CHANGES
+from durproj.crashing.prepared import Answer, raised
+from durproj.crashing.servers import SEEDS, Servers
+from durproj.history.changes import changes
+
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Surroundings that differ in one thing from those of the first execution. kind: what goes by it; says,
+    advice: what is wrong with a reducer that does, and what to do. servers: of SEEDS."""
+
+    kind: str
+    says: str
+    advice: str
+    changed: tuple[tuple[str, Any], ...] = ()
+    servers: tuple[int, ...] = (0,)
+    backwards: bool = False
+
+
+PROBES = (
+    Probe(
+        "process",
+        "it gives another state in another process, where the clock, the random seed, the hash seed and the"
+        " environment are the same: it makes ids of its own (uuid, os.urandom), or goes by id(), by the"
+        " number of the process or by something outside, such as a file",
+        "take such values from the event: they are made once, when it is written",
+        servers=(1,),
+    ),
+    Probe(
+        "memory",
+        "it gives another state when other calls came before: it remembers something outside of the state,"
+        " such as a global counter, a cache or a default argument",
+        "keep what it has to remember in the state",
+        backwards=True,
+    ),
+    Probe(
+        "random",
+        "it goes by random numbers",
+        "draw them when the event is made, and put them into the event",
+        changed=(("seed", 1),),
+    ),
+    Probe(
+        "clock",
+        "it goes by the clock: at another time it gives another state",
+        "take the event's own time: event.time",
+        changed=(("clock", -9_999 * _DAY_S - 4_321), ("later", 5_000)),
+    ),
+    Probe(
+        "clock",
+        "it goes by the clock: at another time it gives another state",
+        "take the event's own time: event.time",
+        changed=(("clock", 8_888 * _DAY_S + 54_321),),
+    ),
+    Probe(
+        "order",
+        "it goes by the order of a set, or by hash(), which are others in every process",
+        "sort what comes out of a set: sorted(…), or use a dict or a list",
+        servers=tuple(range(2, len(SEEDS))),
+    ),
+    Probe(
+        "zone",
+        "it goes by the time zone of the machine",
+        "say which zone is meant: datetime.fromtimestamp(seconds, UTC)",
+        changed=(("zone", "XXX-05:45"),),
+    ),
+    Probe(
+        "environment",
+        "it goes by environment variables",
+        "put what they say into --initial, or into the events",
+        changed=(("bare", True),),
+    ),
+)
+
+MUTATION = {
+    "state": "it changes the state that it is given in place. durproj gives every attempt a state of its own,"
+    " so nothing is lost here; with functools.reduce, or in a test, the former state would be gone",
+    "event": "it changes the event that it is given in place: whoever reads the event next meets another one",
+}
+NEW_STATE = 'return a new one: state | {"total": …}, [*list, item]; or accept it: --allow-mutation'
+
+
+class Faults:
+    """Looks for faults in the reducer that folded `store`. seen: how many steps were executed for it."""
+
+    def __init__(self, servers: Servers, store: Path, *, mutation: bool) -> None:
+        self._servers, self._store, self._mutation = servers, store, mutation
+        zone = None
+        self._still = {
+            "clock": int(time.time()), "later": 0, "seed": 0, "zone": zone, "bare": False
+        }  # fmt: skip
+        self._file = store.parent / "steps.first"
+        self.seen = 0
+
+    def found(self) -> Iterator[dict[str, Any]]:
+        """A record for each kind of fault, at the first step that shows it."""
+        answer = self._execute(self._file)
+        if "error" in answer:
+            raise raised(answer["error"])
+        if "unable" in answer or answer["code"]:
+            return
+        self.seen = answer["steps"]
+        if self._mutation and (fault := self._mutated()):
+            yield fault
+        kinds: set[str] = set()
+        for probe in PROBES:
+            if probe.kind in kinds:
+                continue
+            fault = self._differing(probe)
+            if fault:
+                kinds.add(probe.kind)
+                yield fault
+                # What comes out otherwise by itself does so in all other surroundings, too.
+                if probe.kind == "process":
+                    return
+
+    def _execute(
+        self, into: Path, probe: Probe | None = None, server: int = 0, **more: Any
+    ) -> Answer:
+        changed = dict(probe.changed) if probe else {}
+        if "clock" in changed:
+            changed["clock"] += self._still["clock"]
+        return self._servers.ask(
+            server,
+            act="step",
+            store=str(self._store),
+            surroundings=self._still | changed,
+            backwards=probe is not None and probe.backwards,
+            **{"into": str(into), "only": None, **more},
+        )
+
+    def _mutated(self) -> dict[str, Any] | None:
+        for id, step, _, mutated in _outcomes(self._file):
+            if mutated:
+                what, found = mutated
+                return self._fault("mutation", MUTATION[what], NEW_STATE, id, step, found)
+        return None
+
+    def _differing(self, probe: Probe) -> dict[str, Any] | None:
+        other = self._store.parent / "steps.other"
+        for server in probe.servers:
+            answer = self._execute(other, probe, server)
+            if answer["code"] or "error" in answer or "unable" in answer:
+                continue  # in these surroundings it cannot even be imported
+            for first, second in zip_longest(_outcomes(self._file), _outcomes(other)):
+                id, step, was, _ = first
+                now = second[2]
+                if was[:2] != now[:2]:
+                    return self._fault_of(probe, id, step, was, now)
+        return None
+
+    def _fault_of(self, probe: Probe, id: str, step: int, was: Any, now: Any) -> dict[str, Any]:
+        found, reason = [], None
+        if was[0] is None or now[0] is None:
+            sides = [
+                f"failed with {side[2]}" if side[0] is None else "gave a state"
+                for side in (was, now)
+            ]
+            reason = f"first it {sides[0]}, then it {sides[1]}"
+        else:
+            states = [codec.decode(side[0].encode()) for side in (was, now)]
+            found = [change.record() for change in changes(*states)]
+            reason = None if found else "the fields of an object come in another order"
+        return self._fault(probe.kind, probe.says, probe.advice, id, step, found, reason)
+
+    def _fault(
+        self,
+        kind: str,
+        says: str,
+        advice: str,
+        id: str,
+        step: int,
+        found: list[Any],
+        reason: str | None = None,
+    ) -> dict[str, Any]:
+        alone = self._execute(self._store.parent / "steps.alone", only=[id, step])
+        more = {"reason": reason, "calls": alone.get("calls")}
+        return {
+            "type": "fault",
+            "kind": kind,
+            "id": id,
+            "step": step,
+            "event": alone.get("event", {"id": None, "type": None}),
+            "message": says,
+            "changes": found[:MOST_CHANGES],
+            **{name: value for name, value in more.items() if value},
+            "advice": advice,
+        }
+
+
+def _outcomes(file: Path) -> Iterator[Any]:
+    with file.open("rb") as lines:
+        for line in lines:
+            yield codec.decode(line)

@@ -1,0 +1,139 @@
+"""Where a process is to be killed, and what kills it there: SIGKILL, from within, at that very instant."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, Literal, NamedTuple, get_args
+
+from durproj.errors import UsageError
+from durproj.events.event import Event
+from durproj.runtime.observer import Silent, Stop
+from durproj.stores.base import Durability
+from durproj.stores.sqlite import SqliteStore
+
+Instant = Literal["before", "after", "call", "backoff"]
+"""Before or after a commit; at a call of a function, Python's or C's; waiting after step's failure."""
+
+_PLAN = re.compile(r"(step|fsync|batch):(race:)?([a-z]+@[0-9]{1,9}(?:\+[a-z]+@[0-9]{1,9})*)")
+_HOW = "give a number, or what a failure named, such as step:before@3"
+
+
+class Kill(NamedTuple):
+    """One kill: at which commit, call (from 0) or step."""
+
+    at: Instant
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.at}@{self.number}"
+
+
+class Plan(NamedTuple):
+    """A life: processes that are killed one after another, and one that is left alone in the end. race: the
+    first two begin at the same time."""
+
+    durability: Durability
+    kills: tuple[Kill, ...]
+    race: bool = False
+
+    def __str__(self) -> str:
+        kills = "+".join(map(str, self.kills))
+        return f"{self.durability}:{'race:' if self.race else ''}{kills}"
+
+    @classmethod
+    def parse(cls, text: str) -> Plan:
+        """The plan that was written as `text`. Raises UsageError."""
+        match = _PLAN.fullmatch(text)
+        kills = [each.split("@") for each in match[3].split("+")] if match else []
+        if match is None or any(at not in get_args(Instant) for at, _ in kills):
+            raise UsageError(f"the seed {text!r} is no life", _HOW)
+        durability: Any = match[1]
+        made: Any = tuple(Kill(at, int(number)) for at, number in kills)  # type: ignore[arg-type]
+        return cls(durability, made, race=match[2] is not None)
+
+
+class MortalStore(SqliteStore):
+    """A store that counts its commits, and whose process dies before or after one of them."""
+
+    commits = 0
+    kill: Kill | None = None
+
+    def _write(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        # Outside of a transaction every statement is one.
+        commits = sql == "COMMIT" or not (self._open or sql.startswith("BEGIN"))
+        if not commits:
+            return super()._write(sql, values)
+        self._die_if("before")
+        done = super()._write(sql, values)
+        self._die_if("after")
+        self.commits += 1
+        return done
+
+    def _die_if(self, at: Instant) -> None:
+        if self.kill == (at, self.commits):
+            die()
+
+
+class MortalStop(Stop):
+    """Nothing stops it; a process that waits for the next attempt at a step dies, if it is to."""
+
+    def __init__(self, kill: Kill | None) -> None:
+        super().__init__()
+        self._dies = kill is not None and kill.at == "backoff"
+
+    def sleep_until(self, at_s: float) -> None:
+        """Wait, or die."""
+        if self._dies:
+            die()
+        super().sleep_until(at_s)
+
+
+class Acknowledging(Silent):
+    """Writes down every step that a run acknowledges, into a file that outlives its process."""
+
+    wants_steps = True
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def step(
+        self,
+        id: str,
+        step: int,
+        event: Event,  # noqa: ARG002  as all observers
+        source: Literal["cached", "executed"],
+        attempts: int,  # noqa: ARG002
+        state: Any,  # noqa: ARG002
+    ) -> None:
+        """Write it down, if it is new."""
+        if source == "executed":
+            os.write(self._file, f"{step} {id}\n".encode())
+
+
+def die() -> None:
+    """End this process as `kill -9` does."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def counting_calls(kill: Kill | None, act: Callable[[], object]) -> int:
+    """Do `act`, dying at its call `kill` if that is one; how many calls there were."""
+    count, fatal = -1, kill.number if kill and kill.at == "call" else -1
+
+    def called(_frame: FrameType, event: str, _arg: object) -> None:
+        nonlocal count
+        if event in ("call", "c_call"):
+            count += 1
+            if count == fatal:
+                die()
+
+    sys.setprofile(called)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count

@@ -1,0 +1,172 @@
+"""A process that has durproj loaded, and nothing of the reducer's: `python -m durproj.crashing.prepared`.
+
+It is given tasks on standard input, a line of JSON each, and does every one in a fork of its own, which
+may be killed: one that is prepared takes a few milliseconds, and a fresh interpreter more than a hundred.
+It answers on standard output: how the fork ended, and what it said. Where standard input ends, so do both.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from durproj import codec, errors
+from durproj.crashing.killing import Acknowledging, Kill, MortalStop, MortalStore, counting_calls
+from durproj.crashing.process import Child, ended, fork
+from durproj.crashing.stepping import execute_steps
+from durproj.errors import DurprojError, NotFound
+from durproj.events.formats.mapping import Mapping
+from durproj.projections.reducer import MISSING
+from durproj.runtime.observer import Silent
+from durproj.runtime.project import fold
+from durproj.runtime.resume import resume
+from durproj.runtime.retry import TRANSIENT, Constant
+from durproj.stores.sqlite import SqliteStore
+from durproj.verification.verify import verify
+
+Answer = dict[str, Any]
+
+RETRY = Constant(retries=4, delay_s=0.02, on=TRANSIENT)
+"""Of every run: nobody looks on while it waits."""
+
+
+def main() -> None:
+    """Do what standard input asks for."""
+    tasks, answers = os.dup(0), os.dup(1)
+    # What reducers read is nothing, and what they print is said as often as they are run.
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    gc.freeze()
+    with open(tasks, "rb", buffering=0) as lines:
+        while line := lines.readline():
+            answer = _done(codec.decode(line), tasks)
+            os.write(answers, codec.encode(answer) + b"\n")
+
+
+def _done(task: Answer, tasks: int) -> Answer:
+    """The answer to a task: `code`, and what was said, if it came to that."""
+    child = fork(lambda writing: _write(writing, _attempt(task)))
+    said = _heard(child, tasks)
+    code = ended(child)
+    if code == 0:
+        answer: Answer = codec.decode(said)
+        return {"code": 0, **answer}
+    return {"code": code, "said": said.decode(errors="replace")}
+
+
+def _heard(child: Child, tasks: int) -> bytes:
+    """All that the child says until it ends. It is killed when there is nobody left to answer."""
+    said = b""
+    while True:
+        ready, _, _ = select.select([child.reading, tasks], [], [])
+        if child.reading in ready:
+            block = os.read(child.reading, 1 << 16)
+            said += block
+            if not block:
+                return said
+        elif tasks in ready:  # nothing is asked before the answer: standard input has ended
+            os.kill(child.pid, signal.SIGKILL)
+            ended(child)
+            os._exit(0)
+
+
+def _write(writing: int, answer: Answer) -> None:
+    data = codec.encode(answer)
+    while data:
+        data = data[os.write(writing, data) :]
+
+
+def _attempt(task: Answer) -> Answer:
+    """What a task comes to: `error` when it is one that its caller would have been raised."""
+    sys.path[:] = task["path"]
+    acts = {"run": _run, "verify": _verify, "step": execute_steps}
+    try:
+        return acts[task["act"]](task)
+    except DurprojError as error:
+        return {"error": {"kind": type(error).__name__, "fields": vars(error)}}
+
+
+def raised(error: Answer) -> DurprojError:
+    """The error that an answer tells of."""
+    kind = getattr(errors, error["kind"])
+    made: DurprojError = kind.__new__(kind)
+    vars(made).update(error["fields"])
+    return made
+
+
+def _run(task: Answer) -> Answer:
+    """Fold, or go on with what was begun, unless it is killed before; how many commits and calls there were."""
+    kill = Kill(*task["kill"]) if task["kill"] else None
+    path, durability = Path(task["store"]), task["durability"]
+    acknowledged = durability != "batch"  # with it, what is shown may not be committed yet
+    commits = 0
+
+    def act() -> None:
+        nonlocal commits
+        begun = not task["again"] and _begun(path)
+        store = MortalStore.open_writer(path, durability, task["wait_s"])
+        store.kill = kill
+        how: dict[str, Any] = {
+            "store": store,
+            "observer": Acknowledging(f"{path}.acknowledged") if acknowledged else Silent(),
+            "stop": MortalStop(kill),
+        }
+        try:
+            if begun:
+                resume(**how)
+            else:
+                fail = (kill.number, 1) if kill and kill.at == "backoff" else None
+                fold(durability=durability, retry=RETRY, fail=fail, **how, **fold_options(task))
+        finally:
+            store.close()
+        commits = store.commits
+
+    calls = 0
+    if task["counting"] or (kill and kill.at == "call"):
+        calls = counting_calls(kill, act)
+    else:
+        act()
+    return {"commits": commits, "calls": calls}
+
+
+def fold_options(task: Answer) -> dict[str, Any]:
+    """The options of `fold` in a task."""
+    options = dict(task["options"])
+    initial = options.pop("initial")
+    return {
+        **options,
+        "mapping": Mapping(**options["mapping"]),
+        "initial": MISSING if initial is None else codec.decode(initial.encode()),
+    }
+
+
+def _begun(path: Path) -> bool:
+    """Whether the store knows of a run that can be resumed."""
+    try:
+        store = SqliteStore.open_reader(path)
+    except NotFound:
+        return False
+    try:
+        return bool(store.runs())
+    finally:
+        store.close()
+
+
+def _verify(task: Answer) -> Answer:
+    """What is wrong with a store, compared with a fold of its log that has none."""
+    found = [
+        record
+        for record in verify(store=Path(task["store"]), refold=True)
+        if record.get("status", "ok") != "ok"
+    ]
+    return {"records": found[:1]}
+
+
+if __name__ == "__main__":
+    main()

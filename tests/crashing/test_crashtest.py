@@ -1,0 +1,232 @@
+"""`durproj crashtest` as its users run it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from xml.etree import ElementTree as ET
+
+import pytest
+from conftest import environment
+
+import durproj as library
+
+REDUCERS = """
+import os, time
+def count(state, event):
+    return {"n": state.get("n", 0) + 1, "last": event.id}
+def clock(state, event):
+    return {"n": state.get("n", 0) + 1, "at": time.time()}
+def poisoned(state, event):
+    if event.id == "e3":
+        raise ValueError("poison")
+    return count(state, event)
+def hanging(state, event):
+    open("pid", "w").write(str(os.getpid()))
+    time.sleep(600)
+"""
+FEW = ["--durability", "step", "--seeds", "0"]
+
+
+@pytest.fixture
+def lab(durproj):
+    """The command line, in a folder with a log and reducers, and one for what is temporary."""
+    (durproj.folder / "r.py").write_text(REDUCERS)
+    (durproj.folder / "tmp").mkdir()
+    log = [{"key": "ab"[n % 2], "type": "T", "id": f"e{n}"} for n in range(5)]
+    (durproj.folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
+
+    def run(*args, **how):
+        return durproj(*args, env={"TMPDIR": str(durproj.folder / "tmp")}, **how)
+
+    run.folder = durproj.folder
+    run.left = lambda: list((durproj.folder / "tmp").iterdir())
+    return run
+
+
+def test_a_log_survives_everything_and_nothing_is_left(lab):
+    args = ["--durability", "step", "--seeds", "2", "--json"]
+    done = lab("crashtest", "log.jsonl", "--reducer", "r.py:count", *args)
+    assert (done.code, done.err) == (0, "")
+    *kinds, summary = done.json
+    assert [record["type"] for record in kinds] == ["crashes"] * 6
+    assert {record["kind"] for record in kinds} == {
+        *("before", "after", "twice", "backoff", "race", "random")
+    }
+    assert all(record["lives"] == record["survived"] == record["planned"] > 0 for record in kinds)
+    assert summary["crashes"] == sum(record["kills"] for record in kinds) > 40
+    assert (summary["projections"], summary["events"], summary["probed"]) == (2, 5, 5)
+    assert (summary["complete"], summary["exit"]) == (True, 0)
+    assert "seconds" in summary["timing"]
+    assert lab.left() == []
+    assert not (lab.folder / "durproj.db").exists()
+
+
+def test_one_life_is_the_same_again(lab):
+    first, second = (lab("crashtest", "--seed", "4", "--json", "--stable") for _ in range(2))
+    assert first.out == second.out
+    assert first.json[0]["planned"] == 1
+    done = lab("crashtest", "--seed", "step:before@3+after@1", "--json", "--stable")
+    assert done.json[0] == {
+        "type": "crashes", "kind": "twice", "planned": 1, "lives": 1, "kills": 2, "survived": 1
+    }  # fmt: skip
+
+
+def test_a_reducer_that_is_not_pure_is_told_and_a_line_does_it_again(lab):
+    args = ["log.jsonl", "--reducer", "r.py:clock", "--junit", "x.xml"]
+    done = lab("crashtest", *args)
+    assert done.code == 1
+    lines = done.out.split("\n")
+    assert lines[0].startswith("impure  projection/a#0  T e0  at ")
+    assert "the reducer is not pure: it goes by the clock" in lines[1]
+    assert lines[2].startswith("  it calls the clock (r.py:")
+    (again,) = [line for line in lines if line.startswith("  again: ")]
+    (failure,) = ET.parse(lab.folder / "x.xml").getroot().iter("failure")
+    assert "goes by the clock" in failure.text
+    (kept,) = lab.left()
+    words = shlex.split(again.removeprefix("  again: durproj "))
+    log = kept / "smallest.jsonl"
+    assert str(log) in words
+    assert log.read_text().count("\n") == 1
+    repeated = lab(*words, "--json")
+    assert repeated.code == 1
+    assert [record["kind"] for record in repeated.json if record["type"] == "fault"] == ["clock"]
+
+
+def test_junit_has_a_case_for_the_reducer_and_each_kind_of_crash(lab):
+    (lab.folder / "few.jsonl").write_text('{"type":"T","id":"e0"}\n')
+    done = lab("crashtest", "few.jsonl", "--reducer", "r.py:count", *FEW, "--junit", "x.xml")
+    assert done.code == 0
+    assert [line.split("  ")[0] for line in done.out.split("\n")[:5]] == [
+        *("before a commit", "after a commit", "twice in a row", "in back-off", "with two runners")
+    ]
+    assert "survived" in done.out.split("\n")[5]
+    root = ET.parse(lab.folder / "x.xml").getroot()
+    cases = [(case.attrib["classname"], case.attrib["name"]) for case in root.iter("testcase")]
+    assert cases[:2] == [("reducer", "pure"), ("crash", "before a commit")]
+    assert len(cases) == 6
+    assert root.attrib["failures"] == root.attrib["errors"] == "0"
+
+
+def test_it_stops_in_good_order_when_the_time_is_over(lab, monkeypatch):
+    later = 0.0
+
+    class Clock:
+        @staticmethod
+        def monotonic():
+            return time.monotonic() + later
+
+    def pass_time(_lived, _planned):
+        nonlocal later
+        later += 1000.0
+
+    monkeypatch.setattr("durproj.crashing.servers.time", Clock)
+    monkeypatch.chdir(lab.folder)
+    *kinds, summary = library.crashtest("log.jsonl", seconds=5500.0, progress=pass_time)
+    assert (summary["lives"], summary["survived"], summary["complete"]) == (6, 6, False)
+    assert summary["planned"] > 60
+    assert summary["exit"] == 0
+    assert [record["lives"] for record in kinds] == [1] * 6
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["none.jsonl"], 66, "none.jsonl"),
+        (["log.jsonl", "--reducer", "r.py:nothing"], 2, "r.py has no function 'nothing'"),
+        (["log.jsonl", "--reducer", "other"], 2, "no built-in reducer"),
+        (["log.jsonl", "--reducer", "r.py:poisoned"], 1, "projection/b#1: ValueError: poison"),
+        (["log.jsonl", "--user", "zoe"], 66, "zoe"),
+        (["bad.jsonl"], 65, "bad.jsonl:1"),
+        (["--seed", "nonsense"], 2, "is no life"),
+        (["--seconds", "0"], 2, "0.0 seconds"),
+        (["--durability", "never"], 2, "durability is ['never']"),
+        (["--junit", "nowhere/x.xml"], 74, "nowhere/x.xml cannot be written"),
+        (["--initial", "{"], 2, "--initial is not JSON"),
+    ],
+)
+def test_what_cannot_be_crashed_is_refused_as_run_refuses_it(lab, args, code, says):
+    (lab.folder / "bad.jsonl").write_text("{oops\n")
+    done = lab("crashtest", *args)
+    assert (done.code, done.out) == (code, "")
+    assert says in done.err
+    assert "Traceback" not in done.err
+    assert lab.left() == []
+
+
+def test_poison_events_can_be_skipped_or_parked(lab):
+    for how in ("skip", "park"):
+        done = lab(
+            *("crashtest", "log.jsonl", "--reducer", "r.py:poisoned", "--on-error", how),
+            *("--seed", "step:after@4", "--json"),
+        )
+        assert (done.code, done.json[-1]["survived"]) == (0, 1), done.err
+
+
+@pytest.mark.parametrize("kind", ["csv", "gz", "stdin", "array", "empty"])
+def test_whatever_run_reads_can_be_crashed(lab, kind):
+    log = (lab.folder / "log.jsonl").read_bytes()
+    lines = log.splitlines()
+    args, given = ["in.data"], b""
+    if kind == "csv":
+        rows = "".join(f"{line['key']},T,{line['id']}\n" for line in map(json.loads, lines))
+        (lab.folder / "in.data").write_text(f"key,type,id\n{rows}")
+        args += ["--format", "csv", "--key", "key"]
+    elif kind == "gz":
+        (lab.folder / "in.data").write_bytes(gzip.compress(log))
+    elif kind == "stdin":
+        args, given = ["-"], log
+    elif kind == "array":
+        (lab.folder / "in.data").write_bytes(b"[" + b",".join(lines) + b"]")
+        args += ["--array"]
+    else:
+        (lab.folder / "in.data").write_text("")
+    done = lab(
+        "crashtest", *args, "--reducer", "counts", "--seed", "step:after@2", "--json", input=given
+    )
+    assert (done.code, done.json[-1]["survived"]) == (0, 1), done.err
+    assert done.json[-1]["events"] == (0 if kind == "empty" else 5)
+    assert ("there are no events" in done.err) is (kind == "empty")
+
+
+def test_an_interrupt_leaves_nothing_behind(lab):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "durproj", "crashtest", "log.jsonl", "--reducer", "r.py:hanging"],
+        cwd=lab.folder,
+        env=environment(TMPDIR=str(lab.folder / "tmp")),
+        stderr=subprocess.PIPE,
+    )
+    pid = lab.folder / "pid"
+    while not (pid.exists() and pid.read_text()):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert (process.returncode, told) == (
+        130,
+        b"durproj: stopped before it had crashed everywhere\n",
+    )
+    # Killed with its group; whoever inherits it may not have reaped it yet.
+    stat = f"/proc/{pid.read_text()}/stat"
+    if os.path.exists(stat):
+        with open(stat) as file:
+            assert file.read().rpartition(")")[2].split()[0] == "Z"
+    assert lab.left() == []
+
+
+def test_a_program_can_ask_for_it_too(lab, monkeypatch):
+    monkeypatch.chdir(lab.folder)
+    told = []
+    *records, summary = library.crashtest(
+        "log.jsonl",
+        reducer="r.py:count",
+        seed="batch:before@1",
+        progress=lambda *lives: told.append(lives),
+    )
+    assert [record["kind"] for record in records] == ["before"]
+    assert (summary["survived"], told) == (1, [(1, 1)])

@@ -1,0 +1,174 @@
+"""What is wrong with a reducer is told by what it is; pure ones are never accused."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from durproj.crashing.faults import Faults
+from durproj.crashing.life import Lives
+from durproj.crashing.servers import Servers
+from durproj.runtime.observer import Stop
+
+REDUCERS = """
+import functools, itertools, os, random, time, uuid
+from datetime import UTC, date, datetime, timedelta
+
+calls = itertools.count()
+own = random.Random(5)
+last = {}
+began = time.time()
+
+def clock(state, event): return {"at": time.time()}
+def day(state, event): return {"at": str(date.today())}
+def now(state, event): return {"at": datetime.now(UTC).isoformat()}
+def elapsed(state, event): return {"at": round(time.time() - began)}
+def chance(state, event): return {"at": random.random()}
+def dice(state, event): return {"at": random.choice("abcdefgh")}
+def owned(state, event): return {"at": own.random()}
+def ids(state, event): return {"at": str(uuid.uuid4())}
+def address(state, event): return {"at": id(object())}
+def pid(state, event): return {"at": os.getpid()}
+def setting(state, event): return {"at": os.environ.get("CRASHTEST_SETTING")}
+def zone(state, event): return {"at": datetime.fromtimestamp(86400).isoformat()}
+def pairs(state, event): return {"tags": list({event.type + " on", event.type + " off"})}
+def hashes(state, event): return {"at": hash(event.type)}
+def names(state, event): return dict.fromkeys({"one", "two", "three", "four", event.type}, 1)
+def counter(state, event): return {"at": next(calls)}
+def memory(state, event):
+    before, last[event.key] = last.get(event.key), event.id
+    return {"at": before}
+def default(state, event, seen=[]):
+    seen.append(event.id)
+    return {"at": len(seen)}
+def failing(state, event):
+    if next(calls) % 2:
+        raise ValueError("every other time")
+    return {"at": 1}
+def in_place(state, event):
+    state["n"] = state.get("n", 0) + 1
+    return state
+def deep(state, event):
+    state.setdefault("tags", []).append(event.type)
+    return {**state}
+def touching(state, event):
+    event.data["seen"] = True
+    return {"n": 1}
+
+def same(state, event): return state
+def copied(state, event):
+    made = json_copy(state)
+    made["n"] = made.get("n", 0) + 1
+    return made
+def json_copy(state):
+    import copy
+    return copy.deepcopy(state)
+@functools.cache
+def slow(name): return len(name)
+def cached(state, event): return {"n": state.get("n", 0) + slow(event.type)}
+def timed(state, event):
+    time.perf_counter(), datetime.now(), random.random(), id(state), hash(event.type)
+    return {"n": state.get("n", 0) + 1}
+def seeded(state, event): return {"at": random.Random(event.id).random()}
+def members(state, event): return {"tags": sorted({*state.get("tags", []), event.type})}
+def within(state, event): return {"n": event.type in {"T", "U"}}
+def dates(state, event):
+    moment = datetime.fromtimestamp(86400, UTC) + timedelta(days=1)
+    assert isinstance(moment, datetime) and isinstance(moment, date)
+    return {"at": moment.isoformat(), "d": str(date(2026, 1, 2)), "p": str(datetime.strptime("2026", "%Y"))}
+def aged(state, event): return {"days": (date(2026, 3, 1) - date.fromisoformat("2026-01-01")).days}
+def numbers(state, event): return {"x": state.get("x", 0.0) + 0.1}
+def rejecting(state, event):
+    if event.type == "V":
+        raise ValueError("no V")
+    return {"n": 1}
+"""
+IMPURE = {
+    **dict.fromkeys(["clock", "day", "now", "elapsed"], "clock"),
+    **dict.fromkeys(["chance", "dice"], "random"),
+    **dict.fromkeys(["ids", "address", "pid"], "process"),
+    **dict.fromkeys(["counter", "memory", "default", "failing", "owned"], "memory"),
+    **dict.fromkeys(["pairs", "hashes", "names"], "order"),
+    **dict.fromkeys(["in_place", "deep", "touching"], "mutation"),
+    "setting": "environment",
+    "zone": "zone",
+}
+PURE = [
+    *("same", "copied", "cached", "timed", "seeded", "members", "within", "dates", "aged", "numbers"),
+    *("rejecting", "account", "counts", "merge"),
+]  # fmt: skip
+CALLS = {
+    "clock": "the clock",
+    "chance": "random.random",
+    "dice": "random.choice",
+    "ids": "uuid.uuid4",
+    "address": "id",
+    "counter": "next",
+    "hashes": "hash",
+}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """What is wrong with a reducer of the file, over a log of two streams."""
+    folder = tmp_path_factory.mktemp("faults")
+    (folder / "r.py").write_text(REDUCERS)
+    lines = [
+        {"key": "ab"[n % 2], "type": "TUVW"[n % 4], "id": f"e{n}", "data": {"n": n}}
+        for n in range(8)
+    ]
+    log = folder / "log.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRASHTEST_SETTING", "seven")
+        with Servers(Stop(), time.monotonic() + 3600) as servers:
+
+            def faults(reducer, *, mutation=True):
+                within = tmp_path_factory.mktemp(reducer)
+                options = {
+                    **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
+                    "events": [str(log)],
+                    "mapping": {},
+                    "on_error": "skip",
+                    "reducer": reducer
+                    if reducer in ("account", "counts", "merge")
+                    else f"{folder}/r.py:{reducer}",
+                }
+                store = Lives(servers, within, options).begin("step")
+                return list(Faults(servers, store, mutation=mutation).found())
+
+            yield faults
+
+
+@pytest.mark.parametrize("reducer", IMPURE)
+def test_what_is_wrong_is_told_by_what_it_is(lab, reducer):
+    faults = lab(reducer)
+    assert [fault["kind"] for fault in faults] == [IMPURE[reducer]]
+    (fault,) = faults
+    assert (fault["type"], fault["id"][:11]) == ("fault", "projection/")
+    assert fault["event"]["type"] in "TUVW"
+    assert fault["message"]
+    assert fault["advice"]
+    if reducer == "failing":
+        assert "failed with ValueError: every other time" in fault["reason"]
+    elif reducer == "names":
+        assert fault["reason"] == "the fields of an object come in another order"
+    else:
+        assert fault["changes"]
+    if IMPURE[reducer] in ("clock", "random", "process"):
+        (change,) = fault["changes"]
+        assert change["path"] == "at"
+        assert change["old"] != change["new"]
+    if reducer in CALLS:
+        assert fault["calls"][0].startswith(f"{CALLS[reducer]} (r.py:")
+
+
+@pytest.mark.parametrize("reducer", PURE)
+def test_a_pure_reducer_is_accused_of_nothing(lab, reducer):
+    assert lab(reducer) == []
+
+
+def test_a_state_that_is_changed_in_place_can_be_accepted(lab):
+    assert lab("in_place", mutation=False) == []

@@ -1,0 +1,172 @@
+"""Lives: what a broken durproj would lose is found; which lives there are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from contextlib import suppress
+
+import pytest
+
+from durproj import UsageError, crashtest
+from durproj.crashing.killing import Kill, Plan
+from durproj.crashing.left import Left
+from durproj.crashing.life import Lives, Whole
+from durproj.crashing.plans import drawn, planned, spread
+from durproj.crashing.servers import Servers, TimeUp
+from durproj.runtime.observer import Stop
+
+BROKEN = '''
+from durproj.crashing.killing import MortalStore
+from durproj.stores.sqlite import SqliteStore
+from durproj.stores.statements import Statements
+
+def count(state, event):
+    return {"n": state.get("n", 0) + 1, "last": event.id}
+
+plain_row, plain_write = SqliteStore.add_row, Statements._write
+
+def early(state, event):
+    """Steps are acknowledged before they are committed: with the head, in the end."""
+    MortalStore.add_row = late_row
+    Statements._write = late_write
+    return count(state, event)
+
+def late_row(self, *args):
+    if not self._conn.in_transaction:
+        self._conn.execute("BEGIN")
+    plain_row(self, *args)
+
+def late_write(self, sql, values=()):
+    ends = sql.startswith("BEGIN") or sql.startswith("UPDATE workflow")
+    if ends and self._conn.in_transaction and not self._open:
+        self._conn.execute("COMMIT")
+    return plain_write(self, sql, values)
+
+def forgetful(state, event):
+    """Failed attempts are not written down."""
+    SqliteStore.add_attempt = lambda *_: None
+    return count(state, event)
+'''
+
+
+@pytest.fixture(scope="module")
+def servers():
+    with Servers(Stop(), time.monotonic() + 3600) as servers:
+        yield servers
+
+
+@pytest.fixture
+def lives(servers, tmp_path):
+    """Lives of a reducer over a log of a few events."""
+    (tmp_path / "r.py").write_text(BROKEN)
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"type": "T", "id": n}) + "\n" for n in range(6)))
+    (tmp_path / "lives").mkdir()
+
+    def of(reducer):
+        options = {
+            **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
+            "events": [str(log)],
+            "mapping": {},
+            "on_error": "stop",
+            "reducer": f"{tmp_path}/r.py:{reducer}",
+        }
+        found = Lives(servers, tmp_path / "lives", options)
+        found.begin("step")
+        return found
+
+    return of
+
+
+def test_what_is_left_is_the_same_wherever_it_is_killed(lives):
+    whole = lives("count")
+    commits = whole.whole["step"].commits
+    assert commits > 6
+    for at in ("before", "after"):
+        for number in (0, 3, commits - 1):
+            lived = whole.live(Plan("step", (Kill(at, number),)))
+            assert (lived.kills, lived.wrong) == (1, None)
+    calls = whole.whole["step"].calls
+    for number in (0, calls // 3, calls - 1):
+        assert whole.live(Plan("step", (Kill("call", number),))).kills == 1
+    back_off = Plan("step", (Kill("backoff", 2), Kill("backoff", 2)))
+    assert whole.live(back_off).kills == 2
+    assert not list((whole.folder).glob("life.db*"))
+
+
+def test_steps_that_are_acknowledged_before_they_are_committed_are_found_lost(lives):
+    whole = lives("early")
+    plans = [Plan("step", (Kill("after", n),)) for n in range(whole.whole["step"].commits)]
+    found = [lived.wrong["differs"] for lived in map(whole.live, plans) if lived.wrong]
+    assert found
+    assert all("was acknowledged, and 1 steps are there" in each for each in found), found
+
+
+def test_a_failed_attempt_that_is_forgotten_is_found_lost(lives):
+    wrong = lives("forgetful").live(Plan("step", (Kill("backoff", 2),))).wrong
+    assert wrong["differs"] == "the failed attempt at step 2 is forgotten"
+
+
+def test_a_step_that_is_lost_is_named_with_what_differs(lives):
+    whole = lives("count")
+    left = whole.whole["step"].left
+    (id,) = left
+    whole.whole["step"].left = {id: left[id]._replace(steps=7, state=b'{"n":7,"last":6}')}
+    wrong = whole.live(Plan("step", (Kill("after", 3),))).wrong
+    assert (wrong["id"], wrong["differs"]) == (id, "steps 7 without, 6 with the crash")
+    assert [change["path"] for change in wrong["changes"]] == ["n", "last"]
+
+
+def test_a_life_is_written_and_read():
+    for text in ("step:before@3", "batch:race:after@0+before@7", "fsync:call@12+backoff@1"):
+        assert str(Plan.parse(text)) == text
+    for text in ("", "step", "step:before", "step:never@1", "other:after@1", "step:after@x"):
+        with pytest.raises(UsageError, match="is no life"):
+            Plan.parse(text)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 100])
+def test_wherever_it_breaks_off_they_are_from_all_over(count):
+    found = list(spread(count))
+    assert sorted(found) == list(range(count))
+    if count > 8:
+        assert max(
+            b - a for a, b in zip(sorted(found[:9]), sorted(found[:9])[1:], strict=False)
+        ) <= (count // 4)
+
+
+def test_there_are_lives_of_every_kind_in_turn():
+    left = {"projection/a": Left("a", "resolved", 20, b"{}", b"")}
+    whole = {level: Whole(left, 30, 9000) for level in ("step", "batch")}
+    found = list(planned(whole, 5))
+    assert {kind for kind, _, _ in found[:6]} == {
+        *("before", "after", "twice", "backoff", "race", "random")
+    }
+    before = [plan.kills[0].number for kind, _, plan in found if kind == "before"]
+    assert sorted(before) == sorted([*range(30)] * 2)
+    assert [plan for kind, _, plan in found if kind == "random"] == [
+        drawn(whole, seed) for seed in range(1, 6)
+    ]
+
+
+def test_when_the_time_is_over_it_ends(tmp_path):
+    with Servers(Stop(), time.monotonic() - 1) as servers, pytest.raises(TimeUp):
+        servers.ask(0, act="verify", store=str(tmp_path))
+
+
+def test_nothing_is_left_running_when_who_asked_is_gone(tmp_path):
+    with Servers(Stop(), time.monotonic() + 60) as servers:
+        servers.begin()
+        processes = list(servers._processes.values())
+        assert all(process.poll() is None for process in processes)
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        assert process.returncode is not None
+
+
+def test_a_function_of_a_program_is_refused():
+    with pytest.raises(UsageError, match="no other process can import it"):
+        list(crashtest(reducer=lambda state, _event: state))

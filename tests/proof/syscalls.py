@@ -1,0 +1,108 @@
+"""Kills at every system call with which a command changes a file: strace lets the k-th one end it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from proof.children import Ended, command
+from proof.kills import spread
+from proof.trial import Proof, Trial
+from proof.verbs import VERBS, Template
+
+CALLS = (
+    "pwrite64", "write", "fdatasync", "fsync", "ftruncate", "fallocate", "unlink", "unlinkat",
+    "rename", "link", "mkdir", "openat", "fcntl", "flock", "fchmod", "chmod",
+)  # fmt: skip
+MOST = 60
+"""Of one call of one command so many places are tried; of the long ones these are spread."""
+
+
+def strace() -> str:
+    """The path of strace. A test is skipped without it, but not on a machine of CI; no proof is."""
+    found = shutil.which("strace")
+    if found:
+        return found
+    if "PYTEST_CURRENT_TEST" in os.environ and not os.environ.get("CI"):
+        pytest.skip("strace is not installed")
+    raise FileNotFoundError("strace is not installed")
+
+
+def prove_syscalls(trial: Trial) -> None:
+    """Every command, killed at every such call of it."""
+    strace()
+    templates = [Template(verb, trial.folder / str(n)) for n, verb in enumerate(VERBS)]
+    if trial.count < len(VERBS):
+        templates = trial.rng.sample(templates, trial.count)
+    places = [(each, *place) for each in templates for place in _places(each, trial)]
+    trial.note(f"{len(places):,} places in {len(templates)} commands")
+    beyond = 0
+    for number, (template, call, at) in enumerate(spread(trial, places)):
+        with template.copy(trial.folder / f"case {number}") as folder:
+            ended = traced(
+                template, folder, [f"trace={call}", f"inject={call}:signal=KILL:when={at}"]
+            )
+            if not ended.killed:
+                beyond += 1
+                ended.expect(0)
+                continue
+            with trial.case(f"durproj {template.verb}, killed at {call} number {at}"):
+                template.expect_survived(folder)
+    if beyond:
+        trial.note(f"{beyond:,} came to fewer calls than before and were not killed")
+
+
+def _places(template: Template, trial: Trial) -> list[tuple[str, int]]:
+    """The calls that the command makes when it is let alone, each with its number among its like."""
+    with template.copy(trial.folder / "counted") as folder:
+        log = trial.folder / "calls"
+        traced(template, folder, [f"trace={','.join(CALLS)}"], log).expect(0)
+        counts = Counter(re.findall(rb"^\d+ +(\w+)\(", log.read_bytes(), re.MULTILINE))
+    found = []
+    for call, count in sorted(counts.items()):
+        stride = max(1.0, count / MOST)
+        numbers = {1 + int(n * stride) for n in range(min(count, MOST))} | {count}
+        found += [(call.decode(), number) for number in sorted(numbers)]
+    return found
+
+
+def traced(
+    template: Template, folder: Path, what: list[str], log: Path = Path(os.devnull)
+) -> Ended:
+    """How the command ended under strace, which does not see it start."""
+    reading, writing = os.pipe()
+    try:
+        child = command(template.verb.words, folder, stdin=reading, before=_wait_for_strace)
+        options = [option for each in what for option in ("-e", each)]
+        args = [strace(), "-f", *options, "-o", str(log), "-p", str(child.pid)]
+        with subprocess.Popen(args, stderr=subprocess.PIPE) as tracer:
+            said = tracer.stderr.readline()
+            assert b"attached" in said, said + tracer.stderr.read()
+            os.write(writing, b"\n")
+            ended = child.end()
+            tracer.stderr.read()
+        return ended
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def _wait_for_strace() -> None:
+    """Let who is no parent trace this process, and wait until it says so."""
+    import ctypes
+
+    set_ptracer, anybody = 0x59616D61, -1
+    ctypes.CDLL(None).prctl(set_ptracer, anybody)
+    os.read(0, 1)
+
+
+PROOFS = [
+    Proof("SIGKILL at every system call of run, resume, promote, rewind, fork, gc, backup, export, report",
+          ("P1", "P2", "P3"), prove_syscalls, quick=8, nightly=1000),
+]  # fmt: skip

@@ -1,0 +1,4 @@
+from proof import runners
+from proof.quick import tests_of
+
+test_runners = tests_of(runners.PROOFS)

@@ -1,0 +1,201 @@
+"""Commands that change a store or write a file, each with a folder made ready for it, and what that folder
+holds afterwards."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dying import tables, trail, write
+
+from proof.children import command
+from proof.kept import existing
+
+REDUCER = "trail.py:trail"
+RUN = ("run", "log.jsonl", "--reducer", REDUCER, "-v", "--json")
+EVENTS = [(key, n) for n in range(12) for key in ("a", "b")]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command, told by its words. ready: makes a new folder ready for it. folds: it adds steps, so that
+    a part of them may be there when it is killed; parts: it may have done a part of its work, and has kept all
+    that it was to keep."""
+
+    words: tuple[str, ...]
+    ready: Callable[[Path], object]
+    folds: bool = False
+    parts: bool = False
+
+    def __str__(self) -> str:
+        return " ".join(self.words)
+
+
+def written(folder: Path) -> None:
+    """A folder with a log and a reducer."""
+    source = (
+        f"from typing import Any\n\n{inspect.getsource(trail)}\n\ntrail.initial = {trail.initial}\n"
+    )
+    (folder / "trail.py").write_text(source)
+    write(folder / "log.jsonl", EVENTS)
+
+
+def crashed(folder: Path) -> None:
+    """A run that has crashed."""
+    written(folder)
+    done(folder, *RUN, "--crash", "7", code=3)
+
+
+def grown(folder: Path) -> None:
+    """A store of the second version of the schema, and a log that has grown since."""
+    written(folder)
+    write(folder / "log.jsonl", EVENTS[:12])
+    done(folder, *RUN)
+    sys.path.append(str(Path(__file__).parents[1] / "stores"))
+    from making import make_version_2
+
+    make_version_2(folder / "durproj.db")
+    write(folder / "log.jsonl", EVENTS)
+
+
+def large(folder: Path) -> None:
+    """A log that takes SQLite more than one checkpoint of its WAL."""
+    written(folder)
+    write(folder / "log.jsonl", [(f"u{n % 3}", n) for n in range(1500)])
+
+
+def versions(folder: Path) -> None:
+    """Two names of the same streams, one of which has taken the place of another before."""
+    written(folder)
+    for name in ("projection", "v2", "v3"):
+        done(folder, *RUN, "--name", name, "--durability", "batch")
+    done(folder, "promote", "v2", "projection")
+
+
+def long(folder: Path) -> None:
+    """Streams of some blocks, of which there is something to drop."""
+    written(folder)
+    write(folder / "log.jsonl", [(("a", "b")[n % 2], n) for n in range(1600)])
+    done(folder, *RUN, "--durability", "batch")
+
+
+VERBS = [
+    Verb(RUN, written, folds=True),
+    Verb((*RUN, "--durability", "fsync"), written, folds=True),
+    Verb((*RUN, "--durability", "batch"), written, folds=True),
+    Verb(("resume", "-v", "--json"), crashed, folds=True),
+    Verb((*RUN, "--name", "large"), large, folds=True),
+    Verb(RUN, grown, folds=True),
+    Verb(("promote", "v3", "projection"), versions),
+    Verb(("promote", "projection@old", "projection"), versions),
+    Verb(("rewind", "projection/a", "--to", "3"), versions),
+    Verb(("fork", "projection/a", "--as", "x/a", "--drop-event", "9"), versions),
+    Verb(("gc", "--vacuum"), versions, parts=True),
+    Verb(("gc", "--keep-last", "300", "--vacuum"), long, parts=True),
+    Verb(("backup", "copy.db"), versions),
+    Verb(("export", "--to", "table.db"), versions),
+    Verb(("export", "--to", "table.csv"), versions),
+    Verb(("report", "projection/a"), versions),
+]
+
+
+def done(folder: Path, *words: object, code: int = 0) -> bytes:
+    """What a command printed that had to end with `code`."""
+    return command(words, folder).end().expect(code).out
+
+
+class Template:
+    """A folder that is ready for `verb`, to be copied; before, after: what it holds, and has to hold."""
+
+    def __init__(self, verb: Verb, folder: Path) -> None:
+        self.verb, self._source = verb, folder / "ready"
+        self._source.mkdir(parents=True)
+        verb.ready(self._source)
+        self.before = contents(self._source)
+        with self.copy(folder / "after") as after:
+            done(after, *verb.words)
+            self.after, self.files = contents(after), files(after)
+        assert self.before != self.after, verb
+
+    @contextmanager
+    def copy(self, folder: Path) -> Any:
+        """A copy of it, removed afterwards."""
+        shutil.copytree(self._source, folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    def expect_survived(self, folder: Path) -> None:
+        """In `folder` it was killed: nothing is lost, nothing half done, and once more does all of it."""
+        found = contents(folder)
+        if self.verb.folds:
+            expect_beginning(found, self.before, self.after)
+        elif not self.verb.parts:
+            assert found in (self.before, self.after), f"neither as before nor as after: {found}"
+        # Before its first run is in it, a store may be there or not.
+        command(("verify",), folder).end().expect(0, *([] if found else [66]))
+        if found != self.after:
+            done(folder, *self.verb.words)
+        assert contents(folder) == self.after
+        assert files(folder) == self.files
+
+
+def expect_beginning(found: Any, before: Any, after: Any) -> None:
+    """Of every journal at least what was there before, and no other step than there are in the end."""
+    stores = [each.get("durproj.db", ({}, {}))[1] for each in (before, found, after)]
+    was, now, whole = stores
+    assert was.keys() <= now.keys() <= whole.keys()
+    for id, journal in now.items():
+        records = journal["records"]
+        assert records == whole[id]["records"][: len(records)]
+        assert len(records) >= (was[id]["steps"] if id in was else 0)
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """What the files of `folder` hold that somebody may look at, by name."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name == "table.db":
+            found[path.name] = _rows(path)
+        elif path.suffix == ".db":
+            found[path.name] = _stored(path)
+        elif path.suffix in (".csv", ".html"):
+            found[path.name] = path.read_bytes()
+    return {name: held for name, held in found.items() if held}
+
+
+def files(folder: Path) -> set[str]:
+    """The names of all files there, but for what a killed process could not remove: unnamed files."""
+    beside = ("-wal", "-shm", "-journal", ".lock")
+    return {
+        name
+        for name in os.listdir(folder)
+        if name != "__pycache__" and not name.startswith(".durproj-") and not name.endswith(beside)
+    }
+
+
+def _stored(path: Path) -> Any:
+    try:
+        runs = tables(path)["run"] if path.stat().st_size else []
+    except sqlite3.OperationalError:
+        runs = []
+    held = existing(path)
+    names = {(run[1], run[2]): run[3] for run in runs}
+    return (names, held) if held or names else None
+
+
+def _rows(path: Path) -> Any:
+    with closing(sqlite3.connect(path)) as conn:
+        names = [
+            name for (name,) in conn.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        ]
+        return {name: conn.execute(f'SELECT * FROM "{name}"').fetchall() for name in names}
