@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from live import add, line
 
 from durproj.events import rotation
-from durproj.events.cursor import Cursor
+from durproj.events.cursor import Cursor, same_file
 from durproj.events.live import LiveSource
 from durproj.events.rotation import lies_in
 
@@ -59,3 +60,22 @@ def test_a_cursor_comes_back_as_it_was_stored(file):
     # As stores had it before inputs could be rotated.
     del stored["origin"], stored["file"]
     assert Cursor.from_dict(stored) == Cursor(120, 3, "ab")
+
+
+def test_a_file_is_the_same_while_nothing_of_it_has_changed(log):
+    log.write_bytes(b"1234")
+    then = log.stat()
+    assert same_file(str(log), then)
+    os.utime(log, ns=(then.st_atime_ns, then.st_mtime_ns + 1))
+    assert not same_file(str(log), then)
+    os.utime(log, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert same_file(str(log), then)
+    log.write_bytes(b"12345")
+    os.utime(log, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert not same_file(str(log), then)
+    other = log.with_name("other")
+    other.write_bytes(b"1234")
+    os.utime(other, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert not same_file(str(other), then)
+    log.unlink()
+    assert not same_file(str(log), then)

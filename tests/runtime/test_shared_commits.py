@@ -88,11 +88,12 @@ def test_shared_commits_are_over_once_one_is_refused(store):
 
 
 def waiting(store, held):
-    """Commits in which the journals a and b wait, with `held` steps together; the last of them is b."""
-    commits, first, last = Commits(store, "batch"), store.journal("a"), store.journal("b")
+    """Commits in which the journals a, b and c wait, with `held` steps together; the last of them is c."""
+    commits, first, last = Commits(store, "batch"), store.journal("a"), store.journal("c")
     commits.budget(first, 1)
     commits.add(first, 0, records(1))
-    commits.add(last, 0, records(held - 1))
+    commits.add(store.journal("b"), 0, records(1))
+    commits.add(last, 0, records(held - 2))
     return commits, first, last
 
 
@@ -103,16 +104,16 @@ def waiting(store, held):
         (900, 101, True),
         (900, BATCH_STEPS, True),
         (900, BATCH_STEPS + 1, False),
-        (2, BATCH_STEPS - 1, True),
+        (3, BATCH_STEPS - 2, True),
     ],
 )
 def test_a_short_stream_that_would_be_split_lets_the_others_go_first(
     store, held, steps, goes_first
 ):
     commits, _, _ = waiting(store, held)
-    left, due = commits.budget(store.journal("c"), steps)
-    there = ["begin", ("a", 0, 1, "pending"), ("b", 0, held - 1, "pending"), "commit"]
-    assert store.written == (there if goes_first else [])
+    left, due = commits.budget(store.journal("d"), steps)
+    there = [("a", 0, 1, "pending"), ("b", 0, 1, "pending"), ("c", 0, held - 2, "pending")]
+    assert store.written == (["begin", *there, "commit"] if goes_first else [])
     assert (left, due) == (BATCH_STEPS - (0 if goes_first else held), BATCH_SECONDS)
 
 
@@ -127,16 +128,16 @@ def test_a_stream_does_not_go_before_itself(store):
 def test_what_is_done_is_told_when_it_is_committed(store):
     commits, _, last = waiting(store, 3)
     told = []
-    commits.add(last, 2, records(2))
-    commits.close(last, "resolved", lambda: told.append("b"))
-    other = store.journal("c")
-    commits.close(other, "pending", lambda: told.append("c"))
+    commits.add(last, 1, records(2))
+    commits.close(last, "resolved", lambda: told.append("c"))
+    commits.close(store.journal("d"), "pending", lambda: told.append("d"))
     assert (store.written, told) == ([], [])
     commits.flush()
     assert store.written == [
-        "begin", ("a", 0, 1, "pending"), ("b", 0, 4, "resolved"), ("c", "pending"), "commit"
+        "begin", ("a", 0, 1, "pending"), ("b", 0, 1, "pending"), ("c", 0, 3, "resolved"),
+        ("d", "pending"), "commit",
     ]  # fmt: skip
-    assert told == ["b", "c"]
+    assert told == ["c", "d"]
     commits.flush()
     assert store.written.count("begin") == 1
 
