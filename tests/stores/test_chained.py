@@ -93,8 +93,11 @@ def test_a_workflow_that_is_dropped_and_made_anew_is_not_the_one_that_was_read(s
     journal.block(0)
     store.drop_workflow(journal.head.no)
     fill(store, ID, 1100, batch=1100, salt="x")
-    with pytest.raises(Rewritten, match="rewritten while it was read"):
+    with pytest.raises(Rewritten) as caught:
         list(journal.blocks())
+    assert str(caught.value) == (
+        f"{ID}: its history was rewritten while it was read\nrun the command again"
+    )
 
 
 def test_what_is_appended_meanwhile_makes_damage_no_rewriting(store, reader, tmp_path):

@@ -122,3 +122,19 @@ def test_what_is_no_longer_kept_is_told_with_what_is(store, keep, hint):
             assert str(caught.value) == (
                 f"{ID}#{step}: no longer kept: durproj gc dropped the first {dropped} steps\n{hint}"
             )
+
+
+def test_the_steps_of_a_segment_take_equal_shares_of_its_bytes(store):
+    journal = begin(store, ID)
+    for step, each in enumerate(RECORDS[:13]):
+        journal.add(step, each)
+    no = store.head(ID).no
+    packed = len(store.segment(no, 0).packed)
+    sizes = [sum(map(len, each)) for each in RECORDS[:13]]
+    assert store.bytes_before(no, 0) == 0
+    for step in range(1, 11):
+        assert store.bytes_before(no, step) == packed * step // 10
+    for step in range(11, 14):
+        assert store.bytes_before(no, step) == packed + sum(sizes[10:step])
+    assert store.bytes_before(no, 1 << 62) == packed + sum(sizes[10:])
+    assert store.bytes_before(no + 1, 1 << 62) == 0
