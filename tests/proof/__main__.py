@@ -132,4 +132,7 @@ def _options() -> tuple[argparse.Namespace, list[Proof]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # The processes that prove find `prove` by the name of its module, which is not `__main__` to them.
+    from proof import __main__ as proper
+
+    sys.exit(proper.main())
