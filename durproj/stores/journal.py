@@ -292,6 +292,8 @@ class Journal:
             now = self.store.head(head.id)
             if now is None:
                 return NotFound(f"{head.id}: dropped meanwhile")
+            if now == head and now.updated_ms == head.updated_ms:
+                return None  # nothing was rewritten since
             if now.no == head.no and step < now.dropped:
                 self.head = now
                 return self._not_kept(step)

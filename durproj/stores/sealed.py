@@ -41,6 +41,17 @@ def head_of(row: Sequence[Any]) -> Head:
     )
 
 
+def columns_of(no: int, head: Head) -> tuple[Any, ...]:
+    """A head's row: the columns of HEAD, its seal last."""
+    state = None if head.state is None else head.state.decode()
+    error = None if head.error is None else head.error.decode()
+    columns = (
+        *(no, head.id, head.name, head.key, head.run, head.status, head.steps, state, error),
+        *(head.prefix_bytes, head.prefix_steps, head.hash, head.updated_ms),
+    )
+    return (*columns, seal(*columns))
+
+
 def _past_of(no: int, id: str, row: Sequence[Any]) -> Past:
     if row[-1] != seal(no, *row[:-1]):
         raise damaged(f"workflow {id!r}", "the seal of its past does not match")

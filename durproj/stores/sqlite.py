@@ -26,6 +26,7 @@ from durproj.stores.sealed import (
     HEADS,
     RUN,
     attempts_of,
+    columns_of,
     head_of,
     row_of,
     run_of,
@@ -109,9 +110,9 @@ class SqliteStore(Statements):
         run: int | None = None,
         damaged: list[StoreDamaged] | None = None,
     ) -> Iterator[Head]:
-        number = 0
-        sql = f"{HEADS} WHERE no > ? ORDER BY no LIMIT 500"
-        while rows := self._read(sql, (number,)):
+        number = met = 0
+        while rows := self._heads_after(number, met, damaged):
+            met += len(rows)
             for row in rows:
                 if row[0] <= number:
                     raise damage(self.location, "the workflows are out of order")
@@ -127,6 +128,19 @@ class SqliteStore(Statements):
                 if name in (None, head.name) and run in (None, head.run):
                     yield head
 
+    def _heads_after(self, number: int, met: int, damaged: list[StoreDamaged] | None) -> list[Any]:
+        """The next rows; `met`: how many there were before. After the last one, that none was missed."""
+        with self.snapshot():
+            rows = self._read(f"{HEADS} WHERE no > ? ORDER BY no LIMIT 500", (number,))
+            try:
+                if not rows:
+                    self._expect_all("workflow", met)
+            except StoreDamaged as error:
+                if damaged is None:
+                    raise
+                damaged.append(error)
+            return rows
+
     def has_workflows(self, run: int) -> bool:
         # From the newest on, for it is from the oldest on that another run takes them over.
         sql = "SELECT 1 FROM workflow WHERE run = ? ORDER BY no DESC LIMIT 1"
@@ -138,7 +152,7 @@ class SqliteStore(Statements):
         if head.no is None:
             no = self._next("workflow")
             sql = f"INSERT INTO workflow ({HEAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            self._write(sql, _columns(no, head))
+            self._write(sql, columns_of(no, head))
             head.no = no
         else:
             # What names a workflow is left out, so that its index is left alone.
@@ -146,7 +160,7 @@ class SqliteStore(Statements):
                 "UPDATE workflow SET run = ?, status = ?, steps = ?, state = ?, error = ?,"
                 " prefix_bytes = ?, prefix_steps = ?, hash = ?, updated_ms = ?, seal = ? WHERE no = ?"
             )
-            self._write(sql, (*_columns(head.no, head)[4:], head.no))
+            self._write(sql, (*columns_of(head.no, head)[4:], head.no))
 
     def save_past(self, head: Head) -> None:
         past, no = head.past, head.no
@@ -157,7 +171,7 @@ class SqliteStore(Statements):
                 " error = ?, prefix_bytes = ?, prefix_steps = ?, hash = ?, updated_ms = ?, seal = ?"
                 " WHERE no = ?"
             )
-            self._write(sql, (*_columns(no, head)[1:], no))
+            self._write(sql, (*columns_of(no, head)[1:], no))
             if past is None:
                 self._write("DELETE FROM past WHERE workflow = ?", (no,))
             else:
@@ -221,20 +235,6 @@ class SqliteStore(Statements):
         )
         return int(self._read(sql, {"no": no, "first": first})[0][0])
 
-    # -- the file
-
-    def free_bytes(self) -> int:
-        """How many bytes of the file are free for what comes."""
-        free, page = (
-            self._read(f"PRAGMA {name}")[0][0] for name in ("freelist_count", "page_size")
-        )
-        return int(free * page)
-
-    def compact(self) -> None:
-        """Give what is free of the file back (VACUUM). All or nothing, like a transaction; it takes room
-        for a copy of the file. Raises StoreError when there is none."""
-        self._write("VACUUM")
-
     # -- attempts and crash points
 
     def attempts(self, no: int, step: int) -> list[Attempt]:
@@ -279,7 +279,10 @@ class SqliteStore(Statements):
         return next((run for run in self.runs() if run.no == no), None)
 
     def runs(self) -> list[Run]:
-        return [run_of(row) for row in self._read(f"SELECT {RUN} FROM run ORDER BY updated_ms, no")]
+        with self.snapshot():
+            rows = self._read(f"SELECT {RUN} FROM run ORDER BY updated_ms, no")
+            self._expect_all("run", len(rows))
+        return [run_of(row) for row in rows]
 
     def save_run(self, run: Run) -> None:
         no = run.no or self._next("run")
@@ -302,17 +305,6 @@ class SqliteStore(Statements):
 
     def drop_run(self, no: int) -> None:
         self._write("DELETE FROM run WHERE no = ?", (no,))
-
-
-def _columns(no: int, head: Head) -> tuple[Any, ...]:
-    """A head's row: the columns of HEAD, its seal last."""
-    state = None if head.state is None else head.state.decode()
-    error = None if head.error is None else head.error.decode()
-    columns = (
-        *(no, head.id, head.name, head.key, head.run, head.status, head.steps, state, error),
-        *(head.prefix_bytes, head.prefix_steps, head.hash, head.updated_ms),
-    )
-    return (*columns, seal(*columns))
 
 
 def _now_ms() -> int:

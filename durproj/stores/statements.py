@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from durproj.errors import StoreError
 from durproj.stores.connection import FAULTS, translate
+from durproj.stores.packing import damaged
 
 
 class Statements:
@@ -61,12 +62,31 @@ class Statements:
         finally:
             self._roll_back()
 
+    def free_bytes(self) -> int:
+        """How many bytes of the file are free for what comes."""
+        free, page = (
+            self._read(f"PRAGMA {name}")[0][0] for name in ("freelist_count", "page_size")
+        )
+        return int(free * page)
+
+    def compact(self) -> None:
+        """Give what is free of the file back (VACUUM). All or nothing, like a transaction; it takes room
+        for a copy of the file. Raises StoreError when there is none."""
+        self._write("VACUUM")
+
     def _next(self, table: str) -> int:
         """The number of the next row; it is chosen here because the seal covers it."""
         if table not in self._numbers:
             (last,) = self._read(f"SELECT coalesce(max(no), 0) FROM {table}")[0]
             self._numbers[table] = count(last + 1)
         return next(self._numbers[table])
+
+    def _expect_all(self, table: str, met: int) -> None:
+        """Raise StoreDamaged when the table's index has more entries than the `met` rows that were found:
+        a damaged page can lose rows without a word."""
+        sql = f"SELECT count(*) FROM {table} INDEXED BY sqlite_autoindex_{table}_1"
+        if met < self._read(sql)[0][0]:
+            raise damaged(self.location, f"rows of the table {table} are missing")
 
     def _write(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:

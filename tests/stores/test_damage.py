@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 import pytest
 from making import attempt, begin, columns, fill, read_all, record
 
-from durproj.errors import DurprojError, NotFound, StoreDamaged, StoreError, UsageError
+from durproj.errors import (
+    DurprojError,
+    NotFound,
+    Rewritten,
+    StoreDamaged,
+    StoreError,
+    UsageError,
+)
 from durproj.stores.base import Run
 from durproj.stores.examine import examine
 from durproj.stores.journal import Journal
@@ -77,10 +84,12 @@ def killed(tmp_path_factory):
 
 
 def ask(question, *args):
-    """The answer, or the StoreError instead of one. Any other exception is a fault."""
+    """The answer, or the StoreError instead of one. Any other exception is a fault, and so is to blame a
+    writer for damage."""
     try:
         return question(*args)
     except StoreError as error:
+        assert not isinstance(error, Rewritten)
         return error
 
 
@@ -144,6 +153,7 @@ def ask_step(journal, step):
     try:
         return journal.read(step)
     except (StoreError, NotFound) as error:
+        assert not isinstance(error, Rewritten)
         return error
 
 
@@ -406,6 +416,21 @@ def test_flipped_bits_in_the_file_never_show_as_other_values(sound, tmp_path, se
         copy.write_bytes(flipped)
         harmed += bool(open_and_check(copy, truth))
     assert harmed > 2
+
+
+@pytest.mark.parametrize("table", ["run", "workflow", "step"])
+def test_rows_that_a_damaged_page_does_not_count_any_more_are_missed(sound, tmp_path, table):
+    path, truth = sound
+    with closing(sqlite3.connect(path)) as conn:
+        (root,) = conn.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)
+        ).fetchone()
+    for at, bit in [(at, bit) for at in range(3, 12) for bit in range(8)]:
+        flipped = bytearray(path.read_bytes())
+        flipped[(root - 1) * 4096 + at] ^= 1 << bit
+        copy = tmp_path / "store.db"
+        copy.write_bytes(flipped)
+        open_and_check(copy, truth)
 
 
 @pytest.mark.parametrize("seed", range(4))
