@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proof import damage
 from proof.trial import Proof
 
-PROOFS: list[Proof] = []
+PROOFS: list[Proof] = [*damage.PROOFS]
