@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proof import forked
-
 import durproj
 from durproj.stores.examine import examine
 from durproj.stores.sqlite import SqliteStore
+from proof import forked
 
 LONG, OPEN = 280, 20
 """Steps of the long workflows, more than a block, and of the one that is not finished."""
@@ -84,17 +83,17 @@ def _looked_over(path: Path) -> Any:
 
 
 QUESTIONS: Mapping[str, Callable[[Path], Any]] = {
-    **{f"inspect {id}": lambda path, id=id: durproj.inspect(id, store=path) for id in IDS},
+    **{f"inspect {id}": lambda path, of=id: durproj.inspect(of, store=path) for id in IDS},
     **{
-        f"inspect {id}#{step}": lambda path, id=id, step=step: durproj.inspect(id, step, store=path)
+        f"inspect {id}#{step}": lambda path, of=id, step=step: durproj.inspect(of, step, store=path)
         for id, step in (
             *(("projection/long", step) for step in (0, 100, 255, 256, LONG - 1)),
             *(("other/long", 200), ("tried/few", 1), ("parked/p", 0), ("open/late", 9)),
         )
     },
     **{
-        f"journal of {id}": lambda path, id=id: list(
-            durproj.export_records([id], store=path, journal=True)
+        f"journal of {id}": lambda path, of=id: list(
+            durproj.export_records([of], store=path, journal=True)
         )
         for id in IDS
     },

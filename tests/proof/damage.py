@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from durproj.stores import loading, packing, sealed
 from proof.answers import IDS, QUESTIONS, Truth, ask, finds_damage, lay_out, put_together
 from proof.trial import Proof, Trial
-
-from durproj.stores import loading, packing, sealed
 
 PAGE = 4096
 HEADER = 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proof import damage
+from proof import beside, damage
 from proof.trial import Proof
 
-PROOFS: list[Proof] = [*damage.PROOFS]
+PROOFS: list[Proof] = [*damage.PROOFS, *beside.PROOFS]

@@ -88,8 +88,9 @@ def ask(question, *args):
     writer for damage."""
     try:
         return question(*args)
+    except Rewritten:
+        raise
     except StoreError as error:
-        assert not isinstance(error, Rewritten)
         return error
 
 
@@ -152,8 +153,9 @@ def check(store, truth: Truth, *, cut: bool = False) -> set[str]:
 def ask_step(journal, step):
     try:
         return journal.read(step)
+    except Rewritten:
+        raise
     except (StoreError, NotFound) as error:
-        assert not isinstance(error, Rewritten)
         return error
 
 
