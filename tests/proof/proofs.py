@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from proof import beside, damage
+from proof import beside, changed_inputs, damage, hostile_stores
 from proof.trial import Proof
 
-PROOFS: list[Proof] = [*damage.PROOFS, *beside.PROOFS]
+PROOFS: list[Proof] = [
+    *damage.PROOFS,
+    *beside.PROOFS,
+    *hostile_stores.PROOFS,
+    *changed_inputs.PROOFS,
+]
