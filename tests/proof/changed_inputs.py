@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +160,7 @@ def _prove(case: Case, folder: Path) -> None:
         assert case.form == "BOM"  # no line of it is an event: nothing is compared, nothing done
         assert recorded(store) == known
     except durproj.PastChanged as error:
-        assert error.exit_code == 4
-        assert difference, f"refused, and nothing differs: {error}"
-        assert (error.id, error.step) in difference.items(), f"{error} instead of {difference}"
-        assert f"{error.id}#{error.step}" in str(error)
+        _expect_first(error, difference)
         assert contents(store) == was, "what is refused changed the store"
     else:
         # Nothing is left to do for a run that is over: `resume` does not look at its log.
@@ -171,6 +169,13 @@ def _prove(case: Case, folder: Path) -> None:
             return
         assert not difference, f"it went on, although {difference} differ"
         _expect_fold(store, events, case.keys)
+
+
+def _expect_first(error: durproj.PastChanged, difference: dict[str, int]) -> None:
+    """The refusal names the first step that differs, of one of the streams."""
+    assert error.exit_code == 4
+    assert (error.id, error.step) in difference.items(), f"{error} instead of {difference}"
+    assert f"{error.id}#{error.step}" in str(error)
 
 
 def _expect_fold(store: Path, events: Events, keys: tuple[str, ...] | None) -> None:
@@ -246,10 +251,8 @@ def several_files(trial: Trial) -> None:
             for name, part in zip(names, parts, strict=True):
                 (folder / name).write_bytes(_lines(part))
 
-            def begin(folder: Path = folder, cut: int | None = cut) -> None:
-                paths = [folder / name for name in names]
-                durproj.fold(paths, store=folder / "s.db", reducer="merge", crash=cut)
-
+            paths = [folder / name for name in names]
+            begin = partial(durproj.fold, paths, store=store, reducer="merge", crash=cut)
             forked.run(begin)
             was, known = contents(store), recorded(store)
             events = [event for name in order for event in parts[names.index(name)]]
@@ -257,7 +260,7 @@ def several_files(trial: Trial) -> None:
             try:
                 durproj.fold([folder / name for name in order], store=store, reducer="merge")
             except durproj.PastChanged as error:
-                assert (error.id, error.step) in difference.items(), f"{error}: {difference}"
+                _expect_first(error, difference)
                 assert contents(store) == was
             else:
                 assert not difference, f"it went on, although {difference} differ"

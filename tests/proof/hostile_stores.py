@@ -28,7 +28,7 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 COMMANDS = (
     "inspect projection/long", "inspect projection/long#3", "list", "log projection/long",
     "export", "export --journal", "verify", "blame open/late", "parked show parked/p",
-    "compare projection other", "find true", "report projection/long", "backup copy.db",
+    "compare projection other", "find projection/long step==3", "report projection/long", "backup copy.db",
     "run log.jsonl --user long --reducer merge", "resume", "rewind projection/long#3",
 )  # fmt: skip
 
@@ -124,8 +124,8 @@ HOSTILE: Mapping[str, tuple[Callable[[Path], None], set[int]]] = {
     "a later version": (_version(4), {2}),
     "a version that never was": (_version(-1), {2, 74}),
     "the first version": (_version(1), {2}),
-    "a huge output": (sql("UPDATE step SET output = zeroblob(400000000) WHERE step = 19"), {0, 1, 74}),
-    "a huge segment": (sql("UPDATE segment SET packed = zeroblob(400000000)"), {0, 1, 74}),
+    "a huge output": (sql("UPDATE step SET output = zeroblob(100000000) WHERE step = 19"), {0, 1, 74}),
+    "a huge segment": (sql("UPDATE segment SET packed = zeroblob(100000000)"), {0, 1, 74}),
     "a zstd bomb": (_bomb, {0, 1, 74}),
     "segments that lie about their steps": (sql("UPDATE segment SET steps = 9000000000000000000"), {0, 1, 74}),
     "segments of negative steps": (sql("UPDATE segment SET steps = -1, start = -5"), {0, 1, 74}),
@@ -181,7 +181,8 @@ def hostile(trial: Trial) -> None:
         harm, codes = HOSTILE[kind]
         with trial.case(f"{kind}: durproj {command}"), trial.scratch() as folder:
             store = Path(shutil.copyfile(sound, folder / "durproj.db"))
-            shutil.copyfile(sound.with_name("log.jsonl"), folder / "log.jsonl")
+            for log in ("log.jsonl", "parks.jsonl"):
+                shutil.copyfile(sound.with_name(log), folder / log)
             harm(store)
             code = limited(command.split(), folder)
             assert code in codes, f"exit {code}, not one of {codes}"

@@ -23,7 +23,7 @@ from durproj.stores.base import Run
 from durproj.stores.examine import examine
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
-from durproj.zstd import ZstdError, decompress
+from durproj.zstd import ZstdError, compress, decompress
 
 BIG, ROWS, MIXED, SMALL = "projection/big", "projection/rows", "projection/mixed", "other/small"
 
@@ -534,3 +534,19 @@ def rewrite_schema(path, table, sql):
         conn.execute("PRAGMA writable_schema = 1")
         conn.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (sql, table))
         conn.commit()
+
+
+@pytest.mark.parametrize("content", ["bomb", "two frames"])
+def test_a_segment_is_one_frame_of_a_size_that_there_can_be(sound, tmp_path, content):
+    path, truth = sound
+    zeros = compress(bytes(1 << 26))
+    packed = compress(b"1 1\n") + zeros * (32 if content == "bomb" else 1)
+    copy = tmp_path / "store.db"
+    shutil.copyfile(path, copy)
+    with closing(sqlite3.connect(copy, isolation_level=None)) as conn:
+        conn.execute("UPDATE segment SET packed = ? WHERE workflow = 1", (packed,))
+    with closing(SqliteStore.open_reader(copy)) as store:
+        journal = Journal.open(store, BIG)
+        with pytest.raises(StoreDamaged, match="one frame"):
+            journal.read(0)
+        assert check(store, truth) == {BIG}
