@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proof import beside, changed_inputs, damage, hostile_stores
+from proof import beside, changed_inputs, changed_reducers, damage, hostile_stores
 from proof.trial import Proof
 
 PROOFS: list[Proof] = [
@@ -10,4 +10,5 @@ PROOFS: list[Proof] = [
     *beside.PROOFS,
     *hostile_stores.PROOFS,
     *changed_inputs.PROOFS,
+    *changed_reducers.PROOFS,
 ]
