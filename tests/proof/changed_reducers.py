@@ -240,11 +240,14 @@ CLOCKS: Mapping[str, Callable[[], Iterator[float]]] = {
 @contextmanager
 def a_clock(ticks: Iterator[float]) -> Iterator[None]:
     """The system's clock says what it is told to."""
-    now = lambda: next(ticks)  # noqa: E731
-    with (
-        mock.patch.object(time, "time", now),
-        mock.patch.object(time, "time_ns", lambda: int(now() * 1e9)),
-    ):
+
+    def now() -> float:
+        return next(ticks)
+
+    def now_ns() -> int:
+        return int(now() * 1e9)
+
+    with mock.patch.object(time, "time", now), mock.patch.object(time, "time_ns", now_ns):
         yield
 
 

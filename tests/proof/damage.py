@@ -141,6 +141,7 @@ def pages(trial: Trial) -> None:
             path.write_bytes(_with_page(trial, blob, page, kind, other))
             first = page == 0 or (other == 0 and kind == "swapped")
             expect_truth(truth, path, questions, whole=first)
+            ask("doctor", path)
 
 
 def _with_page(trial: Trial, blob: bytes, page: int, kind: str, other: int) -> bytes:

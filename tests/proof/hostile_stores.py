@@ -207,6 +207,6 @@ def fuzzed_headers(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("stores made to do harm", ("P7", "P8"), hostile, 50, 400),
+    Proof("stores made to do harm", ("P7", "P8"), hostile, 14, 400),
     Proof("noise in the header of a store", ("P7",), fuzzed_headers, 40, 2_000),
 ]
