@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from proof import (
+    beside,
+    changed_inputs,
+    changed_reducers,
+    damage,
     followed,
     full_disks,
     fuzzing,
     hostile_ids,
+    hostile_stores,
     io_errors,
     kills,
     laws,
@@ -41,6 +46,11 @@ PROOFS: list[Proof] = [
     *io_errors.PROOFS,
     *full_disks.PROOFS,
     *places.PROOFS,
+    *damage.PROOFS,
+    *beside.PROOFS,
+    *hostile_stores.PROOFS,
+    *changed_inputs.PROOFS,
+    *changed_reducers.PROOFS,
     *lines.PROOFS,
     *packed.PROOFS,
     *hostile_ids.PROOFS,
