@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import dying
 import pytest
 from conftest import environment
-from runtime import dying
 
 import durproj
 from proof.cuts import STORE, contents

@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import dying
 from conftest import environment
-from runtime import dying
 
 import durproj
 from proof.cuts import STORE, Acknowledged, contents

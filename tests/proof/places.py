@@ -17,8 +17,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import dying
 from conftest import environment
-from runtime import dying
 
 import durproj
 from durproj.stores.sqlite import SqliteStore

@@ -16,7 +16,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from runtime import dying
+import dying
 
 import durproj
 from proof.cuts import STORE, Acknowledged, Cuts, contents, fast_folder

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import pytest
-from dying import Died, dying, folded, inputs, journals, line, stream, tables, trail, write
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from dying import Died, dying, folded, inputs, journals, stream, tables, trail, write
 
 import durproj
 from durproj import NotFound, PastChanged
@@ -289,118 +285,3 @@ def test_a_stream_that_another_run_took_over_goes_on_in_that_run(log):
     assert durproj.retry_parked(store="s.db").executed == 4
     assert fold(log, keys=["u1"], accept_reducer=True).cached == 3
     assert fold(log, accept_reducer=True).cached == len(EVENTS)
-
-
-# -- however runs, crashes and retries follow one another
-
-
-BROKEN = {BAD}
-
-
-def moody(state, event):
-    if event.body["v"] in BROKEN:
-        raise ValueError("unlucky")
-    return trail(state, event)
-
-
-moody.initial = trail.initial
-moody.version = 1  # mended or not, it counts as the same
-USERS = ("u1", "u2", "u3")
-SOME = st.lists(
-    st.tuples(st.sampled_from(USERS), st.sampled_from([1, 2, BAD])), min_size=1, max_size=5
-)
-POINTS = st.one_of(st.none(), st.integers(0, 40))
-
-
-class Parking(RuleBasedStateMachine):
-    """A log with poison events, a store, and everything that can happen to them."""
-
-    def __init__(self):
-        super().__init__()
-        self.place = tempfile.TemporaryDirectory()
-        self.log, self.store = Path(self.place.name, "log.jsonl"), Path(self.place.name, "s.db")
-
-    def teardown(self):
-        BROKEN.add(BAD)
-        self.place.cleanup()
-
-    @initialize(events=SOME)
-    def begin(self, events):
-        self.events = events
-        write(self.log, events)
-
-    @rule(events=SOME)
-    def append(self, events):
-        self.events += events
-        write(self.log, self.events)
-
-    @rule(at=POINTS, durability=st.sampled_from(["step", "batch"]), broken=st.booleans())
-    def run(self, at, durability, broken):
-        self.set(broken)
-        counts = self.unless_it_dies(
-            at, lambda: durproj.fold(
-                self.log, reducer=moody, store=self.store, durability=durability, on_error="park"
-            ),
-        )  # fmt: skip
-        if counts is None:
-            return
-        found = journals(self.store)
-        assert counts.projections == len(found) == len({key for key, _ in self.events})
-        assert counts.cached + counts.executed == sum(each["steps"] for each in found.values())
-        assert counts.parked == sum(each["status"] == "parked" for each in found.values())
-        assert counts.waiting == sum(
-            len(stream(self.events, id.partition("/")[2])) - each["steps"] - 1
-            for id, each in found.items()
-            if each["status"] == "parked"
-        )
-        for id, each in found.items():
-            lines = stream(self.events, id.partition("/")[2])
-            assert each["status"] in ("resolved", "parked")
-            assert each["status"] == "parked" or inputs(each) == lines
-
-    @precondition(lambda self: self.store.exists())
-    @rule(at=POINTS, broken=st.booleans(), keys=st.sets(st.sampled_from(USERS), max_size=2))
-    def retry(self, at, broken, keys):
-        self.set(broken)
-        parked = {
-            id.partition("/")[2]
-            for id, each in journals(self.store).items()
-            if each["status"] == "parked"
-        }
-        chosen = sorted(keys & parked) or None
-        counts = self.unless_it_dies(
-            at, lambda: durproj.retry_parked(keys=chosen, reducer=moody, store=self.store)
-        )
-        if counts is not None:
-            assert counts.projections == len(chosen or parked)
-            if not broken:
-                assert counts.parked == 0
-
-    @invariant()
-    def every_journal_is_the_beginning_of_its_stream(self):
-        if not self.store.exists():
-            return
-        for id, each in journals(self.store).items():
-            lines = stream(self.events, id.partition("/")[2])
-            held = inputs(each)
-            assert lines[: len(held)] == held
-            if held and each["state"] is not None and each["status"] != "pending":
-                assert decode(each["state"]) == folded(held)
-            if each["status"] == "parked":
-                error = decode(each["error"])
-                assert (error["step"], error["line"]) == (len(held), line(id[-2:], BAD))
-
-    def set(self, broken):
-        BROKEN.clear()
-        BROKEN.update({BAD} if broken else ())
-
-    def unless_it_dies(self, at, act):
-        with dying(at):
-            try:
-                return act()
-            except Died:
-                return None
-
-
-TestParking = Parking.TestCase
-TestParking.settings = settings(max_examples=60, stateful_step_count=12)
