@@ -38,7 +38,6 @@ PROOFS: list[Proof] = [
     *lives.PROOFS,
     *followed.PROOFS,
     *syscalls.PROOFS,
-    *model.PROOFS,
     *runners.PROOFS,
     *signals.PROOFS,
     *soak.PROOFS,
@@ -59,6 +58,7 @@ PROOFS: list[Proof] = [
     *touched_files.PROOFS,
     *terminals.PROOFS,
     *outputs.PROOFS,
+    *model.PROOFS,
     *fuzzing.PROOFS,
     *laws.PROOFS,
 ]
