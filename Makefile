@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PEERS ?= .venv-peers
+MUTANTS ?= .venv-mutants
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -8,7 +9,7 @@ LOCK := .ci/constraints.txt
 PIP = python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check proof bench bench-peers fmt clean
+.PHONY: help demo test check proof mutants bench bench-peers fmt clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +45,10 @@ check: $(VENV)/.developing ## everything CI asks: format, lint, types, import ru
 proof: $(VENV)/.developing ## every kind of fault at nightly counts with a fresh seed (ARGS='--list', '--seed S', '--only WORDS')
 	@cd tests && $(abspath $(BIN))/python -m proof $(ARGS)
 
+mutants: $(MUTANTS)/.installed ## change the code in a thousand ways and see which the tests notice (ARGS='durproj.stores.packing.*')
+	@HYPOTHESIS_PROFILE=ci PYTHONDONTWRITEBYTECODE=1 $(MUTANTS)/bin/mutmut run --max-children 1 $(ARGS)
+	@$(MUTANTS)/bin/mutmut results
+
 bench: $(VENV)/.developing ## measure durproj beside plain loops (ARGS='--quick' to see it work, '--list' for its rows)
 	@cd tests && $(abspath $(BIN))/python -m bench $(ARGS)
 
@@ -55,7 +60,7 @@ fmt: $(VENV)/.developing ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix .
 
 clean: ## remove environments, caches and built files
-	@rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-* build dist mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -90,4 +95,11 @@ $(PEERS)/.installed: tests/bench/peers.txt pyproject.toml $(LOCK) | $(BIN)/pytho
 	@$(PEERS)/bin/$(PIP) install -c $(LOCK) hatchling
 	@$(PEERS)/bin/$(PIP) install -c $(LOCK) \
 		--no-build-isolation -r tests/bench/peers.txt -e .
+	@touch $@
+
+$(MUTANTS)/.installed: tests/mutants/mutants.txt pyproject.toml $(LOCK) | $(BIN)/python
+	@$(BIN)/python -m venv --clear $(MUTANTS)
+	@$(MUTANTS)/bin/$(PIP) install -c $(LOCK) hatchling
+	@$(MUTANTS)/bin/$(PIP) install -c $(LOCK) \
+		--no-build-isolation -r tests/mutants/mutants.txt -e '.[jq,parquet]'
 	@touch $@

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runtime import dying
+import dying
 from stores.making import make_version_2
 
 import durproj

@@ -19,7 +19,7 @@ from durproj.codec import encode
 from durproj.projections.fingerprint import fingerprint
 from durproj.projections.reducer import from_function
 from durproj.runtime.arguments import step_input
-from durproj.runtime.driver import Driver, Execute, Failed, Finish, Ok, step_meta
+from durproj.runtime.driver import NEW_CODE, Driver, Execute, Failed, Finish, Ok, step_meta
 from durproj.runtime.workflow import ApplyEvent, process_events
 from durproj.stores.packing import Record
 
@@ -169,6 +169,7 @@ def test_a_workflow_without_steps_finishes_at_once():
 def refused(workflow, journal, *args, **options):
     with pytest.raises(PastChanged) as caught:
         drive(workflow, journal, *args, **options)
+    assert (caught.value.id, caught.value.hint) == (ID, NEW_CODE)
     return caught.value
 
 
@@ -193,6 +194,7 @@ def test_another_step_is_refused_where_it_differs(at):
     error = refused(sums, journal)
     assert error.step == at
     assert error.recorded == "a step 'sorted'"
+    assert error.present in {"a step 'add'", "a step 'double'"}
     assert error.exit_code == 4
     assert "durproj rewind" in error.hint
 
