@@ -86,11 +86,11 @@ class MortalStop(Stop):
         super().__init__()
         self._dies = kill is not None and kill.at == "backoff"
 
-    def sleep_until(self, at_s: float) -> None:
+    def sleep(self, seconds: float) -> None:
         """Wait, or die."""
         if self._dies:
             die()
-        super().sleep_until(at_s)
+        super().sleep(seconds)
 
 
 class Acknowledging(Silent):

@@ -29,6 +29,7 @@ from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Head, Run, Status, Store
 from durproj.stores.connection import connect_copy
 from durproj.stores.journal import Journal
+from durproj.stores.packing import damaged
 from durproj.stores.sqlite import SqliteStore
 
 IN_MEMORY = 4 << 20
@@ -116,7 +117,7 @@ class _Chosen:
     """A workflow that is exported. journal: opens its journal, or gives the one that is open."""
 
     head: Head
-    run: Run | None
+    run: Run
     journal: Callable[[], Journal]
 
     def records(self, *, journal: bool) -> Iterator[dict[str, Any]]:
@@ -173,7 +174,7 @@ def _chosen(store: Store, choice: Choice) -> Iterator[_Chosen]:
     runs = {run.no: run for run in store.runs()}
     for head in _heads(store, choice.which, runs):
         if choice.status in (None, head.status):
-            yield _Chosen(head, runs.get(head.run), partial(Journal, store, head))
+            yield _Chosen(head, _run(head, runs), partial(Journal, store, head))
 
 
 def _heads(store: Store, which: Sequence[str], runs: dict[int | None, Run]) -> Iterator[Head]:
@@ -186,7 +187,7 @@ def _heads(store: Store, which: Sequence[str], runs: dict[int | None, Run]) -> I
     met = set()
     for head in store.heads():
         met.add(head.name)
-        chosen = head.name in names if names else _is_fold(runs.get(head.run))
+        chosen = head.name in names if names else _is_fold(_run(head, runs))
         if chosen and head.id not in ids:
             yield head
     for name in names:
@@ -194,8 +195,14 @@ def _heads(store: Store, which: Sequence[str], runs: dict[int | None, Run]) -> I
             raise no_name(name, store)
 
 
-def _is_fold(run: Run | None) -> bool:
-    return run is not None and run.options.get("kind") == "fold"
+def _run(head: Head, runs: dict[int | None, Run]) -> Run:
+    if head.run not in runs:
+        raise damaged(head.id, "its run is missing")
+    return runs[head.run]
+
+
+def _is_fold(run: Run) -> bool:
+    return run.options.get("kind") == "fold"
 
 
 def _projection(chosen: _Chosen) -> dict[str, Any]:
@@ -216,7 +223,7 @@ def _projection(chosen: _Chosen) -> dict[str, Any]:
         "state": shown["state"],
         **({"error": shown["error"]} if "error" in shown else {}),
         **({"kept_from": head.dropped} if head.dropped else {}),
-        **(dict(_origin(run.options)) if run else {}),
+        **dict(_origin(run.options)),
     }
 
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from durproj.history.programs import no_states
-from durproj.history.reading import journal_of
+from durproj.history.reading import journal_of, run_of
 from durproj.history.timeline import Timeline
 from durproj.runtime.absent import no_name
-from durproj.stores.base import Run, Store
+from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 
 
@@ -28,7 +28,7 @@ class Folds:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._runs: dict[int, Run | None] = {}
+        self._runs: dict[int, Run] = {}
 
     def one(self, id: str) -> Timeline:
         """The history of the projection `id`. Raises NotFound, and UsageError for a program's workflow."""
@@ -46,7 +46,7 @@ class Folds:
         with self._store.snapshot():
             for head in self._store.heads():
                 there.setdefault(head.name, head.id)
-                if (not names or head.name in names) and self._is_projection(head.run):
+                if (not names or head.name in names) and self._is_projection(head):
                     assert head.no is not None
                     found.append(Member(head.no, head.id, head.name, head.key))
         for name in names:
@@ -64,14 +64,13 @@ class Folds:
             return None
         return self._timeline(journal)
 
-    def _is_projection(self, run: int) -> bool:
-        found = self._run(run)
-        return found is not None and found.options.get("kind") == "fold"
+    def _is_projection(self, head: Head) -> bool:
+        return self._run(head).options.get("kind") == "fold"
 
-    def _run(self, number: int) -> Run | None:
-        if number not in self._runs:
-            self._runs[number] = self._store.run(number)
-        return self._runs[number]
+    def _run(self, head: Head) -> Run:
+        if head.run not in self._runs:
+            self._runs[head.run] = run_of(self._store, head)
+        return self._runs[head.run]
 
     def _timeline(self, journal: Journal) -> Timeline:
-        return Timeline(journal, self._run(journal.head.run))
+        return Timeline(journal, self._run(journal.head))

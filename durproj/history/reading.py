@@ -8,8 +8,9 @@ from pathlib import Path
 
 from durproj.ids import split_id
 from durproj.runtime.absent import no_workflow
-from durproj.stores.base import Head, Store
+from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
+from durproj.stores.packing import damaged
 from durproj.stores.sqlite import SqliteStore
 
 
@@ -33,6 +34,19 @@ def journal_of(store: Store, id: str) -> Journal:
     if journal is None:
         raise no_workflow(id, store)
     return journal
+
+
+def run_of(store: Store, head: Head) -> Run:
+    """The run of the workflow with this head. Raises StoreDamaged when there is none, and NotFound when
+    the workflow was dropped meanwhile."""
+    assert head.no is not None
+    with store.snapshot():
+        run = store.run(head.run)
+        if run is None and store.numbered(head.no) is None:
+            raise no_workflow(head.id, store)
+    if run is None:
+        raise damaged(head.id, "its run is missing")
+    return run
 
 
 def kept_from(head: Head) -> dict[str, int]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.history.reading import journal_of, kept_from, reading
+from durproj.history.reading import journal_of, kept_from, reading, run_of
 from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Head, Status, Store
 from durproj.stores.journal import Journal
+from durproj.stores.loading import count_steps
 from durproj.stores.packing import damaged
 
 
@@ -67,14 +68,13 @@ def workflows(
 
 
 def _steps(store: Store, head: Head) -> int:
-    return head.steps if head.status == "resolved" else Journal(store, head).steps
+    return head.steps if head.status == "resolved" else count_steps(store, head)
 
 
 def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
     head = journal.head
     last = journal.last_output()
-    run = store.run(head.run)
-    options = run.options if run else {}
+    options = run_of(store, head).options
     is_fold = options.get("kind") == "fold"
     state = head.state
     if head.status != "resolved":

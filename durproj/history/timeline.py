@@ -14,7 +14,7 @@ from durproj.events.event import Event
 from durproj.events.formats.mapping import Mapping
 from durproj.history.changes import Change, changes_at
 from durproj.history.paths import ABSENT, Place
-from durproj.history.reading import journal_of, kept_from
+from durproj.history.reading import journal_of, kept_from, run_of
 from durproj.projections.reducer import BUILT_IN, load
 from durproj.runtime.request import events_key
 from durproj.stores.base import Head, Run, Store
@@ -131,13 +131,13 @@ class Timeline:
     Steps that are not there raise NotFound, damaged ones StoreDamaged.
     """
 
-    def __init__(self, journal: Journal, run: Run | None) -> None:
+    def __init__(self, journal: Journal, run: Run) -> None:
         self._journal = journal
         self.head: Head = journal.head
         self.id = journal.head.id
         self.steps = journal.steps
         self.first = journal.head.dropped
-        self.options: dict[str, Any] = run.options if run else {}
+        self.options: dict[str, Any] = run.options
         self.is_projection = self.options.get("kind") == "fold"
         self._block: tuple[int, Records] | None = None
 
@@ -145,7 +145,7 @@ class Timeline:
     def open(cls, store: Store, id: str) -> Timeline:
         """The history of workflow `id`. Raises NotFound when there is none."""
         journal = journal_of(store, id)
-        return cls(journal, store.run(journal.head.run))
+        return cls(journal, run_of(store, journal.head))
 
     @cached_property
     def _envelope(self) -> Envelope | None:

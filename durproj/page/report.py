@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from durproj.errors import StoreDenied, StoreError, UsageError
+from durproj.errors import StoreDenied, UsageError
+from durproj.exports.target import failed, replacing
 from durproj.history.inputs import refuse_input
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
@@ -37,7 +38,7 @@ def report(
     `from` and `to` that are shown (None: no step).
 
     Raises NotFound (also for a step that is not kept), UsageError (a file that is no page is not
-    overwritten, nor an input of the store), StoreDenied and StoreError
+    overwritten, nor an input of the store), StoreDenied and OutputFailed
     where the file cannot be written, and StoreDamaged, in which case none is written.
     """
     chosen = list(dict.fromkeys([ids] if isinstance(ids, str) else ids))
@@ -112,17 +113,8 @@ def _check_target(target: str, path: str) -> None:
 
 def _write(target: str, path: str, text: bytes) -> None:
     """Put the page in place at once: whoever reads it meanwhile sees the old one or the new one."""
-    fresh = f"{target}.{os.getpid()}.tmp"
     try:
-        try:
-            with open(fresh, "xb") as file:
-                file.write(text)
-            os.replace(fresh, target)
-        except BaseException:
-            if os.path.exists(fresh):
-                os.unlink(fresh)
-            raise
-    except PermissionError as error:
-        raise StoreDenied(f"{path}: {error.strerror}: the report cannot be written") from None
+        with replacing(target, force=True) as fresh, open(fresh, "wb") as file:
+            file.write(text)
     except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}: the report cannot be written") from None
+        raise failed(path, error) from None

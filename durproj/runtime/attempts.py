@@ -54,9 +54,9 @@ class Attempts:
         failures = self.failures()
         if failures:
             last = failures[-1]
-            planned = (last.retry_at or 0) - last.at
+            retry_at = last.retry_at or 0
             # A clock that was put back must not make the wait longer than it was planned.
-            self._wait(min(last.retry_at or 0, _now_ms() + planned))
+            self._stop.sleep(min(retry_at - _now_ms(), retry_at - last.at) / 1000)
 
     def call(
         self,
@@ -73,13 +73,13 @@ class Attempts:
                     return fn()
                 except FAILURES as raised:
                     error = raised
-            retry_at = self._record(error, function, event)
-            if retry_at is None:
+            wait_s = self._record(error, function, event)
+            if wait_s is None:
                 raise step_failed(self._id, self._step, error, event) from error
-            self._wait(retry_at)
+            self._stop.sleep(wait_s)
             error = None
 
-    def _record(self, error: BaseException, function: str, event: Event | None) -> int | None:
+    def _record(self, error: BaseException, function: str, event: Event | None) -> float | None:
         wait_s = self._policy.wait_s(len(self.failures()) + 1, error)
         now = _now_ms()
         retry_at = None if wait_s is None else now + int(wait_s * 1000)
@@ -87,10 +87,7 @@ class Attempts:
             self._no, self._step, Attempt(now, kind_of(error), text_of(error), retry_at)
         )
         self._observer.failed(self._id, self._step, event, function, describe(error), wait_s)
-        return retry_at
-
-    def _wait(self, retry_at: int) -> None:
-        self._stop.sleep_until(retry_at / 1000)
+        return wait_s
 
 
 def step_failed(id: str, step: int, error: BaseException, event: Event | None) -> StepFailed:

@@ -226,8 +226,9 @@ class Stop:
         finally:
             self.interruptible = False
 
-    def sleep_until(self, at_s: float) -> None:
-        """Sleep until the wall clock shows `at_s` (seconds since 1970), or until asked to stop."""
-        while (rest := at_s - time.time()) > 0:
+    def sleep(self, seconds: float) -> None:
+        """Sleep so long, whatever the wall clock does meanwhile, or until asked to stop."""
+        end = time.monotonic() + seconds
+        while (rest := end - time.monotonic()) > 0:
             self.check()
             time.sleep(min(rest, 0.05))

@@ -39,7 +39,7 @@ class Journal:
         self.head = head
         self._origin = head.origin
         last = store.last_row(head.no) if head.no is not None else None
-        self.steps = last.step + 1 if last else head.steps
+        self.steps = max(head.steps, last.step + 1) if last else head.steps
         self._block: Block | None = None
         self._full: FullBlocks | None = None
 

@@ -73,6 +73,20 @@ def load_block(store: Store, head: Head, steps: int, upto: int | None = None) ->
     return block
 
 
+def count_steps(store: Store, head: Head) -> int:
+    """How many steps `head`'s workflow has, by its newest row, of which the seal is verified. Raises
+    StoreDamaged."""
+    assert head.no is not None
+    last = store.last_row(head.no)
+    if last is None:
+        return head.steps
+    if last.step < head.steps - 1:
+        raise damaged_step(head, head.steps - 1, "the step is missing")
+    if last.hash != seal_row(head.origin, last.step, last.record):
+        raise damaged_step(head, last.step, "the seal does not match")
+    return last.step + 1
+
+
 def hash_after(store: Store, head: Head, steps: int) -> bytes | None:
     """The hash of the last of the first `steps` steps of `head`'s workflow, as the store has them now; None
     when there are not so many. Raises StoreDamaged."""

@@ -35,6 +35,8 @@ from durproj.errors import StoreDamaged
 
 BLOCK_STEPS = 256
 BLOCK_BYTES = 4 * 1024 * 1024
+_UNPACKED_MAX = 1 << 30
+# Of a block, only the last record goes beyond its 4 MiB, and SQLite holds no value of 10^9 bytes.
 HASH_BYTES = 16
 ORIGIN = bytes(HASH_BYTES)
 """The seed of a workflow's first block."""
@@ -148,11 +150,11 @@ def seal(*parts: bytes | str | int | None) -> bytes:
 def unpack(id: str, segment: Segment, name: str | None = None) -> Records:
     """The records of a segment of the workflow that was begun as `id`; `name`: its id now. Raises
     StoreDamaged unless they are, bit for bit, those that were packed."""
-    from durproj.zstd import ZstdError, decompress
+    from durproj.zstd import ZstdError, decompress_one
 
     where = f"{name or id}: steps {segment.start} to {segment.start + segment.steps - 1}"
     try:
-        lengths, _, text = decompress(segment.packed).partition(b"\n")
+        lengths, _, text = decompress_one(segment.packed, _UNPACKED_MAX).partition(b"\n")
         first, second = map(int, lengths.split(b" "))
     except (ZstdError, ValueError) as error:
         raise damaged(where, str(error)) from None

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from durproj import codec
 from durproj.errors import DurprojError, NotFound, Rewritten, StoreDamaged
-from durproj.history.reading import journal_of, reading
+from durproj.history.reading import journal_of, reading, run_of
 from durproj.history.timeline import Timeline
 from durproj.runtime.steps import StepExecutor, Steps
 from durproj.stores.base import Head, Run, Store
@@ -105,7 +105,7 @@ class Work:
             self._progress(id, 0)
             try:
                 journal = journal_of(self._store, id)
-                run = self._store.run(journal.head.run)
+                run = run_of(self._store, journal.head)
                 answer = act(journal, Timeline(journal, run), self._folding(run))
             except Unverifiable as error:
                 answer = {"reason": str(error)}
@@ -113,9 +113,8 @@ class Work:
                 answer = {}  # whoever asked sees it for himself
             _write(self._answers, {"id": id, "steps": 0, "done": answer})
 
-    def _folding(self, run: Run | None) -> Folding:
-        if run is None or run.no is None:
-            raise Unverifiable("its run is missing")
+    def _folding(self, run: Run) -> Folding:
+        assert run.no is not None
         if run.no not in self._foldings:
             base = Path(self._store.location).resolve().parent
             self._foldings[run.no] = Folding(run, base)

@@ -49,13 +49,13 @@ def fold_twice(
     with TemporaryDirectory(prefix="durproj-") as folder:
         twice = _Twice(store, Path(folder), ids, stop)
         twice.ask("fold", FOLDING, twice.todo, None, progress)
-        ended = time.time()
+        ended, since = time.time(), time.monotonic()
         for seed in SAMPLING:
             sample, most = _sample(twice.todo)
             twice.ask("compare", seed, sample, most, _untold)
         if twice.todo:
             # Many a time is taken in whole seconds.
-            stop.sleep_until(float(int(ended) + 1))
+            stop.sleep(int(ended) + 1.01 - ended - (time.monotonic() - since))
         twice.ask("compare", COMPARING, twice.todo, None, progress)
         return twice.answers
 

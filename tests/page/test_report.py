@@ -100,7 +100,11 @@ def test_steps_are_chosen(sample, args, steps):
         (["projection/u1", "--from", 5, "--last", 4], 2, "--from and --last both"),
         (["projection/u1", "--last", 0], 2, "--last"),
         ([], 2, "ID"),
-        (["projection/u1", "-o", "no/such/r.html"], 74, "no/such/r.html: No such file"),
+        (
+            ["projection/u1", "-o", "no/such/r.html"],
+            74,
+            "no/such/r.html: cannot be written: No such file",
+        ),
         (["projection/u1", "-o", "."], 2, ". is no file"),
         (["projection/u1", "--store", "none.db"], 66, "none.db"),
     ],
@@ -344,3 +348,13 @@ def test_an_empty_log_is_left_alone_too(sample):
     assert done.code == 2
     assert "log.jsonl: an input of durproj.db, folded as other" in done.err
     assert log.read_text() == ""
+
+
+def test_what_a_killed_report_of_the_same_process_number_left_is_in_nobodys_way(tmp_path):
+    page, store = tmp_path / "r.html", tmp_path / "s.db"
+    library.fold(store=store)
+    left = page.with_name(f"{page.name}.{os.getpid()}.tmp")
+    left.write_text("half a page")
+    library.report("projection/u1", page, store=store)
+    assert page.read_text().rstrip().endswith("</html>")
+    assert left.read_text() == "half a page"

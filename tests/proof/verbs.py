@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dying import tables, trail, write
+from dying import trail, write
 
+import durproj
+from durproj.stores.sqlite import SqliteStore
 from proof.children import command
 from proof.kept import existing
 
@@ -146,7 +148,7 @@ class Template:
         if found != self.after:
             done(folder, *self.verb.words)
         assert contents(folder) == self.after
-        assert files(folder) == self.files
+        assert files(folder) == self.files, files(folder)
 
 
 def expect_beginning(found: Any, before: Any, after: Any) -> None:
@@ -184,13 +186,14 @@ def files(folder: Path) -> set[str]:
 
 
 def _stored(path: Path) -> Any:
+    """The runs and the journals of a store; None when it has neither."""
     try:
-        runs = tables(path)["run"] if path.stat().st_size else []
-    except sqlite3.OperationalError:
-        runs = []
+        with closing(SqliteStore.open_reader(path)) as opened:
+            runs = {(run.name, run.identity): run.options for run in opened.runs()}
+    except durproj.NotFound:
+        return None
     held = existing(path)
-    names = {(run[1], run[2]): run[3] for run in runs}
-    return (names, held) if held or names else None
+    return (runs, held) if held or runs else None
 
 
 def _rows(path: Path) -> Any:

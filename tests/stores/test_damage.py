@@ -23,7 +23,7 @@ from durproj.stores.base import Run
 from durproj.stores.examine import examine
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
-from durproj.zstd import ZstdError, decompress
+from durproj.zstd import ZstdError, compress, decompress
 
 BIG, ROWS, MIXED, SMALL = "projection/big", "projection/rows", "projection/mixed", "other/small"
 
@@ -88,8 +88,9 @@ def ask(question, *args):
     writer for damage."""
     try:
         return question(*args)
+    except Rewritten:
+        raise
     except StoreError as error:
-        assert not isinstance(error, Rewritten)
         return error
 
 
@@ -152,8 +153,9 @@ def check(store, truth: Truth, *, cut: bool = False) -> set[str]:
 def ask_step(journal, step):
     try:
         return journal.read(step)
+    except Rewritten:
+        raise
     except (StoreError, NotFound) as error:
-        assert not isinstance(error, Rewritten)
         return error
 
 
@@ -399,25 +401,6 @@ def test_a_rewind_to_before_the_damage_cures_it(sound, tmp_path, statement, kept
             Journal.open(store, ROWS).rewind(10)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_flipped_bits_in_the_file_never_show_as_other_values(sound, tmp_path, seed):
-    path, truth = sound
-    blob = path.read_bytes()
-    rng = random.Random(seed)
-    harmed = 0
-    for _ in range(50):
-        # Half of them where headers and cell pointers are: there a bit does the most harm.
-        at = rng.randrange(len(blob))
-        if rng.random() < 0.5:
-            at -= at % 4096 - rng.randrange(100)
-        flipped = bytearray(blob)
-        flipped[at] ^= 1 << rng.randrange(8)
-        copy = tmp_path / "store.db"
-        copy.write_bytes(flipped)
-        harmed += bool(open_and_check(copy, truth))
-    assert harmed > 2
-
-
 @pytest.mark.parametrize("table", ["run", "workflow", "step"])
 def test_rows_that_a_damaged_page_does_not_count_any_more_are_missed(sound, tmp_path, table):
     path, truth = sound
@@ -431,21 +414,6 @@ def test_rows_that_a_damaged_page_does_not_count_any_more_are_missed(sound, tmp_
         copy = tmp_path / "store.db"
         copy.write_bytes(flipped)
         open_and_check(copy, truth)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_flipped_bits_in_the_wal_leave_what_came_before_them(killed, tmp_path, seed):
-    path, truth = killed
-    blob = path.with_name("store.db-wal").read_bytes()
-    rng = random.Random(seed)
-    for _ in range(25):
-        flipped = bytearray(blob)
-        flipped[rng.randrange(len(blob))] ^= 1 << rng.randrange(8)
-        copy = tmp_path / "store.db"
-        shutil.copyfile(path, copy)
-        (tmp_path / "store.db-wal").write_bytes(flipped)
-        (tmp_path / "store.db-shm").unlink(missing_ok=True)
-        open_and_check(copy, truth, cut=True)
 
 
 def test_a_store_left_by_a_killed_writer_is_whole(killed, tmp_path):
@@ -532,3 +500,19 @@ def rewrite_schema(path, table, sql):
         conn.execute("PRAGMA writable_schema = 1")
         conn.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (sql, table))
         conn.commit()
+
+
+@pytest.mark.parametrize("content", ["bomb", "two frames"])
+def test_a_segment_is_one_frame_of_a_size_that_there_can_be(sound, tmp_path, content):
+    path, truth = sound
+    zeros = compress(bytes(1 << 26))
+    packed = compress(b"1 1\n") + zeros * (32 if content == "bomb" else 1)
+    copy = tmp_path / "store.db"
+    shutil.copyfile(path, copy)
+    with closing(sqlite3.connect(copy, isolation_level=None)) as conn:
+        conn.execute("UPDATE segment SET packed = ? WHERE workflow = 1", (packed,))
+    with closing(SqliteStore.open_reader(copy)) as store:
+        journal = Journal.open(store, BIG)
+        with pytest.raises(StoreDamaged, match="one frame"):
+            journal.read(0)
+        assert check(store, truth) == {BIG}

@@ -1,0 +1,212 @@
+"""Stores made to harm whoever opens them: refused at once and in bounded memory, and never raw on a
+terminal."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from durproj.stores.packing import Record, seal, seal_row
+from durproj.zstd import compress
+from proof import in_child
+from proof.damage import sound_store
+from proof.trial import Proof, Trial
+
+MEMORY = 1 << 30
+"""Bytes of address space that a command gets on top of what it has."""
+
+CPU_S = 20
+"""Seconds of its own time after which a command counts as endless."""
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+
+COMMANDS = (
+    "inspect projection/long", "inspect projection/long#3", "list", "log projection/long",
+    "export", "export --journal", "verify", "blame open/late", "parked show parked/p",
+    "compare projection other", "find projection/long step==3", "report projection/long", "backup copy.db",
+    "run log.jsonl --user long --reducer merge", "resume", "rewind projection/long#3",
+)  # fmt: skip
+
+
+def sql(*statements: str) -> Callable[[Path], None]:
+    """Statements that make a store hostile."""
+
+    def harm(store: Path) -> None:
+        with closing(sqlite3.connect(store, isolation_level=None)) as conn:
+            conn.execute("PRAGMA ignore_check_constraints = 1")
+            conn.execute("PRAGMA writable_schema = 1")
+            for statement in statements:
+                conn.execute(statement)
+
+    return harm
+
+
+def _sealed_state(store: Path, id: str, **columns: object) -> None:
+    """Give the head of a workflow other columns, and the seal that fits them."""
+    with closing(sqlite3.connect(store, isolation_level=None)) as conn:
+        conn.execute("PRAGMA ignore_check_constraints = 1")
+        names = [
+            "no",
+            "id",
+            "name",
+            "key",
+            "run",
+            "status",
+            "steps",
+            "state",
+            "error",
+            "prefix_bytes",
+            "prefix_steps",
+            "hash",
+            "updated_ms",
+        ]
+        row = conn.execute(
+            f"SELECT {', '.join(names)} FROM workflow WHERE id = ?", (id,)
+        ).fetchone()
+        values = dict(zip(names, row, strict=True)) | columns
+        sets = ", ".join(f"{name} = ?" for name in columns)
+        conn.execute(f"UPDATE workflow SET {sets}, seal = ? WHERE id = ?",
+                     (*columns.values(), seal(*values.values()), id))  # fmt: skip
+
+
+def _sealed_row(store: Path, output: bytes) -> None:
+    """Let the newest step of the pending workflow have another output, and the seal that fits it."""
+    with closing(sqlite3.connect(store, isolation_level=None)) as conn:
+        no, step, meta, event = conn.execute(
+            "SELECT workflow, step, meta, input FROM step WHERE workflow ="
+            " (SELECT no FROM workflow WHERE id = 'open/late') ORDER BY step DESC LIMIT 1"
+        ).fetchone()
+        fits = seal_row("open/late", step, Record(meta, event, output))
+        conn.execute("UPDATE step SET output = ?, hash = ? WHERE workflow = ? AND step = ?",
+                     (output, fits, no, step))  # fmt: skip
+
+
+def _bomb(store: Path) -> None:
+    """A segment whose few bytes are very many."""
+    zeros = compress(bytes(1 << 26))
+    with closing(sqlite3.connect(store, isolation_level=None)) as conn:
+        # Frames one after another are one content: 64 GiB.
+        conn.execute("UPDATE segment SET packed = ?", (compress(b"9 9\n") + zeros * 1024,))
+
+
+def _hard_link(store: Path) -> None:
+    os.link(store, store.with_name("other name.db"))
+
+
+def _version(number: int) -> Callable[[Path], None]:
+    return sql(f"PRAGMA user_version = {number}")
+
+
+def _cycle(store: Path) -> None:
+    """The root page of the steps becomes an interior page that is its own child."""
+    with closing(sqlite3.connect(store)) as conn:
+        (root,) = conn.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'step'").fetchone()
+    with open(store, "r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\x02\0\0\0\0\x0f\xff\0" + root.to_bytes(4, "big"))
+
+
+ESCAPES = '"\x1b]0;owned\x07\x1b[2J\x9b31m\u202e::error::x"'
+
+HOSTILE: Mapping[str, tuple[Callable[[Path], None], set[int]]] = {
+    "a view in place of a table": (sql("DROP TABLE crash", f"CREATE VIEW crash (workflow) AS {ENDLESS}"), {74}),
+    "an endless view in place of ours": (sql("DROP VIEW projections", f"CREATE VIEW projections AS {ENDLESS}"), {74}),
+    "a trigger": (sql("CREATE TRIGGER t AFTER INSERT ON step BEGIN DELETE FROM segment; END"), {74}),
+    "a generated column": (sql("ALTER TABLE step ADD COLUMN x BLOB AS (zeroblob(1000000000))"), {74}),
+    "a schema that is no SQL": (sql("UPDATE sqlite_schema SET sql = 'CREATE TABLE' WHERE name = 'step'"), {74}),
+    "an index on an endless expression": (sql("UPDATE sqlite_schema SET sql = 'CREATE TABLE past (x)' WHERE name = 'past'"), {74}),
+    "another application": (sql("PRAGMA application_id = 1"), {2}),
+    "a later version": (_version(4), {2}),
+    "a version that never was": (_version(-1), {2, 74}),
+    "the first version": (_version(1), {2}),
+    "a huge output": (sql("UPDATE step SET output = zeroblob(100000000) WHERE step = 19"), {0, 1, 74}),
+    "a huge segment": (sql("UPDATE segment SET packed = zeroblob(100000000)"), {0, 1, 74}),
+    "a zstd bomb": (_bomb, {0, 1, 74}),
+    "segments that lie about their steps": (sql("UPDATE segment SET steps = 9000000000000000000"), {0, 1, 74}),
+    "segments of negative steps": (sql("UPDATE segment SET steps = -1, start = -5"), {0, 1, 74}),
+    "steps far away": (sql("UPDATE step SET step = step + 9000000000000000000"), {0, 1, 66, 74}),
+    "heads that count too many steps": (lambda store: _sealed_state(store, "projection/long", steps=2**62), {0, 1, 66, 74}),
+    "a head of negative steps": (lambda store: _sealed_state(store, "projection/long", steps=-3), {0, 1, 66, 74}),
+    "a state that is no JSON": (lambda store: _sealed_state(store, "projection/long", state="{"), {0, 1, 66, 74}),
+    "a step that is no JSON": (lambda store: _sealed_row(store, b"{"), {0, 1, 66, 74}),
+    "a step of a thousand levels": (lambda store: _sealed_row(store, b"[" * 1000 + b"]" * 1000), {0, 1, 66, 74}),
+    "escapes in a state": (lambda store: _sealed_row(store, ESCAPES.encode()), {0, 1, 66, 74}),
+    "escapes in a head's key": (lambda store: _sealed_state(store, "other/long", key="\x1b]0;x\x07"), {0, 1, 66, 74}),
+    "a page that is its own child": (_cycle, {0, 1, 66, 74}),
+    "two names": (_hard_link, {2}),
+}  # fmt: skip
+"""By what is wrong with it: what makes a sound store so, and the exit codes there may be."""
+
+
+def limited(args: list[str], folder: Path) -> int:
+    """Run the command line with bounded memory and time, and expect nothing raw of it; its exit code."""
+
+    def act() -> None:
+        import sys
+
+        from durproj.cli.app import main
+
+        with open("/proc/self/statm") as sizes:
+            size = int(sizes.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+        sys.argv = ["durproj", *args]
+        main()
+
+    done = in_child.run(act, folder)
+    for text in (done.out, done.err):
+        raw = {char for char in text if (ord(char) < 32 and char != "\n") or 127 <= ord(char) < 160}
+        assert not raw, f"raw: {raw}"
+        assert "\u202e" not in text
+        assert not any(line.startswith("::") for line in text.splitlines())
+    assert "Traceback" not in done.err, done.err[-1500:]
+    return done.code
+
+
+def hostile(trial: Trial) -> None:
+    sound = sound_store(trial).path
+    cases = [(kind, command) for kind in HOSTILE for command in COMMANDS]
+    # All kinds come first, each with another command.
+    trial.rng.shuffle(cases)
+    seen: dict[str, int] = {}
+    for case in cases:
+        seen[f"{case}"] = sum(kind == case[0] for kind, _ in cases[: cases.index(case)])
+    cases.sort(key=lambda case: seen[f"{case}"])
+    for kind, command in cases[: trial.count]:
+        harm, codes = HOSTILE[kind]
+        with trial.case(f"{kind}: durproj {command}"), trial.scratch() as folder:
+            store = Path(shutil.copyfile(sound, folder / "durproj.db"))
+            for log in ("log.jsonl", "parks.jsonl"):
+                shutil.copyfile(sound.with_name(log), folder / log)
+            harm(store)
+            code = limited(command.split(), folder)
+            assert code in codes, f"exit {code}, not one of {codes}"
+
+
+def fuzzed_headers(trial: Trial) -> None:
+    """The first 100 bytes, and those of the schema's page, are noise in places."""
+    sound = sound_store(trial).path
+    blob = sound.read_bytes()
+    store = trial.folder / "durproj.db"
+    for _ in range(trial.count):
+        changed = bytearray(blob)
+        places = [trial.rng.randrange(16 if trial.rng.random() < 0.9 else 0, 120) for _ in range(4)]
+        for at in places:
+            changed[at] = trial.rng.choice([0, 1, 0x7F, 0x80, 0xFF, trial.rng.randrange(256)])
+        command = trial.rng.choice(["list", "verify", "inspect projection/long"])
+        with trial.case(f"{bytes(changed[:120]).hex()}: {command}"):
+            store.write_bytes(changed)
+            for end in ("-wal", "-shm", "-journal"):
+                Path(f"{store}{end}").unlink(missing_ok=True)
+            assert limited(command.split(), trial.folder) in {0, 1, 2, 66, 74, 77}
+
+
+PROOFS = [
+    Proof("stores made to do harm", ("P7", "P8"), hostile, 14, 400),
+    Proof("noise in the header of a store", ("P7",), fuzzed_headers, 40, 2_000),
+]

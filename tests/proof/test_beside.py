@@ -1,0 +1,6 @@
+from __future__ import annotations
+
+from proof import beside
+from proof.quick import tests_of
+
+test_beside = tests_of(beside.PROOFS)

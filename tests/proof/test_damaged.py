@@ -1,0 +1,6 @@
+from __future__ import annotations
+
+from proof import damage
+from proof.quick import tests_of
+
+test_damage = tests_of(damage.PROOFS)
