@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from making import begin, columns, fill, record
 
-from durproj.errors import NotFound, StoreDamaged
+from durproj.errors import NotFound, StoreDamaged, StoreError
 from durproj.stores import block, packing
 from durproj.stores.base import Head, Past
 from durproj.stores.journal import Journal
@@ -138,3 +138,46 @@ def test_the_steps_of_a_segment_take_equal_shares_of_its_bytes(store):
         assert store.bytes_before(no, step) == packed + sum(sizes[10:step])
     assert store.bytes_before(no, 1 << 62) == packed + sum(sizes[10:])
     assert store.bytes_before(no + 1, 1 << 62) == 0
+
+
+@pytest.mark.parametrize("batch", [1, 12])
+def test_a_step_is_recorded_once_and_after_the_one_before_it(store, batch):
+    journal = fill(store, ID, 12, batch=batch)
+    for first, what in (
+        (0, "is recorded already"),
+        (11, "is recorded already"),
+        (13, "would leave a gap"),
+    ):
+        for refused in (
+            lambda first=first: journal.add(first, RECORDS[first]),
+            lambda first=first: journal.append(first, columns(RECORDS[first : first + 2])),
+        ):
+            with pytest.raises(StoreError) as caught:
+                refused()
+            assert caught.value.message == (f"{ID}#{first}: the step {what}; the journal holds 12")
+    assert Journal.open(store, ID).steps == 12
+
+
+@pytest.mark.parametrize(
+    ("steps", "has"), [(0, "no step"), (1, "steps 0 to 0"), (12, "steps 0 to 11")]
+)
+def test_a_step_that_is_not_there_is_told_with_those_that_are(store, steps, has):
+    journal = fill(store, ID, steps)
+    journal.save("pending")
+    for opened in (journal, Journal.open(store, ID)):
+        for step in (-1, steps, steps + 1):
+            with pytest.raises(NotFound) as caught:
+                opened.read(step)
+            assert caught.value.hint == f"{ID} has {has}"
+            assert caught.value.message.endswith(": no such step")
+
+
+def test_the_inputs_from_any_step_on(store):
+    journal = in_parts(store, 25, 1, 1)
+    inputs = [each.input for each in RECORDS[:27]]
+    for opened in (journal, Journal.open(store, ID)):
+        for first in range(30):
+            assert list(opened.inputs(first)) == inputs[first:]
+    begun = journal.inputs(24)
+    journal.append(27, columns(RECORDS[27:]))
+    assert list(begun)[:3] == inputs[24:]
