@@ -12,7 +12,13 @@ from durproj.errors import NotFound, StoreDamaged, StoreError
 from durproj.stores import block, packing
 from durproj.stores.base import Head, Past
 from durproj.stores.journal import Journal
-from durproj.stores.loading import damaged_step, first_block, hash_after
+from durproj.stores.loading import (
+    count_steps,
+    damaged_step,
+    first_block,
+    hash_after,
+    load_block,
+)
 from durproj.stores.packing import ORIGIN, Chain
 from durproj.stores.sqlite import SqliteStore
 
@@ -181,3 +187,91 @@ def test_the_inputs_from_any_step_on(store):
     begun = journal.inputs(24)
     journal.append(27, columns(RECORDS[27:]))
     assert list(begun)[:3] == inputs[24:]
+
+
+@pytest.mark.parametrize("sizes", [[10], [1] * 10, [1] * 13, [25, 1, 1], [9]])
+def test_the_steps_of_a_journal_are_counted_by_its_newest_row(store, sizes):
+    in_parts(store, *sizes)
+    assert count_steps(store, store.head(ID)) == sum(sizes)
+    assert [*load_block(store, store.head(ID), sum(sizes)).records] == RECORDS[
+        sum(sizes) // 10 * 10 : sum(sizes)
+    ]
+
+
+def refused(call, *args, **options):
+    with pytest.raises(StoreDamaged) as caught:
+        call(*args, **options)
+    return caught.value.message.replace(": the store is damaged: ", " ")
+
+
+@pytest.fixture
+def rows(store):
+    """A journal of a packed block and of five rows, of which the head counts in all but the last."""
+    journal = in_parts(store, *[1] * 14)
+    journal.save("pending")
+    journal.add(14, RECORDS[14])
+    return store
+
+
+def write(store, sql):
+    store._conn.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("damage", "counted", "loaded"),
+    [
+        ("DELETE FROM step WHERE step >= 13", "13 the step is missing", "13 steps are missing"),
+        ("DELETE FROM step WHERE step = 11", 15, "11 the step is missing"),
+        ("DELETE FROM step WHERE step = 10", 15, "10 the step is missing"),
+        ("DELETE FROM step WHERE step = 14", 14, "14 steps are missing"),
+        ("UPDATE step SET hash = x'00' WHERE step = 12", 15, "12 the seal does not match"),
+        (
+            "UPDATE step SET hash = x'00' WHERE step = 14",
+            "14 the seal does not match",
+            "14 the seal does not match",
+        ),
+    ],
+)
+def test_a_row_that_is_not_there_or_not_sound_is_named(rows, damage, counted, loaded):
+    write(rows, damage)
+    head = rows.head(ID)
+    if isinstance(counted, int):
+        assert count_steps(rows, head) == counted
+    else:
+        assert refused(count_steps, rows, head) == f"{ID}#{counted}"
+    assert refused(load_block, rows, head, 15) == f"{ID}#{loaded}"
+
+
+def test_what_comes_after_the_wanted_steps_does_not_matter(rows):
+    write(rows, "UPDATE step SET hash = x'00' WHERE step = 12")
+    head = rows.head(ID)
+    for upto in (10, 11, 12):
+        assert len(load_block(rows, head, 15, upto=upto)) >= upto - 10
+    assert refused(load_block, rows, head, 15, upto=13) == f"{ID}#12 the seal does not match"
+    assert refused(load_block, rows, head, 15, upto=16) == f"{ID}#12 the seal does not match"
+
+
+def test_a_wanted_step_that_is_not_there_is_missed(rows):
+    write(rows, "DELETE FROM step WHERE step = 14")
+    assert len(load_block(rows, rows.head(ID), 15, upto=14)) == 4
+    assert refused(load_block, rows, rows.head(ID), 15, upto=15) == f"{ID}#14 steps are missing"
+
+
+@pytest.mark.parametrize("steps", [10, 12, 14])
+def test_the_hash_in_the_head_is_that_of_its_last_step(rows, steps):
+    head = rows.head(ID)
+    head.steps, head.hash = steps, chained(steps)
+    assert len(load_block(rows, head, 15)) == 5
+    head.hash = b"x" * 16
+    assert refused(load_block, rows, head, 15) == (
+        f"{ID}#{steps - 1} its hash is not the one in the head"
+    )
+
+
+def test_a_workflow_that_is_not_in_the_store_has_an_empty_block(store):
+    block = load_block(store, head(9), 9)
+    assert (block.start, len(block), block.stored) == (9, 0, 0)
+
+
+def test_the_loaded_block_knows_how_many_of_its_records_are_stored(rows):
+    assert load_block(rows, rows.head(ID), 15).stored == 5
