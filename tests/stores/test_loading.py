@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from making import begin, columns, fill, record
 
-from durproj.errors import NotFound, StoreDamaged, StoreError
+from durproj.errors import NotFound, StoreDamaged, StoreError, UsageError
 from durproj.stores import block, packing
 from durproj.stores.base import Head, Past
 from durproj.stores.journal import Journal
@@ -19,7 +19,7 @@ from durproj.stores.loading import (
     hash_after,
     load_block,
 )
-from durproj.stores.packing import ORIGIN, Chain
+from durproj.stores.packing import ORIGIN, Chain, Record, Records
 from durproj.stores.sqlite import SqliteStore
 
 ID = "projection/u1"
@@ -275,3 +275,37 @@ def test_a_workflow_that_is_not_in_the_store_has_an_empty_block(store):
 
 def test_the_loaded_block_knows_how_many_of_its_records_are_stored(rows):
     assert load_block(rows, rows.head(ID), 15).stored == 5
+
+
+@pytest.mark.parametrize(("size", "fill"), [(40, 3), (49, 3), (50, 2), (99, 2), (100, 1), (101, 1)])
+@pytest.mark.parametrize("reopened", [False, True])
+def test_steps_that_come_one_by_one_fill_a_block_by_their_bytes(
+    store, monkeypatch, size, fill, reopened
+):
+    for module in (packing, block):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 100)
+    # With the line ends of its three pieces it takes `size` bytes.
+    each = Record(b"m" * 3, b"i" * 11, b"o" * (size - 17))
+    journal = begin(store, ID)
+    for step in range(7):
+        if reopened and step:
+            journal = Journal.open(store, ID)
+        journal.add(step, each)
+        no = journal.head.no
+        packed = (step + 1) // fill * fill
+        assert len(store.rows(no)) == step + 1 - packed
+        last = store.segment(no)
+        assert (last.start + last.steps if last else 0) == packed
+
+
+def test_records_grow_column_by_column():
+    some = Records([b"1"], [b"2"], [b"3"])
+    some.extend(Records([b"4"], [b"5"], [b"6"]))
+    assert list(some) == [Record(b"1", b"2", b"3"), Record(b"4", b"5", b"6")]
+
+
+def test_a_durability_that_there_is_not_is_named(tmp_path):
+    with pytest.raises(UsageError) as caught:
+        SqliteStore.open_writer(tmp_path / "s.db", "never")
+    assert str(caught.value) == "'never' is not a durability\ntake one of step, fsync, batch"
+    assert not list(tmp_path.iterdir())
