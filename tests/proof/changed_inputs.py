@@ -18,7 +18,7 @@ from typing import Any
 import durproj
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
-from proof import in_child
+from proof.children import run
 from proof.trial import Proof, Trial
 
 Events = list[dict[str, Any]]
@@ -139,7 +139,7 @@ def _prove(case: Case, folder: Path) -> None:
     def begin() -> None:
         durproj.fold(log, durability=case.durability, crash=case.cut, **options)
 
-    ended = in_child.run(begin)
+    ended = run(begin, folder)
     assert ended.code == (0 if case.cut is None else 3), ended.err
     was, known = contents(store), recorded(store)
     before = os.stat(log)
@@ -275,7 +275,7 @@ def several_files(trial: Trial) -> None:
 
             paths = [folder / name for name in names]
             begin = partial(durproj.fold, paths, store=store, reducer="merge", crash=cut)
-            in_child.run(begin)
+            run(begin, folder)
             was, known = contents(store), recorded(store)
             events = [event for name in order for event in parts[names.index(name)]]
             difference = first_differences(known, events)
@@ -291,6 +291,8 @@ def several_files(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("the input changed between crash and resume", ("P2", "P5"), changed, 66, 3_000),
-    Proof("several inputs in another order", ("P2", "P5"), several_files, 12, 400),
+    Proof(
+        "the input changed between crash and resume", ("P2", "P5"), changed, 66, 3_000, case_ms=31
+    ),
+    Proof("several inputs in another order", ("P2", "P5"), several_files, 12, 400, case_ms=28),
 ]

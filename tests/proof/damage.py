@@ -310,11 +310,13 @@ def unchecked_hashes(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("a bit of the store flipped", ("P7",), some_bits, 200, 20_000),
-    Proof("a bit of a page's header flipped", ("P7",), bits_of_page_headers, 250, 2_600),
-    Proof("pages lost, moved or overwritten", ("P7",), pages, 60, 4_000),
-    Proof("the store cut short", ("P7",), cut_short, 40, 400),
-    Proof("a bit of one stored value flipped", ("P7",), one_value, 60, 3_000),
-    Proof("SQLite's integrity check alone", ("P7",), sqlite_alone, 60, 1_000, control=True),
-    Proof("hashes not compared", ("P7",), unchecked_hashes, 150, 500, control=True),
+    Proof("a bit of the store flipped", ("P7",), some_bits, 200, 20_000, case_ms=9),
+    Proof("a bit of a page's header flipped", ("P7",), bits_of_page_headers, 250, 2_600, case_ms=8),
+    Proof("pages lost, moved or overwritten", ("P7",), pages, 60, 4_000, case_ms=31),
+    Proof("the store cut short", ("P7",), cut_short, 40, 400, case_ms=39),
+    Proof("a bit of one stored value flipped", ("P7",), one_value, 60, 3_000, case_ms=31),
+    Proof(
+        "SQLite's integrity check alone", ("P7",), sqlite_alone, 60, 1_000, case_ms=2, control=True
+    ),
+    Proof("hashes not compared", ("P7",), unchecked_hashes, 150, 500, case_ms=10, control=True),
 ]

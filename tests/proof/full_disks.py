@@ -11,15 +11,14 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import dying
-import pytest
 from conftest import environment
 
 import durproj
 from proof.cuts import STORE, contents
+from proof.mounts import mounting
 from proof.power import REDUCER
 from proof.trial import Proof, Trial
 
@@ -88,22 +87,6 @@ ROOMS = (
     ),
     Room(("export", "--to", "out.csv", "--force"), begun=True, kilobytes=(0, 8), elsewhere=True),
 )
-
-
-@cache
-def mounting() -> tuple[str, ...]:
-    """The command under which a disk can be mounted, for itself only. A test is skipped where there is none,
-    but not on a machine of CI; no proof is."""
-    for unshare in (("unshare", "-m"), ("unshare", "-rm")):
-        try:
-            tried = [*unshare, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-            if not subprocess.run(tried, capture_output=True, check=False).returncode:
-                return unshare
-        except FileNotFoundError:
-            break
-    if "PYTEST_CURRENT_TEST" in os.environ and not os.environ.get("CI"):
-        pytest.skip("no disk can be mounted here")
-    raise PermissionError("no disk can be mounted here")
 
 
 class Filled:
@@ -195,4 +178,4 @@ def prove_full(trial: Trial) -> None:
     trial.note(f"in {full} of {trial.cases} cases there was not enough room")
 
 
-PROOFS = [Proof("full disks", ("P2", "P3"), prove_full, 6, 200)]
+PROOFS = [Proof("full disks", ("P2", "P3"), prove_full, 6, 200, case_ms=300)]

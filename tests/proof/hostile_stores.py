@@ -13,7 +13,7 @@ from pathlib import Path
 
 from durproj.stores.packing import Record, seal, seal_row
 from durproj.zstd import compress
-from proof import in_child
+from proof.children import command
 from proof.damage import sound_store
 from proof.trial import Proof, Trial
 
@@ -146,19 +146,13 @@ HOSTILE: Mapping[str, tuple[Callable[[Path], None], set[int]]] = {
 def limited(args: list[str], folder: Path) -> int:
     """Run the command line with bounded memory and time, and expect nothing raw of it; its exit code."""
 
-    def act() -> None:
-        import sys
-
-        from durproj.cli.app import main
-
+    def limit() -> None:
         with open("/proc/self/statm") as sizes:
             size = int(sizes.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-        sys.argv = ["durproj", *args]
-        main()
 
-    done = in_child.run(act, folder)
+    done = command(args, folder, before=limit)
     for text in (done.out, done.err):
         raw = {char for char in text if (ord(char) < 32 and char != "\n") or 127 <= ord(char) < 160}
         assert not raw, f"raw: {raw}"
@@ -177,9 +171,9 @@ def hostile(trial: Trial) -> None:
     for case in cases:
         seen[f"{case}"] = sum(kind == case[0] for kind, _ in cases[: cases.index(case)])
     cases.sort(key=lambda case: seen[f"{case}"])
-    for kind, command in cases[: trial.count]:
+    for kind, words in cases[: trial.count]:
         harm, codes = HOSTILE[kind]
-        with trial.case(f"{kind}: durproj {command}"), trial.scratch() as folder:
+        with trial.case(f"{kind}: durproj {words}"), trial.scratch() as folder:
             store = Path(shutil.copyfile(sound, folder / "durproj.db"))
             for log in ("log.jsonl", "parks.jsonl"):
                 shutil.copyfile(sound.with_name(log), folder / log)
@@ -207,6 +201,6 @@ def fuzzed_headers(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("stores made to do harm", ("P7", "P8"), hostile, 14, 400),
-    Proof("noise in the header of a store", ("P7",), fuzzed_headers, 40, 2_000),
+    Proof("stores made to do harm", ("P7", "P8"), hostile, 14, 400, case_ms=250),
+    Proof("noise in the header of a store", ("P7",), fuzzed_headers, 40, 2_000, case_ms=37),
 ]

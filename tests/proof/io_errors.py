@@ -20,7 +20,7 @@ from conftest import environment
 
 import durproj
 from proof.cuts import STORE, Acknowledged, contents
-from proof.tracing import strace
+from proof.needed import strace
 from proof.trial import Proof, Trial
 
 ERRORS = {
@@ -182,4 +182,4 @@ def prove_errors(trial: Trial) -> None:
                     struck.fail(call, error, at)
 
 
-PROOFS = [Proof("I/O errors of the store", ("P2", "P3"), prove_errors, 6, 400)]
+PROOFS = [Proof("I/O errors of the store", ("P2", "P3"), prove_errors, 6, 400, case_ms=300)]

@@ -107,6 +107,13 @@ def prove_migration(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("power cut during backup, gc, vacuum, rewind", ("P2", "P3"), prove_upkeep, 150, 12_000),
-    Proof("power cut during a migration", ("P2", "P3"), prove_migration, 40, 2_000),
+    Proof(
+        "power cut during backup, gc, vacuum, rewind",
+        ("P2", "P3"),
+        prove_upkeep,
+        150,
+        12_000,
+        case_ms=3.5,
+    ),
+    Proof("power cut during a migration", ("P2", "P3"), prove_migration, 40, 2_000, case_ms=3.5),
 ]
