@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
@@ -97,22 +97,34 @@ class _Processes:
                 cwd=TESTS, env=self._env, stdin=subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
             self._running.add(process)
-        code = process.wait()
+        # While it is not waited for, its number and that of its group are its own.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with self._lock:
-            self._kill(process)
-        return code
-
-    def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        self._running.discard(process)
+            self._running.discard(process)
+            _kill_group(process.pid)
+        return process.wait()
 
     def end(self) -> None:
         """Kill them all; no other begins."""
         with self._lock:
             self._ended = True
-            for process in list(self._running):
-                self._kill(process)
+            for process in self._running:
+                _kill_group(process.pid)
+
+
+def _kill_group(number: int) -> None:
+    """Kill a group of processes, the leader of which is not waited for yet; they are gone then."""
+    os.killpg(number, signal.SIGKILL)
+    while any(_is_alive_in(number, process) for process in Path("/proc").glob("[0-9]*")):
+        time.sleep(0.01)
+
+
+def _is_alive_in(group: int, process: Path) -> bool:
+    try:
+        state, _, its_group = (process / "stat").read_text().rpartition(")")[2].split()[:3]
+    except OSError:  # it has ended
+        return False
+    return int(its_group) == group and state not in "ZX"
 
 
 def _row(proof: Proof, **found: Any) -> dict[str, Any]:
