@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from proof.changed_inputs import contents
+from proof.changed_inputs import all_rows
 from proof.children import command
 from proof.half_runs import EVENTS, WRITTEN, crash_half_way, expect_sound, journal
 from proof.trial import Proof, Trial
@@ -62,7 +62,7 @@ def changed(trial: Trial) -> None:
         with trial.case(f"another text of {kind}"), trial.scratch() as folder:
             (folder / "helper.py").write_text(HELPER)
             assert crash_half_way(folder, TOTAL, "total").code == 3
-            was, before = contents(folder / "durproj.db"), journal(folder)
+            was, before = all_rows(folder / "durproj.db"), journal(folder)
             assert old in TOTAL
             (folder / "r.py").write_text(TOTAL.replace(old, new))
             done = command(["resume"], folder)
@@ -70,7 +70,7 @@ def changed(trial: Trial) -> None:
             if other:
                 assert "recorded: " in done.err
                 assert "now:" in done.err
-                assert contents(folder / "durproj.db") == was, "what is refused changed the store"
+                assert all_rows(folder / "durproj.db") == was, "what is refused changed the store"
                 assert "--accept-reducer" in done.err
                 done = command(["resume", "--accept-reducer"], folder)
                 assert done.code == 0 or kind == "a key of the state", done.err

@@ -142,7 +142,7 @@ class Acknowledged:
             self.steps[id] = count
 
 
-def contents(store: Path) -> dict[str, list[Record]]:
+def checkpoints(store: Path) -> dict[str, list[Record]]:
     """The kept checkpoints of each workflow in `store`, all of which is verified; nothing when there is no
     store, or none yet in the file."""
     try:

@@ -17,7 +17,7 @@ import dying
 from conftest import environment
 
 import durproj
-from proof.cuts import STORE, contents
+from proof.cuts import STORE, checkpoints
 from proof.mounts import mounting
 from proof.power import REDUCER
 from proof.trial import Proof, Trial
@@ -100,7 +100,7 @@ class Filled:
         (folder / "whole").mkdir()
         self.store = folder / "whole" / STORE
         durproj.fold(str(log), reducer=f"{folder}/trail.py:trail", store=self.store)
-        self._expected = contents(self.store)
+        self._expected = checkpoints(self.store)
 
     def fill(self, room: Room, kilobytes: int, largest: int) -> int:
         """Let `room.args` meet a disk with so much room, and files of at most `largest` kilobytes (0: of any
@@ -149,7 +149,7 @@ class Filled:
         return code
 
     def _check_store(self, store: Path, *, whole: bool) -> None:
-        found = contents(store)
+        found = checkpoints(store)
         for id, records in self._expected.items():
             there = found.get(id, [])
             assert there == (records if whole else records[: len(there)])
@@ -157,7 +157,7 @@ class Filled:
     def _check_copy(self, copy: Path, code: int) -> None:
         assert not copy.exists() or code == 0
         if copy.exists():
-            assert contents(copy) == self._expected
+            assert checkpoints(copy) == self._expected
 
     def _read(self, name: str) -> str:
         return (self._folder / name).read_text()

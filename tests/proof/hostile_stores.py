@@ -178,7 +178,7 @@ def hostile(trial: Trial) -> None:
             for log in ("log.jsonl", "parks.jsonl"):
                 shutil.copyfile(sound.with_name(log), folder / log)
             harm(store)
-            code = limited(command.split(), folder)
+            code = limited(words.split(), folder)
             assert code in codes, f"exit {code}, not one of {codes}"
 
 

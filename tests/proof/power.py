@@ -19,7 +19,7 @@ from typing import Any
 import dying
 
 import durproj
-from proof.cuts import STORE, Acknowledged, Cuts, contents, fast_folder
+from proof.cuts import STORE, Acknowledged, Cuts, checkpoints, fast_folder
 from proof.tracing import Recorder
 from proof.trial import Proof, Trial
 
@@ -58,7 +58,7 @@ class Runs:
 
     def found(self, folder: Path) -> dict[str, int]:
         found = {}
-        for id, records in contents(folder / STORE).items():
+        for id, records in checkpoints(folder / STORE).items():
             assert records == self.expected[id]["records"][: len(records)]
             found[id] = len(records)
         begun = Counter(self._order[: sum(found.values())])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import durproj
-from proof.cuts import STORE, Acknowledged, Cuts, contents, fast_folder
+from proof.cuts import STORE, Acknowledged, Cuts, checkpoints, fast_folder
 from proof.tracing import Recorder
 from proof.trial import Proof, Trial
 
@@ -47,12 +47,12 @@ class Piped:
 
     def done(self) -> None:
         """All is recorded."""
-        self.expected = contents(self.folder / STORE)[ID]
+        self.expected = checkpoints(self.folder / STORE)[ID]
         assert len(self.expected) == EVENTS
         self._acknowledged = Acknowledged()
 
     def found(self, folder: Path) -> int:
-        records = contents(folder / STORE).get(ID, [])
+        records = checkpoints(folder / STORE).get(ID, [])
         assert records == self.expected[: len(records)]
         return len(records)
 

@@ -34,6 +34,7 @@ from proof import (
     syscalls,
     terminals,
     touched_files,
+    unguarded,
 )
 from proof.trial import Proof
 
@@ -53,6 +54,7 @@ PROOFS: list[Proof] = [
     *full_disks.PROOFS,
     *places.PROOFS,
     *damage.PROOFS,
+    *unguarded.PROOFS,
     *beside.PROOFS,
     *hostile_stores.PROOFS,
     *changed_inputs.PROOFS,
