@@ -164,7 +164,7 @@ def limited(args: list[str], folder: Path) -> int:
 
 def hostile(trial: Trial) -> None:
     sound = sound_store(trial).path
-    cases = [(kind, command) for kind in HOSTILE for command in COMMANDS]
+    cases = [(kind, words) for kind in HOSTILE for words in COMMANDS]
     # All kinds come first, each with another command.
     trial.rng.shuffle(cases)
     seen: dict[str, int] = {}
@@ -192,12 +192,12 @@ def fuzzed_headers(trial: Trial) -> None:
         places = [trial.rng.randrange(16 if trial.rng.random() < 0.9 else 0, 120) for _ in range(4)]
         for at in places:
             changed[at] = trial.rng.choice([0, 1, 0x7F, 0x80, 0xFF, trial.rng.randrange(256)])
-        command = trial.rng.choice(["list", "verify", "inspect projection/long"])
-        with trial.case(f"{bytes(changed[:120]).hex()}: {command}"):
+        words = trial.rng.choice(["list", "verify", "inspect projection/long"])
+        with trial.case(f"{bytes(changed[:120]).hex()}: {words}"):
             store.write_bytes(changed)
             for end in ("-wal", "-shm", "-journal"):
                 Path(f"{store}{end}").unlink(missing_ok=True)
-            assert limited(command.split(), trial.folder) in {0, 1, 2, 66, 74, 77}
+            assert limited(words.split(), trial.folder) in {0, 1, 2, 66, 74, 77}
 
 
 PROOFS = [
