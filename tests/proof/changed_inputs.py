@@ -292,7 +292,7 @@ def several_files(trial: Trial) -> None:
 
 PROOFS = [
     Proof(
-        "the input changed between crash and resume", ("P2", "P5"), changed, 66, 3_000, case_ms=31
+        "the input changed between crash and resume", ("P2", "P5"), changed, 66, 3_000, case_ms=17
     ),
-    Proof("several inputs in another order", ("P2", "P5"), several_files, 12, 400, case_ms=28),
+    Proof("several inputs in another order", ("P2", "P5"), several_files, 12, 400, case_ms=20),
 ]

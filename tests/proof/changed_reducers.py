@@ -81,5 +81,5 @@ def changed(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("the reducer changed between crash and resume", ("P5",), changed, 14, 200, case_ms=145),
+    Proof("the reducer changed between crash and resume", ("P5",), changed, 14, 200, case_ms=90),
 ]

@@ -201,6 +201,6 @@ def fuzzed_headers(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("stores made to do harm", ("P7", "P8"), hostile, 14, 400, case_ms=250),
-    Proof("noise in the header of a store", ("P7",), fuzzed_headers, 40, 2_000, case_ms=37),
+    Proof("stores made to do harm", ("P7", "P8"), hostile, 14, 400, case_ms=40),
+    Proof("noise in the header of a store", ("P7",), fuzzed_headers, 40, 2_000, case_ms=15),
 ]

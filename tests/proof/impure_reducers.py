@@ -121,7 +121,7 @@ def mutating(trial: Trial) -> None:
 PROOFS = [
     Proof("a reducer that is not deterministic", ("P4", "P5"), impure, 2, 8, case_ms=380),
     Proof(
-        "a reducer that returns what JSON cannot carry", ("P4",), unstorable, 20, 300, case_ms=117
+        "a reducer that returns what JSON cannot carry", ("P4",), unstorable, 20, 300, case_ms=70
     ),
     Proof("a reducer that changes what it is given", ("P4",), mutating, 1, 20, case_ms=217),
 ]

@@ -60,6 +60,6 @@ PROOFS = [
         prove,
         ROUND,
         10 * ROUND,
-        case_ms=6,
+        case_ms=11,
     )
 ]

@@ -275,5 +275,5 @@ PROOFS = [
     Proof("control: printed before the commit", ("P3",), prove_printed_early,
           quick=6, nightly=20, case_ms=90, control=True),
     Proof("SIGKILL in the wait between two attempts", ("P2",), prove_back_off,
-          quick=20, nightly=1500, case_ms=30),
+          quick=20, nightly=1500, case_ms=55),
 ]  # fmt: skip

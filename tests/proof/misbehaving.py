@@ -85,5 +85,5 @@ def misbehaving(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("a reducer that does what it should not", ("P1", "P8"), misbehaving, 29, 300, case_ms=89),
+    Proof("a reducer that does what it should not", ("P1", "P8"), misbehaving, 29, 300, case_ms=60),
 ]

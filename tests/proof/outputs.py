@@ -185,6 +185,6 @@ def _commands(group: Any, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], 
 
 
 PROOFS = [
-    Proof("--json in every place", ("P8",), forms, 40, 240, case_ms=100),
-    Proof("--help names every option", ("P8",), helped, 20, 130, case_ms=50),
+    Proof("--json in every place", ("P8",), forms, 40, 240, case_ms=140),
+    Proof("--help names every option", ("P8",), helped, 20, 130, case_ms=80),
 ]

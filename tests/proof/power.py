@@ -153,9 +153,9 @@ def prove_broken(altered: str, *, fsync: bool) -> Callable[[Trial], None]:
 
 
 PROOFS = [
-    Proof("power cut, fsync", ("P2", "P3"), prove_runs("fsync"), 400, 50_000, case_ms=3),
-    Proof("power cut, step", ("P2", "P3"), prove_runs("step"), 200, 40_000, case_ms=3),
-    Proof("power cut, batch", ("P2", "P3"), prove_runs("batch"), 200, 30_000, case_ms=1.5),
+    Proof("power cut, fsync", ("P2", "P3"), prove_runs("fsync"), 400, 50_000, case_ms=5.5),
+    Proof("power cut, step", ("P2", "P3"), prove_runs("step"), 200, 40_000, case_ms=5.5),
+    Proof("power cut, batch", ("P2", "P3"), prove_runs("batch"), 200, 30_000, case_ms=3.5),
     Proof(
         "power cut, never synced", ("P3",),
         prove_broken(f"synchronous=OFF,{SMALL_WAL}", fsync=False), 100, 1_000, case_ms=3, control=True),

@@ -148,13 +148,13 @@ def prove(record: Callable[[Path], Piped]) -> Callable[[Trial], None]:
 
 
 PROOFS = [
-    Proof("power cut, a pipe, fsync", ("P2", "P3"), prove(record_spooled), 60, 4_000, case_ms=15),
+    Proof("power cut, a pipe, fsync", ("P2", "P3"), prove(record_spooled), 60, 4_000, case_ms=10),
     Proof(
         "power cut, a followed pipe, fsync",
         ("P1", "P3"),
         prove(record_followed),
         60,
         2_000,
-        case_ms=15,
+        case_ms=10,
     ),
 ]

@@ -113,7 +113,7 @@ PROOFS = [
         prove_upkeep,
         150,
         12_000,
-        case_ms=3.5,
+        case_ms=6,
     ),
-    Proof("power cut during a migration", ("P2", "P3"), prove_migration, 40, 2_000, case_ms=3.5),
+    Proof("power cut during a migration", ("P2", "P3"), prove_migration, 40, 2_000, case_ms=6),
 ]

@@ -193,8 +193,8 @@ def _look(store: Path, events: list[Any], last: dict[str, int], trial: Trial) ->
 
 PROOFS = [
     Proof("runners that start at the same instant", ("P1", "P6"), prove_starts,
-          quick=24, nightly=2400, case_ms=50),
+          quick=24, nightly=2400, case_ms=35),
     Proof("run beside gc, rewind, promote, fork, backup, resume", ("P2", "P6"), prove_together,
-          quick=4, nightly=250, case_ms=250),
-    Proof("readers beside a run", ("P2", "P6"), prove_readers, quick=40, nightly=6000, case_ms=10),
+          quick=4, nightly=250, case_ms=130),
+    Proof("readers beside a run", ("P2", "P6"), prove_readers, quick=40, nightly=6000, case_ms=1.5),
 ]  # fmt: skip

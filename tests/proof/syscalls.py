@@ -92,5 +92,5 @@ def _wait_for_strace() -> None:
 
 PROOFS = [
     Proof("SIGKILL at every system call of run, resume, promote, rewind, fork, gc, backup, export, report",
-          ("P1", "P2", "P3"), prove_syscalls, quick=8, nightly=1000, case_ms=130),
+          ("P1", "P2", "P3"), prove_syscalls, quick=8, nightly=1000, case_ms=180),
 ]  # fmt: skip
