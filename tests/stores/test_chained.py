@@ -10,6 +10,7 @@ import pytest
 from making import begin, columns, fill, record
 
 from durproj.errors import Rewritten, StoreDamaged
+from durproj.stores.full_blocks import FullBlocks
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
@@ -102,8 +103,11 @@ def test_a_workflow_that_is_dropped_and_made_anew_is_not_the_one_that_was_read(s
     journal.block(0)
     store.drop_workflow(journal.head.no)
     fill(store, ID, 1100, batch=1100, salt="x")
-    with pytest.raises(Rewritten, match="rewritten while it was read"):
+    with pytest.raises(Rewritten) as caught:
         list(journal.blocks())
+    assert str(caught.value) == (
+        f"{ID}: its history was rewritten while it was read\nrun the command again"
+    )
 
 
 def test_what_is_appended_meanwhile_makes_damage_no_rewriting(store, reader, tmp_path):
@@ -145,3 +149,23 @@ def test_a_workflow_is_opened_by_its_number_whatever_its_id_is_by_now(store):
     begin(store, "other/u1")
     assert Journal.open(store, "projection/old", no=1).head.id == "projection/old"
     assert Journal.open(store, ID, no=99) is None
+
+
+def test_a_full_block_is_found_by_any_of_its_steps_and_the_open_one_is_none(store):
+    blocks = FullBlocks(store, store.head(ID))
+    for step, start in ((0, 0), (255, 0), (512, 512), (256, 256), (511, 256), (1023, 768)):
+        found, records = blocks.holding(step, None)
+        assert (found, len(records), records[step - start]) == (start, 256, record(step))
+    for step in (1024, 1099, 1100):
+        assert blocks.holding(step, None) is None
+
+
+def test_the_step_at_which_the_chain_is_broken_is_named(store):
+    for step, broken in ((0, 256), (256, 256), (700, 768)):
+        blocks = FullBlocks(store, store.head(ID))
+        blocks._hashes[broken] = b"x" * 16
+        with pytest.raises(StoreDamaged) as caught:
+            blocks.holding(step, None)
+        assert caught.value.message == (
+            f"{ID}#{broken}: the store is damaged: the chain of hashes is broken"
+        )
