@@ -42,7 +42,9 @@ class FullBlocks:
             if following is not None and following.start == stop:
                 self._meet(stop, following.seed)
             else:
-                raise damaged_step(self._head, step, "it cannot be verified: what follows is damaged")
+                raise damaged_step(
+                    self._head, step, "it cannot be verified: what follows is damaged"
+                )
         self._meet(segment.start, segment.seed)
         self._meet(stop, segment.hash)
         return segment.start, records
