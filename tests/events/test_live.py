@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+
+import pytest
 from live import add, line
 
 from durproj.events import rotation
+from durproj.events.cursor import Cursor, same_file
 from durproj.events.live import LiveSource
 from durproj.events.rotation import lies_in
 
@@ -45,3 +50,32 @@ def test_a_file_that_is_renamed_while_it_is_looked_for_is_found_under_its_next_n
     assert lies_in(str(log), start) == str(rotated)
     rotated.unlink()
     assert lies_in(str(log), start) is None
+
+
+@pytest.mark.parametrize("file", [None, (7, 9)])
+def test_a_cursor_comes_back_as_it_was_stored(file):
+    cursor = Cursor(120, 3, "ab", origin=100, file=file)
+    stored = json.loads(json.dumps({**cursor.to_dict(), "steps": 3}))
+    assert Cursor.from_dict(stored) == cursor
+    # As stores had it before inputs could be rotated.
+    del stored["origin"], stored["file"]
+    assert Cursor.from_dict(stored) == Cursor(120, 3, "ab")
+
+
+def test_a_file_is_the_same_while_nothing_of_it_has_changed(log):
+    log.write_bytes(b"1234")
+    then = log.stat()
+    assert same_file(str(log), then)
+    os.utime(log, ns=(then.st_atime_ns, then.st_mtime_ns + 1))
+    assert not same_file(str(log), then)
+    os.utime(log, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert same_file(str(log), then)
+    log.write_bytes(b"12345")
+    os.utime(log, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert not same_file(str(log), then)
+    other = log.with_name("other")
+    other.write_bytes(b"1234")
+    os.utime(other, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert not same_file(str(other), then)
+    log.unlink()
+    assert not same_file(str(log), then)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from durproj import PastChanged
-from durproj.runtime import guard
+from durproj import PastChanged, StepFailed, Unstorable
+from durproj.codec import decode
+from durproj.runtime import guard, recording
 
 ID = "projection/u1"
 WAS, NOW = b'{"v":1}', b'{"v":2}'
@@ -150,5 +151,27 @@ def test_long_texts_are_shown_from_shortly_before_their_difference():
     assert guard.contrast("x" * 101, "x" * 90) == ("…" + "x" * 51, "…" + "x" * 40)
     assert guard.contrast("x" * 101, "y") == ("x" * 99 + "…", "y")
     assert guard.contrast("x" * 100, "y" * 99 + "z") == ("x" * 100, "y" * 99 + "z")
+    assert guard.contrast("x" * 99 + "1", "x" * 99 + "2") == ("x" * 99 + "1", "x" * 99 + "2")
     assert guard.contrast("a\nb", "a") == ("a\\nb", "a")
-    assert guard.contrast("x" * 50 + "a" * 60, "x" * 50 + "b", 20)[1] == "…" + "x" * 18 + "…"
+    assert guard.contrast("x" * 50 + "a" * 60, "x" * 50 + "b", 20) == ("…" + "x" * 18 + "…",) * 2
+
+
+def test_a_failed_step_is_kept_with_its_event_if_there_is_one():
+    told = {"step": 3, "kind": "ValueError", "message": "no"}
+    plain, of_event = (
+        StepFailed(ID, 3, "ValueError", "no", event=event)
+        for event in (None, {"id": 1, "type": "T"})
+    )
+    assert recording.rejected_error(plain) == told
+    told["event"] = {"id": 1, "type": "T"}
+    assert recording.rejected_error(of_event) == told
+    assert decode(recording.parked_error(of_event, WAS)) == {**told, "line": '{"v":1}'}
+
+
+def test_a_reducer_that_returned_nothing_is_told_what_it_must_return():
+    recording.refuse_none(None)
+    with pytest.raises(Unstorable) as caught:
+        recording.refuse_none({})
+    assert str(caught.value) == (
+        "the reducer returned None; it must return the next state (a missing return?)"
+    )

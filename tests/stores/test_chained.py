@@ -10,6 +10,7 @@ import pytest
 from making import begin, columns, fill, record
 
 from durproj.errors import Rewritten, StoreDamaged
+from durproj.stores.full_blocks import FullBlocks
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
@@ -61,6 +62,16 @@ def test_a_sound_block_of_another_history_is_damage_to_whoever_reads_it(
     assert Journal.open(reader, ID).read(other) == record(other)
 
 
+def test_the_newest_full_block_is_held_to_the_rows_behind_it(tmp_path):
+    with closing(SqliteStore.open_writer(tmp_path / "store.db")) as store:
+        fill(store, ID, 786, status="resolved")  # step by step: what is open stays in rows
+        assert len(list(store.rows(1, 768))) == 18
+        exchange(store, tmp_path, [512])
+        with pytest.raises(StoreDamaged, match="cannot be verified: what follows is damaged"):
+            Journal.open(store, ID).read(767)
+        assert Journal.open(store, ID).read(3) == record(3)
+
+
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("starts", [[256], [0, 256, 512], [512, 768], [0, 256, 512, 768]])
 def test_a_walk_never_passes_from_one_history_to_another(store, reader, tmp_path, starts, backward):
@@ -92,8 +103,11 @@ def test_a_workflow_that_is_dropped_and_made_anew_is_not_the_one_that_was_read(s
     journal.block(0)
     store.drop_workflow(journal.head.no)
     fill(store, ID, 1100, batch=1100, salt="x")
-    with pytest.raises(Rewritten, match="rewritten while it was read"):
+    with pytest.raises(Rewritten) as caught:
         list(journal.blocks())
+    assert str(caught.value) == (
+        f"{ID}: its history was rewritten while it was read\nrun the command again"
+    )
 
 
 def test_what_is_appended_meanwhile_makes_damage_no_rewriting(store, reader, tmp_path):
@@ -135,3 +149,23 @@ def test_a_workflow_is_opened_by_its_number_whatever_its_id_is_by_now(store):
     begin(store, "other/u1")
     assert Journal.open(store, "projection/old", no=1).head.id == "projection/old"
     assert Journal.open(store, ID, no=99) is None
+
+
+def test_a_full_block_is_found_by_any_of_its_steps_and_the_open_one_is_none(store):
+    blocks = FullBlocks(store, store.head(ID))
+    for step, start in ((0, 0), (255, 0), (512, 512), (256, 256), (511, 256), (1023, 768)):
+        found, records = blocks.holding(step, None)
+        assert (found, len(records), records[step - start]) == (start, 256, record(step))
+    for step in (1024, 1099, 1100):
+        assert blocks.holding(step, None) is None
+
+
+def test_the_step_at_which_the_chain_is_broken_is_named(store):
+    for step, broken in ((0, 256), (256, 256), (700, 768)):
+        blocks = FullBlocks(store, store.head(ID))
+        blocks._hashes[broken] = b"x" * 16
+        with pytest.raises(StoreDamaged) as caught:
+            blocks.holding(step, None)
+        assert caught.value.message == (
+            f"{ID}#{broken}: the store is damaged: the chain of hashes is broken"
+        )
