@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from conftest import environment
+from proof.proofs import PROOFS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -111,6 +112,7 @@ class Folder:
         self.env = environment(
             PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             PYTHONUNBUFFERED="1",
+            TMPDIR=str(path.parent),  # `crashtest` keeps what failed
         )
 
     def run(self, block: Block) -> list[str]:
@@ -173,6 +175,28 @@ def test_every_command_is_in_the_readme(durproj):
     assert listed, told
     missing = [name for name in listed if not re.search(rf"(durproj |`){name}\b", TEXT)]
     assert missing == []
+
+
+def test_what_holds_a_promise_is_there():
+    rows = re.findall(r"^\| (P\d) .*\| ([^|]*) \|$", TEXT, re.MULTILINE)
+    assert [promise for promise, _ in rows] == [f"P{n}" for n in range(1, 9)]
+    named = [(promise, name) for promise, held in rows for name in re.findall(r"`([^`]+)`", held)]
+    assert all((ROOT / name).is_file() for _, name in named if name.startswith("tests/"))
+    faults = [(name, promise) for promise, name in named if not name.startswith("tests/")]
+    absent = [
+        (promise, name)
+        for name, promise in faults
+        if not any(name in proof.fault and promise in proof.promises for proof in PROOFS)
+    ]
+    assert absent == []
+    unnamed = [
+        (proof.fault, promise)
+        for proof in PROOFS
+        for promise in proof.promises
+        if not proof.control
+        and not any(name in proof.fault for name, told in faults if told == promise)
+    ]
+    assert unnamed == []
 
 
 def test_expected_output_is_compared_line_by_line():

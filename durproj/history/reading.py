@@ -37,15 +37,17 @@ def journal_of(store: Store, id: str) -> Journal:
 
 
 def run_of(store: Store, head: Head) -> Run:
-    """The run of the workflow with this head. Raises StoreDamaged when there is none, and NotFound when
-    the workflow was dropped meanwhile."""
+    """The run of the workflow with this head. Raises StoreDamaged when there is none or it is another's,
+    and NotFound when the workflow was dropped meanwhile."""
     assert head.no is not None
     with store.snapshot():
-        run = store.run(head.run)
-        if run is None and store.numbered(head.no) is None:
+        run, now = store.run(head.run), store.numbered(head.no)
+        if now is None:
             raise no_workflow(head.id, store)
     if run is None:
         raise damaged(head.id, "its run is missing")
+    if run.name != now.name:
+        raise damaged(head.id, f"its run is one of {run.name!r}")
     return run
 
 

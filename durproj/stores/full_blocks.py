@@ -27,7 +27,8 @@ class FullBlocks:
 
     def holding(self, step: int, newest: Block | None) -> tuple[int, Records] | None:
         """The first step and the records of the full block that holds `step`; None when there is none.
-        `newest`: the open block, if it is known. Raises StoreDamaged."""
+        `newest`: the open block, unless it is damaged. Raises StoreDamaged, also when nothing sound follows
+        that the block's hash could be verified by: it may be of an earlier history."""
         segment = self._ahead if _holds(self._ahead, step) else self._segment(step)
         if segment is None or not segment.full or not _holds(segment, step):
             return None
@@ -40,6 +41,10 @@ class FullBlocks:
             self._ahead = following = self._segment(stop)
             if following is not None and following.start == stop:
                 self._meet(stop, following.seed)
+            else:
+                raise damaged_step(
+                    self._head, step, "it cannot be verified: what follows is damaged"
+                )
         self._meet(segment.start, segment.seed)
         self._meet(stop, segment.hash)
         return segment.start, records

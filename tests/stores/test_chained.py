@@ -62,6 +62,16 @@ def test_a_sound_block_of_another_history_is_damage_to_whoever_reads_it(
     assert Journal.open(reader, ID).read(other) == record(other)
 
 
+def test_the_newest_full_block_is_held_to_the_rows_behind_it(tmp_path):
+    with closing(SqliteStore.open_writer(tmp_path / "store.db")) as store:
+        fill(store, ID, 786, status="resolved")  # step by step: what is open stays in rows
+        assert len(list(store.rows(1, 768))) == 18
+        exchange(store, tmp_path, [512])
+        with pytest.raises(StoreDamaged, match="cannot be verified: what follows is damaged"):
+            Journal.open(store, ID).read(767)
+        assert Journal.open(store, ID).read(3) == record(3)
+
+
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("starts", [[256], [0, 256, 512], [512, 768], [0, 256, 512, 768]])
 def test_a_walk_never_passes_from_one_history_to_another(store, reader, tmp_path, starts, backward):
