@@ -108,11 +108,12 @@ class StreamFold:
             self.suspend()
             raise
 
-    def finish(self) -> None:
-        """The stream has no more events. Raises PastChanged when the journal has more steps."""
-        if self.position < self.cached:
+    def finish(self, *, ends: bool) -> None:
+        """The stream has no more events: the log `ends` there, or it broke off. Raises PastChanged when a
+        log that ends is one that the journal is ahead of."""
+        if ends and self.position < self.cached:
             raise self._recorded.ended(self.position)
-        if self.awaited:
+        if ends and self.awaited:
             raise self.awaited.gone()
         if self.parked or (self._journal.head.status == "resolved" and not self.executed):
             self.report()
