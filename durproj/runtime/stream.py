@@ -26,6 +26,7 @@ from durproj.runtime.recording import parked_error, refuse_none, rejected_error
 from durproj.runtime.showing import Showing
 from durproj.stores.journal import Journal
 from durproj.stores.packing import BLOCK_STEPS, Record, Records
+from durproj.stores.stored import stored_value
 
 
 class StreamFold:
@@ -51,7 +52,7 @@ class StreamFold:
         self.id = workflow_id(fold.request.name, key)
         self._journal = journal
         self._blob: bytes = journal.last_output() or codec.encode(fold.request.reducer.initial(key))
-        self._state: Any = codec.decode(self._blob)
+        self._state: Any = stored_value(self._blob)
         self._settle = codec.settle_plain if fold.request.reducer.plain else codec.settle
         self.cached = journal.steps
         self.inputs = journal.inputs
@@ -109,8 +110,7 @@ class StreamFold:
             raise
 
     def finish(self, *, ends: bool) -> None:
-        """The stream has no more events: the log `ends` there, or it broke off. Raises PastChanged when a
-        log that ends is one that the journal is ahead of."""
+        """The stream has no more events. Raises PastChanged if the log `ends` there and the journal does not."""
         if ends and self.position < self.cached:
             raise self._recorded.ended(self.position)
         if ends and self.awaited:
