@@ -48,8 +48,8 @@ def gc(
     many steps stay (0: as few as can be; the state always stays; steps go in blocks of up to 256, so that
     a few more may stay); drop: the chosen workflows are dropped wholly, whatever their status.
 
-    vacuum: give back what is free in the file (None: when that is a tenth of it); dry_run: only tell.
-    wait_s: how long to wait for another writer; progress: told each record as soon as it is done; stop:
+    vacuum: give back what is free in the file (None: when that is a tenth of it; never of a store that
+    is damaged, where it could hide what is missing); dry_run: only tell. wait_s: how long to wait for another writer; progress: told each record as soon as it is done; stop:
     ends it between two workflows.
 
     Raises UsageError, NotFound (no store, no such workflow), StoreBusy, StoreError, Interrupted.
@@ -114,7 +114,9 @@ def _collect(
         if not dry_run:
             free = opened.free_bytes()
             freed = max(0, free - had)
-            if vacuum or (vacuum is None and free * WORTHWHILE >= before):
+            wanted = vacuum or (vacuum is None and free * WORTHWHILE >= before)
+            # It makes the indexes anew, from which alone it may be known that rows are missing.
+            if wanted and not collection.met_damage:
                 _compact(opened)
     finally:
         opened.close()
