@@ -86,6 +86,12 @@ class Statements:
         )
         return int(free * page)
 
+    def expect_whole_pages(self) -> None:
+        """Raise StoreDamaged unless SQLite finds its pages in order, which takes reading all of them."""
+        (complaint,) = self._read("PRAGMA quick_check(1)")[0]
+        if complaint != "ok":
+            raise damaged(self.location, ascii(complaint))
+
     def compact(self) -> None:
         """Give what is free of the file back (VACUUM). All or nothing, like a transaction; it takes room
         for a copy of the file. Raises StoreError when there is none."""

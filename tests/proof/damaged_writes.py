@@ -1,15 +1,18 @@
 """Commands that write to a store that is damaged: they end as on the sound one, or say that it is damaged.
 
-Afterwards every journal is what it was before or what it is to become, or meets an error. What could be read
-before can be read afterwards, and what still meets damage is still found: nothing seals it anew.
+Afterwards every journal is what it was before or what it is to become, or meets an error; what still meets
+damage is still found: nothing seals it anew. What could be read before can be read afterwards, unless SQLite
+itself finds the pages out of order: a cell that is written to such a page may take others along. (To look before
+every write would take reading all of the file; gc does.)
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,21 +122,32 @@ def expect_nothing_lost(
     met, too."""
     path = folder / STORE
     readable = {id for id, found in held(path).items() if found == before[id]}
+    orderly = write.startswith("gc") or _in_order(path)
     code = written(folder, write)
-    assert code in ({0, 1, 2, 66, 74, 77} if whole else {0, 1, 66, 74}), f"exit {code}"
+    assert code in ({0, 1, 2, 66, 74, 77} if whole else {0, 1, 74}), f"exit {code}"
     found, damaged = held(path), False
     for id, now in found.items():
         if is_between(now, before[id], after[id]):
             assert code or now == after[id], f"{id}: nothing was said, and it is not done"
         elif now == 74 or (whole and now in (2, 66, 77)):
             damaged = True
-            # It may have given its name to what is damaged.
-            kept = whole or id not in readable or before[id] in found.values()
-            assert kept, f"{id}: it could be read before"
+            # It may have given its name to what is damaged; of what was dropped it cannot be told that it is
+            # not the damaged one.
+            gone = whole or not orderly or id not in readable or (after[id] == 66 and code < 2)
+            assert gone or before[id] in found.values(), f"{id}: it could be read before"
         else:
             assert id == "open/late", f"{id}: {now!r:.300}"
             assert _is_shorter(now, after[id]), f"{now!r:.300}"
     assert not damaged or finds_damage(path), "verify finds nothing"
+
+
+def _in_order(path: Path) -> bool:
+    """Whether SQLite's own check finds nothing wrong with the pages."""
+    try:
+        with closing(sqlite3.connect(path)) as conn:
+            return bool(conn.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error:
+        return False
 
 
 def _is_shorter(now: Held, than: Held) -> bool:
@@ -152,7 +166,7 @@ def harm(trial: Trial, path: Path) -> tuple[str, bool]:
         path.write_bytes(blob)
         return f"bit {bit} of byte {at} (page {at // PAGE + 1}: {at % PAGE})", at < HEADER
     page, other = (trial.rng.randrange(len(blob) // PAGE) for _ in range(2))
-    kind = trial.rng.choice(KINDS)
+    kind = trial.rng.choice((*KINDS, "emptied"))
     path.write_bytes(with_page(trial, bytes(blob), page, kind, other))
     first = page == 0 or (other == 0 and kind == "swapped")
     return f"page {page + 1} {kind} (with page {other + 1})", first
@@ -168,5 +182,5 @@ def a_copy(truth: Path, trial: Trial) -> Iterator[Path]:
 
 
 PROOFS = [
-    Proof("a damaged store written to", ("P1", "P7"), on_damaged, 20, 1_500),
+    Proof("a damaged store written to", ("P1", "P7"), on_damaged, 20, 1_000),
 ]

@@ -6,8 +6,8 @@ from proof.trial import Trial
 
 PAGE = 4096
 
-KINDS = ("zeros", "ones", "noise", "sector", "swapped", "twice", "emptied", "shifted", "cut")
-"""What becomes of a page: see `with_page`."""
+KINDS = ("zeros", "ones", "noise", "sector", "swapped", "twice", "shifted", "cut")
+"""What becomes of a page: see `with_page`, which knows `emptied`, too."""
 
 
 def with_page(trial: Trial, blob: bytes, page: int, kind: str, other: int) -> bytes:

@@ -345,13 +345,28 @@ def test_a_damaged_workflow_is_told_of_and_the_others_are_done(log, store, durpr
     assert left == (id is None)
 
 
+def root_of(store, table):
+    """Where the first page of a table is in the file, in bytes."""
+    with closing(sqlite3.connect(store)) as conn:
+        sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        return (conn.execute(sql, (table,)).fetchone()[0] - 1) * 4096
+
+
+def test_nothing_is_dropped_from_pages_that_are_out_of_order(log, store):
+    fold(log, store)
+    blob = bytearray(store.read_bytes())
+    blob[root_of(store, "segment") + 8] ^= 2  # where a cell is, or the next page
+    store.write_bytes(blob)
+    with pytest.raises(StoreDamaged):
+        collected(store, keep_last=0)
+    assert store.read_bytes()[4096:] == blob[4096:]
+    assert collected(store, keep_last=0, dry_run=True)
+
+
 def test_what_is_missing_is_still_missed_when_the_file_was_to_be_made_smaller(log, store):
     fold(log, store)
-    with closing(sqlite3.connect(store)) as conn:
-        sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'workflow'"
-        (root,) = conn.execute(sql).fetchone()
     with store.open("r+b") as file:
-        file.seek((root - 1) * 4096)
+        file.seek(root_of(store, "workflow"))
         file.write(b"\x0d\0\0\0\0\x10\0\0" + bytes(4088))  # a leaf without any row
     _, summary = collected(store, keep_last=0, vacuum=True)
     assert summary["damaged"] == 1
