@@ -164,6 +164,7 @@ def foreign_files() -> dict[str, tuple[bytes, int, int]]:
     return {
         "nothing": (b"", 66, 0),
         "a line of text": (b"not a database\n" * 50, 74, 74),
+        "a byte": (b"\n", 74, 74),
         "two bytes": (b"SQ", 74, 74),
         "JSON": (b'{"a": 1}\n' * 1000, 74, 74),
         "gzip": (gzip.compress(b"a" * 100_000, mtime=0), 74, 74),
