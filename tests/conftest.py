@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,22 @@ settings.register_profile(
 )
 settings.register_profile("nightly", settings.get_profile("dev"), database=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def hear_signals() -> None:
+    """A shell lets what it starts in the background ignore these, and all that is started in turn inherits
+    that. What is caught is not inherited: hangups are still no end of the tests themselves."""
+    caught = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGQUIT: signal.SIG_DFL,
+        signal.SIGHUP: lambda *_: None,
+    }
+    for signum, handler in caught.items():
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, handler)
+
+
+hear_signals()
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 SIZE = struct.Struct("=q")
@@ -104,12 +104,12 @@ def _server() -> Server:
     return Server()
 
 
-def _import_all() -> None:
-    """All that commands import sooner or later, but for what a test may lack."""
+def import_all(but: Collection[str] = ()) -> None:
+    """All that commands import sooner or later, but for these modules."""
     import durproj
 
     for module in pkgutil.walk_packages(durproj.__path__, "durproj."):
-        if module.name not in ("durproj.__main__", "durproj.pytest_plugin"):
+        if module.name not in ("durproj.__main__", "durproj.pytest_plugin", *but):
             importlib.import_module(module.name)
 
 
@@ -209,7 +209,7 @@ def _become(task: bytes) -> None:
 
 
 if __name__ == "__main__":
-    _import_all()
+    import_all()
     gc.freeze()
     task = _Forking(socket.socket(fileno=int(sys.argv[1]))).next_task()
     if task is not None:

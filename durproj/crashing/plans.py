@@ -92,12 +92,9 @@ def drawn(whole: dict[Durability, Whole], seed: int) -> Plan:
 
 def kind_of(plan: Plan) -> Kind:
     """The kind of a life that was asked for by what it is."""
-    ats = {kill.at for kill in plan.kills}
-    found: Any = "race" if plan.race else next(iter(ats)) if len(ats) == 1 else "random"
-    return (
-        "random"
-        if found == "call"
-        else "twice"
-        if len(plan.kills) > 1 and found != "backoff"
-        else found
-    )
+    if plan.race:
+        return "race"
+    at, *others = {kill.at for kill in plan.kills}
+    if others or at == "call":
+        return "random"
+    return "twice" if len(plan.kills) > 1 and at != "backoff" else at

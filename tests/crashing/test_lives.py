@@ -13,7 +13,7 @@ from durproj import UsageError, crashtest
 from durproj.crashing.killing import Kill, Plan
 from durproj.crashing.left import Left
 from durproj.crashing.life import Lives, Whole
-from durproj.crashing.plans import drawn, planned, spread
+from durproj.crashing.plans import drawn, kind_of, planned, spread
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.runtime.observer import Stop
 
@@ -149,6 +149,10 @@ def test_there_are_lives_of_every_kind_in_turn():
     assert [plan for kind, _, plan in found if kind == "random"] == [
         drawn(whole, seed) for seed in range(1, 6)
     ]
+    # One that is asked for by what it is, is of its kind, too.
+    for kind, _, plan in found:
+        assert kind == "random" or kind_of(plan) == kind
+    assert kind_of(Plan.parse("step:after@2+backoff@1")) == "random"
 
 
 def test_when_the_time_is_over_it_ends(tmp_path):

@@ -3,52 +3,93 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
-import multiprocessing
 import os
 import secrets
+import signal
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from proof.proofs import PROOFS
+from proof.rows import rows
 from proof.trial import Proof
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+class _Stopped(BaseException):
+    """A signal asks for the end. signum: which."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+
+
 def main() -> int:
     """Prove what was asked for, each kind of fault in a process of its own, so many at a time."""
     options, proofs = _options()
+    asked = [(proof, _count(proof, options)) for proof in proofs]
     if options.list:
-        for proof in proofs:
-            print(
-                f"{', '.join(proof.promises):<11} {proof.fault}  [{proof.quick}, {proof.nightly}]"
-            )
+        for proof, count in asked:
+            promises = ", ".join(proof.promises)
+            print(f"{promises:<22} {count:>7,} cases of {proof.case_ms:>6,} ms  {proof.fault}")
         return 0
     seed = options.seed or secrets.token_hex(4)
-    print(f"seed {seed}", file=sys.stderr, flush=True)
-    rows = []
-    for row in _rows(proofs, seed, options):
-        rows.append(row)
-        kept = "" if not row["faults"] else ": NOT HELD"
-        print(
-            f"[{len(rows)}/{len(proofs)}] {row['fault']}: {row['cases']} cases, "
-            f"{row['seconds']:.0f} s{kept}",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
-    rows.sort(key=lambda row: [proof.fault for proof in proofs].index(row["fault"]))
-    report = {"seed": seed, "rows": rows}
+    minutes = sum(proof.case_ms * count for proof, count in asked) / 60e3
+    _say(
+        f"{len(asked)} kinds of fault, {sum(count for _, count in asked):,} cases, {options.jobs} kinds at a "
+        f"time, about {minutes / options.jobs:.1f} minutes, seed {seed}"
+    )
+    began = time.monotonic()
+    found, code = _prove(asked, seed, options.jobs)
+    report = {"seed": seed, "seconds": round(time.monotonic() - began, 1), "rows": found}
     out = options.json or ROOT / "build" / "proof.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1, ensure_ascii=False))
     print_table(report)
-    return 1 if any(row["faults"] for row in rows) else 0
+    if len(found) < len(asked):
+        _say(f"\nstopped: {len(asked) - len(found)} kinds of fault did not come to their end")
+    return code
+
+
+def _prove(
+    asked: list[tuple[Proof, int]], seed: str, jobs: int
+) -> tuple[list[dict[str, Any]], int]:
+    """The rows, in the order of the table, and the exit code."""
+    found: list[dict[str, Any]] = []
+    code = 0
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(signum, _stop)
+    try:
+        for row in rows(asked, seed, jobs):
+            found.append(row)
+            _say(f"[{len(found)}/{len(asked)}] {row['fault']}: {_told(row)}")
+    except _Stopped as stopped:
+        code = 128 + stopped.signum
+    order = [proof.fault for proof, _ in asked]
+    found.sort(key=lambda row: order.index(row["fault"]))
+    return found, code or int(any(row["faults"] for row in found))
+
+
+def _stop(signum: int, _: FrameType | None) -> NoReturn:
+    # What is done then does not take long, and another one must not come between.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise _Stopped(signum)
+
+
+def _told(row: dict[str, Any]) -> str:
+    if row["not_run"]:
+        return f"not run: {row['not_run']}"
+    kept = ": NOT HELD" if row["faults"] else ""
+    return f"{row['cases']:,} cases, {row['seconds']:.0f} s{kept}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def print_table(report: dict[str, Any]) -> None:
@@ -56,13 +97,11 @@ def print_table(report: dict[str, Any]) -> None:
     print("| fault | promises | cases | survived | lost | seconds |")
     print("|---|---|---:|---:|---:|---:|")
     for row in report["rows"]:
-        survived = "" if row["control"] else f"{row['cases'] - row['lost']:,}"
-        lost = f"{row['lost']:,} (control)" if row["control"] else f"{row['lost']:,}"
-        promises = ", ".join(row["promises"])
-        print(
-            f"| {row['fault']} | {promises} | {row['cases']:,} | {survived} | {lost} "
-            f"| {row['seconds']:.0f} |"
-        )
+        print(f"| {' | '.join([row['fault'], ', '.join(row['promises']), *_cells(row)])} |")
+    proved = [row for row in report["rows"] if not row["control"]]
+    cases, lost = (sum(row[name] for row in proved) for name in ("cases", "lost"))
+    total = [f"{cases:,}", f"{cases - lost:,}", f"{lost:,}", f"{report['seconds']:.0f}"]
+    print(f"| all but the controls | | {' | '.join(total)} |")
     print(f"\nseed {report['seed']}")
     for row in report["rows"]:
         for note in row["notes"]:
@@ -70,46 +109,21 @@ def print_table(report: dict[str, Any]) -> None:
     for row in report["rows"]:
         for fault in row["faults"]:
             again = f"make proof ARGS='--seed {report['seed']} --only \"{row['fault']}\"'"
-            print(f"\n{row['fault']}, again with: {again}\n{fault}", file=sys.stderr)
+            _say(f"\n{row['fault']}, again with: {again}\n{fault}")
 
 
-def _rows(proofs: list[Proof], seed: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """What came of each, as it comes."""
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        tempfile.TemporaryDirectory(prefix="durproj-proof-") as folder,
-        ProcessPoolExecutor(options.jobs, mp_context=spawn, max_tasks_per_child=1) as pool,
-    ):
-        # The long ones first: the last to end is then a short one.
-        order = sorted(proofs, key=lambda proof: -proof.nightly)
-        waiting: list[Future[dict[str, Any]]] = [
-            pool.submit(prove, proof.fault, seed, options.quick, options.scale, folder)
-            for proof in order
-        ]
-        try:
-            for done in as_completed(waiting):
-                yield done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _cells(row: dict[str, Any]) -> list[str]:
+    """Cases, survived, lost, seconds."""
+    if row["not_run"]:
+        return [f"not run: {row['not_run']}", "", "", ""]
+    survived = "" if row["control"] else f"{row['cases'] - row['lost']:,}"
+    lost = f"{row['lost']:,} (control)" if row["control"] else f"{row['lost']:,}"
+    return [f"{row['cases']:,}", survived, lost, f"{row['seconds']:.0f}"]
 
 
-def prove(fault: str, seed: str, quick: bool, scale: float, folder: str) -> dict[str, Any]:
-    """Run the proof of `fault`: its row."""
-    proof = next(each for each in PROOFS if each.fault == fault)
-    count = max(1, round((proof.quick if quick else proof.nightly) * scale))
-    began = time.monotonic()
-    trial = proof.run(seed, count, Path(folder))
-    return {
-        "fault": fault,
-        "promises": proof.promises,
-        "control": proof.control,
-        "cases": trial.cases,
-        "lost": trial.lost,
-        "seconds": round(time.monotonic() - began, 1),
-        "notes": trial.notes,
-        "faults": proof.faults(trial),
-    }
+def _count(proof: Proof, options: argparse.Namespace) -> int:
+    """How many cases are asked for."""
+    return max(1, round((proof.quick if options.quick else proof.nightly) * options.scale))
 
 
 def _options() -> tuple[argparse.Namespace, list[Proof]]:
@@ -119,19 +133,19 @@ def _options() -> tuple[argparse.Namespace, list[Proof]]:
     parser.add_argument("--scale", type=float, default=1.0, help="times the counts (1)")
     parser.add_argument("--only", metavar="WORDS", action="append", help="faults that are named so")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (one a core)")
-    parser.add_argument("--list", action="store_true", help="name the faults, with both counts")
+    parser.add_argument("--list", action="store_true", help="name the faults, with their counts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="(build/proof.json)")
     options = parser.parse_args()
+    for words in options.only or ():
+        if not any(words in proof.fault for proof in PROOFS):
+            parser.error(f"no fault is named {words!r}; --list names them")
     chosen = [
         proof
         for proof in PROOFS
         if not options.only or any(words in proof.fault for words in options.only)
     ]
-    if not chosen:
-        parser.error("no such fault; --list names them")
     return options, chosen
 
 
 if __name__ == "__main__":
-    # The processes that prove find `prove` by the name of its module, which is not `__main__` to them.
-    sys.exit(importlib.import_module("proof.__main__").main())
+    sys.exit(main())

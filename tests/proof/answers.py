@@ -13,7 +13,7 @@ from typing import Any
 import durproj
 from durproj.stores.examine import examine
 from durproj.stores.sqlite import SqliteStore
-from proof import in_child
+from proof.children import run
 
 LONG, OPEN = 280, 20
 """Steps of the long workflows, more than a block, and of the one that is not finished."""
@@ -54,7 +54,7 @@ def lay_out(folder: Path) -> Path:
                      on_error="park", **store)  # fmt: skip
         durproj.fold("log.jsonl", keys=["late"], name="open", reducer="merge", crash=OPEN, **store)
 
-    ended = in_child.run(fill, folder)
+    ended = run(fill, folder)
     assert ended.code == 3, ended.err
     return folder / "s.db"
 

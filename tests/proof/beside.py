@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 
 import durproj
-from proof import in_child
 from proof.answers import (
     LONG,
     OPEN,
@@ -21,6 +20,7 @@ from proof.answers import (
     put_together,
     write_log,
 )
+from proof.children import command, run
 from proof.trial import Proof, Trial
 
 PAGE = 4096
@@ -134,7 +134,7 @@ def _lay_out_other(folder: Path) -> None:
             "log.jsonl", keys=["late"], name="open", reducer="merge", crash=OPEN, store="s.db"
         )
 
-    assert in_child.run(fill, folder).code == 3
+    assert run(fill, folder).code == 3
 
 
 def _hot_journal(trial: Trial, store: Path) -> bytes:
@@ -192,19 +192,19 @@ def no_store(trial: Trial) -> None:
     log = trial.folder / "log.jsonl"
     write_log(log, ["long"] * 4)
     cases = [
-        (kind, command)
+        (kind, words)
         for kind in foreign_files()
-        for command in (*READING, *WRITING)
+        for words in (*READING, *WRITING)
     ]  # fmt: skip
-    for kind, command in trial.rng.sample(cases, min(trial.count, len(cases))):
+    for kind, words in trial.rng.sample(cases, min(trial.count, len(cases))):
         content, reads, writes = foreign_files()[kind]
-        with trial.case(f"{kind}: durproj {command}"), trial.scratch() as folder:
+        with trial.case(f"{kind}: durproj {words}"), trial.scratch() as folder:
             shutil.copyfile(log, folder / "log.jsonl")
             store = folder / "durproj.db"
             store.write_bytes(content)
-            done = in_child.command(command.split(), folder)
-            expected = reads if command in READING else writes
-            if kind == "nothing" and command != "run log.jsonl":
+            done = command(words.split(), folder)
+            expected = reads if words in READING else writes
+            if kind == "nothing" and words != "run log.jsonl":
                 expected = 66
             assert done.code == expected, f"exit {done.code}: {done.err}"
             assert "Traceback" not in done.err
@@ -215,8 +215,10 @@ def no_store(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("a bit of the WAL of a killed run flipped", ("P2", "P7"), wal_bits, 150, 8_000),
-    Proof("the WAL of a killed run cut short", ("P2", "P7"), wal_cut, 40, 400),
-    Proof("the WAL or journal of another store", ("P7",), of_another_store, 40, 1_000),
-    Proof("a file that is no store, to every command", ("P7",), no_store, 60, 200),
+    Proof(
+        "a bit of the WAL of a killed run flipped", ("P2", "P7"), wal_bits, 150, 8_000, case_ms=4.5
+    ),
+    Proof("the WAL of a killed run cut short", ("P2", "P7"), wal_cut, 40, 400, case_ms=4.5),
+    Proof("the WAL or journal of another store", ("P7",), of_another_store, 40, 1_000, case_ms=11),
+    Proof("a file that is no store, to every command", ("P7",), no_store, 60, 200, case_ms=37),
 ]

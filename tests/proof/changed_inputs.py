@@ -18,7 +18,7 @@ from typing import Any
 import durproj
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
-from proof import in_child
+from proof.children import run
 from proof.trial import Proof, Trial
 
 Events = list[dict[str, Any]]
@@ -139,9 +139,9 @@ def _prove(case: Case, folder: Path) -> None:
     def begin() -> None:
         durproj.fold(log, durability=case.durability, crash=case.cut, **options)
 
-    ended = in_child.run(begin)
+    ended = run(begin, folder)
     assert ended.code == (0 if case.cut is None else 3), ended.err
-    was, known = contents(store), recorded(store)
+    was, known = all_rows(store), recorded(store)
     before = os.stat(log)
     events = CHANGES[case.change](EVENTS, case.at)
     given = folder / "renamed" if case.renamed else log
@@ -163,11 +163,11 @@ def _prove(case: Case, folder: Path) -> None:
         _expect_first(error, difference)
         _expect_untouched(recorded(store), known, difference, streams(events))
         if recorded(store) == known:
-            assert contents(store) == was, "what is refused changed the store"
+            assert all_rows(store) == was, "what is refused changed the store"
     else:
         # Nothing is left to do for a run that is over: `resume` does not look at its log.
         if case.resumed and case.cut is None:
-            assert contents(store) == was
+            assert all_rows(store) == was
             return
         gone = difference.keys() - streams(events)
         if case.renamed and gone == difference.keys() != set():
@@ -247,7 +247,7 @@ def recorded(store: Path) -> dict[str, Events]:
         }
 
 
-def contents(store: Path) -> list[Any]:
+def all_rows(store: Path) -> list[Any]:
     """Every row, but for the time at which a run was looked at, and the seal over that."""
     with closing(sqlite3.connect(store)) as conn:
         tables = {
@@ -275,8 +275,8 @@ def several_files(trial: Trial) -> None:
 
             paths = [folder / name for name in names]
             begin = partial(durproj.fold, paths, store=store, reducer="merge", crash=cut)
-            in_child.run(begin)
-            was, known = contents(store), recorded(store)
+            run(begin, folder)
+            was, known = all_rows(store), recorded(store)
             events = [event for name in order for event in parts[names.index(name)]]
             difference = first_differences(known, events)
             try:
@@ -284,13 +284,15 @@ def several_files(trial: Trial) -> None:
             except durproj.PastChanged as error:
                 _expect_first(error, difference)
                 _expect_untouched(recorded(store), known, difference, streams(events))
-                assert contents(store) == was or recorded(store) != known
+                assert all_rows(store) == was or recorded(store) != known
             else:
                 assert not difference, f"it went on, although {difference} differ"
                 _expect_fold(store, events, None)
 
 
 PROOFS = [
-    Proof("the input changed between crash and resume", ("P2", "P5"), changed, 66, 3_000),
-    Proof("several inputs in another order", ("P2", "P5"), several_files, 12, 400),
+    Proof(
+        "the input changed between crash and resume", ("P2", "P5"), changed, 66, 3_000, case_ms=31
+    ),
+    Proof("several inputs in another order", ("P2", "P5"), several_files, 12, 400, case_ms=28),
 ]

@@ -22,7 +22,7 @@ from durproj.stores.sqlite import SqliteStore
 from durproj.verification.journal import sound_blocks
 from proof.images import Disk, Image
 from proof.tracing import Recorder
-from proof.trial import Trial
+from proof.trial import MEMORY, Trial
 
 STORE = "durproj.db"
 
@@ -46,7 +46,7 @@ class Judge(Protocol):
 @contextmanager
 def fast_folder(trial: Trial) -> Iterator[Path]:
     """A folder of the trial's in memory, where there is one: the images are many, and no disk is needed."""
-    memory = "/dev/shm"
+    memory = os.environ.get(MEMORY, "/dev/shm")
     parent = memory if os.access(memory, os.W_OK) else trial.folder
     with tempfile.TemporaryDirectory(dir=parent, prefix="durproj-power-") as folder:
         yield Path(folder)
@@ -142,7 +142,7 @@ class Acknowledged:
             self.steps[id] = count
 
 
-def contents(store: Path) -> dict[str, list[Record]]:
+def checkpoints(store: Path) -> dict[str, list[Record]]:
     """The kept checkpoints of each workflow in `store`, all of which is verified; nothing when there is no
     store, or none yet in the file."""
     try:

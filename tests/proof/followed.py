@@ -11,7 +11,7 @@ from pathlib import Path
 from dying import journals
 from live import add, line, lines, recorded, rotate, until
 
-from proof.children import Child, command
+from proof.children import Child, begin
 from proof.trial import Proof, Trial
 from proof.verbs import done
 
@@ -108,7 +108,7 @@ def prove_piped(trial: Trial) -> None:
 def _follow(folder: Path, input: str, durability: str, stdin: int | None = None) -> Child:
     words = ("run", "--follow", input, "--reducer", "counts", "-q", "--durability", durability)
     (folder / "all").mkdir(exist_ok=True)
-    return command(words, folder, stdin)
+    return begin(words, folder, stdin)
 
 
 def _level(trial: Trial) -> str:
@@ -138,7 +138,7 @@ def _expect_beginning(store: Path, whole: bytes) -> None:
 
 PROOFS = [
     Proof("SIGKILL of --follow while its log is written and rotated", ("P1", "P2"), prove_rotated,
-          quick=6, nightly=400),
+          quick=6, nightly=400, case_ms=100),
     Proof("SIGKILL of --follow while its pipe is fed", ("P1", "P2"), prove_piped,
-          quick=6, nightly=400),
+          quick=6, nightly=400, case_ms=100),
 ]  # fmt: skip

@@ -11,15 +11,14 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import dying
-import pytest
 from conftest import environment
 
 import durproj
-from proof.cuts import STORE, contents
+from proof.cuts import STORE, checkpoints
+from proof.mounts import mounting
 from proof.power import REDUCER
 from proof.trial import Proof, Trial
 
@@ -90,22 +89,6 @@ ROOMS = (
 )
 
 
-@cache
-def mounting() -> tuple[str, ...]:
-    """The command under which a disk can be mounted, for itself only. A test is skipped where there is none,
-    but not on a machine of CI; no proof is."""
-    for unshare in (("unshare", "-m"), ("unshare", "-rm")):
-        try:
-            tried = [*unshare, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-            if not subprocess.run(tried, capture_output=True, check=False).returncode:
-                return unshare
-        except FileNotFoundError:
-            break
-    if "PYTEST_CURRENT_TEST" in os.environ and not os.environ.get("CI"):
-        pytest.skip("no disk can be mounted here")
-    raise PermissionError("no disk can be mounted here")
-
-
 class Filled:
     """A folder in which one command after another meets a full disk."""
 
@@ -117,7 +100,7 @@ class Filled:
         (folder / "whole").mkdir()
         self.store = folder / "whole" / STORE
         durproj.fold(str(log), reducer=f"{folder}/trail.py:trail", store=self.store)
-        self._expected = contents(self.store)
+        self._expected = checkpoints(self.store)
 
     def fill(self, room: Room, kilobytes: int, largest: int) -> int:
         """Let `room.args` meet a disk with so much room, and files of at most `largest` kilobytes (0: of any
@@ -166,7 +149,7 @@ class Filled:
         return code
 
     def _check_store(self, store: Path, *, whole: bool) -> None:
-        found = contents(store)
+        found = checkpoints(store)
         for id, records in self._expected.items():
             there = found.get(id, [])
             assert there == (records if whole else records[: len(there)])
@@ -174,7 +157,7 @@ class Filled:
     def _check_copy(self, copy: Path, code: int) -> None:
         assert not copy.exists() or code == 0
         if copy.exists():
-            assert contents(copy) == self._expected
+            assert checkpoints(copy) == self._expected
 
     def _read(self, name: str) -> str:
         return (self._folder / name).read_text()
@@ -195,4 +178,4 @@ def prove_full(trial: Trial) -> None:
     trial.note(f"in {full} of {trial.cases} cases there was not enough room")
 
 
-PROOFS = [Proof("full disks", ("P2", "P3"), prove_full, 6, 200)]
+PROOFS = [Proof("full disks", ("P2", "P3"), prove_full, 6, 200, case_ms=300)]

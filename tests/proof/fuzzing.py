@@ -76,6 +76,6 @@ def _guided(trial: Trial, name: str) -> None:
 
 
 PROOFS = [
-    Proof("fuzz: line reader", ("P4", "P8"), target("line_reader"), 300, 60_000),
-    Proof("fuzz: store opener", ("P7",), target("store_opener"), 150, 25_000),
+    Proof("fuzz: line reader", ("P4", "P8"), target("line_reader"), 300, 60_000, case_ms=2),
+    Proof("fuzz: store opener", ("P7",), target("store_opener"), 150, 25_000, case_ms=7),
 ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from durproj.ids import split_id, workflow_id
-from proof.forked import command
+from proof.children import command
 from proof.trial import Proof, Trial
 
 KEYS = (
@@ -162,19 +162,20 @@ def _one_store(trial: Trial, folder: Path, keys: list[str]) -> None:
     write_log(inner, keys)
     with trial.case(f"run and resume {len(keys)} keys"):
         crashed = command(
-            inner, "run", "log.jsonl", "--reducer", "merge", "--key", "user", "--crash", 1
+            ["run", "log.jsonl", "--reducer", "merge", "--key", "user", "--crash", 1], inner
         )
         assert crashed.code == 3, crashed
-        done = command(inner, "resume", "--json")
+        done = command(["resume", "--json"], inner)
         assert (done.code, done.json[-1]["projections"]) == (0, len(keys)), done
     with trial.case("export to CSV and SQLite"):
         _exports(inner, keys)
     listed = {
-        split_id(record["id"])[1]: record["id"] for record in command(inner, "list", "--json").json
+        split_id(record["id"])[1]: record["id"]
+        for record in command(["list", "--json"], inner).json
     }
     with trial.case("distinct keys have distinct ids, and each leads back to its key"):
         assert [*listed] == keys, {*listed} ^ {*keys}
-    whole = {record["key"]: record for record in command(inner, "export", "--json").json}
+    whole = {record["key"]: record for record in command(["export", "--json"], inner).json}
     for number, key in enumerate(keys):
         with trial.case(f"{key[:80]!a} among all"):
             assert listed[key] == workflow_id("projection", key)
@@ -209,7 +210,7 @@ def _own(record: dict[str, Any], id: str, key: str, number: int) -> None:
 
 
 def _asked(folder: Path, *args: object) -> list[Any]:
-    done = command(folder, *args, "--json")
+    done = command([*args, "--json"], folder)
     assert done.code == 0, done
     return done.json
 
@@ -278,5 +279,5 @@ ASKED = (inspect, inspect_a_step, log, export, report, rewind_and_resume, run_ag
 
 
 PROOFS = [
-    Proof("hostile ids", ("P8",), ids, 100, 12_000),
+    Proof("hostile ids", ("P8",), ids, 100, 12_000, case_ms=100),
 ]

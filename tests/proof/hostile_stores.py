@@ -13,7 +13,7 @@ from pathlib import Path
 
 from durproj.stores.packing import Record, seal, seal_row
 from durproj.zstd import compress
-from proof import in_child
+from proof.children import command
 from proof.damage import sound_store
 from proof.trial import Proof, Trial
 
@@ -146,19 +146,13 @@ HOSTILE: Mapping[str, tuple[Callable[[Path], None], set[int]]] = {
 def limited(args: list[str], folder: Path) -> int:
     """Run the command line with bounded memory and time, and expect nothing raw of it; its exit code."""
 
-    def act() -> None:
-        import sys
-
-        from durproj.cli.app import main
-
+    def limit() -> None:
         with open("/proc/self/statm") as sizes:
             size = int(sizes.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-        sys.argv = ["durproj", *args]
-        main()
 
-    done = in_child.run(act, folder)
+    done = command(args, folder, before=limit)
     for text in (done.out, done.err):
         raw = {char for char in text if (ord(char) < 32 and char != "\n") or 127 <= ord(char) < 160}
         assert not raw, f"raw: {raw}"
@@ -170,21 +164,21 @@ def limited(args: list[str], folder: Path) -> int:
 
 def hostile(trial: Trial) -> None:
     sound = sound_store(trial).path
-    cases = [(kind, command) for kind in HOSTILE for command in COMMANDS]
+    cases = [(kind, words) for kind in HOSTILE for words in COMMANDS]
     # All kinds come first, each with another command.
     trial.rng.shuffle(cases)
     seen: dict[str, int] = {}
     for case in cases:
         seen[f"{case}"] = sum(kind == case[0] for kind, _ in cases[: cases.index(case)])
     cases.sort(key=lambda case: seen[f"{case}"])
-    for kind, command in cases[: trial.count]:
+    for kind, words in cases[: trial.count]:
         harm, codes = HOSTILE[kind]
-        with trial.case(f"{kind}: durproj {command}"), trial.scratch() as folder:
+        with trial.case(f"{kind}: durproj {words}"), trial.scratch() as folder:
             store = Path(shutil.copyfile(sound, folder / "durproj.db"))
             for log in ("log.jsonl", "parks.jsonl"):
                 shutil.copyfile(sound.with_name(log), folder / log)
             harm(store)
-            code = limited(command.split(), folder)
+            code = limited(words.split(), folder)
             assert code in codes, f"exit {code}, not one of {codes}"
 
 
@@ -198,15 +192,15 @@ def fuzzed_headers(trial: Trial) -> None:
         places = [trial.rng.randrange(16 if trial.rng.random() < 0.9 else 0, 120) for _ in range(4)]
         for at in places:
             changed[at] = trial.rng.choice([0, 1, 0x7F, 0x80, 0xFF, trial.rng.randrange(256)])
-        command = trial.rng.choice(["list", "verify", "inspect projection/long"])
-        with trial.case(f"{bytes(changed[:120]).hex()}: {command}"):
+        words = trial.rng.choice(["list", "verify", "inspect projection/long"])
+        with trial.case(f"{bytes(changed[:120]).hex()}: {words}"):
             store.write_bytes(changed)
             for end in ("-wal", "-shm", "-journal"):
                 Path(f"{store}{end}").unlink(missing_ok=True)
-            assert limited(command.split(), trial.folder) in {0, 1, 2, 66, 74, 77}
+            assert limited(words.split(), trial.folder) in {0, 1, 2, 66, 74, 77}
 
 
 PROOFS = [
-    Proof("stores made to do harm", ("P7", "P8"), hostile, 14, 400),
-    Proof("noise in the header of a store", ("P7",), fuzzed_headers, 40, 2_000),
+    Proof("stores made to do harm", ("P7", "P8"), hostile, 14, 400, case_ms=250),
+    Proof("noise in the header of a store", ("P7",), fuzzed_headers, 40, 2_000, case_ms=37),
 ]

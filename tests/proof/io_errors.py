@@ -19,8 +19,8 @@ import dying
 from conftest import environment
 
 import durproj
-from proof.cuts import STORE, Acknowledged, contents
-from proof.tracing import strace
+from proof.cuts import STORE, Acknowledged, checkpoints
+from proof.needed import strace
 from proof.trial import Proof, Trial
 
 ERRORS = {
@@ -91,7 +91,7 @@ class Struck:
         self.expected = {
             id: each["state"] for id, each in dying.journals(folder / "whole.db").items()
         }
-        self._held = {id: len(records) for id, records in contents(store).items()}
+        self._held = {id: len(records) for id, records in checkpoints(store).items()}
         self.calls = self._count()
 
     def fail(self, call: str, error: str, at: int) -> None:
@@ -109,7 +109,7 @@ class Struck:
         self._expect_whole(folder / STORE, done)
 
     def _expect_whole(self, store: Path, done: subprocess.CompletedProcess[bytes]) -> None:
-        found = {id: len(records) for id, records in contents(store).items()}
+        found = {id: len(records) for id, records in checkpoints(store).items()}
         said = Acknowledged()
         said.take(done.stdout)
         if self._command.args[0] in ("run", "resume"):
@@ -119,7 +119,7 @@ class Struck:
                 )
         copy = store.with_name("copy.db")
         if copy.exists():
-            assert {id: len(records) for id, records in contents(copy).items()} == self._held
+            assert {id: len(records) for id, records in checkpoints(copy).items()} == self._held
         with suppress(durproj.NotFound):
             durproj.resume(store=store)
         durproj.fold(str(self._log), reducer="counts", store=store)
@@ -182,4 +182,4 @@ def prove_errors(trial: Trial) -> None:
                     struck.fail(call, error, at)
 
 
-PROOFS = [Proof("I/O errors of the store", ("P2", "P3"), prove_errors, 6, 400)]
+PROOFS = [Proof("I/O errors of the store", ("P2", "P3"), prove_errors, 6, 400, case_ms=300)]

@@ -55,6 +55,11 @@ def prove(trial: Trial, *, tests: Sequence[Path | str] = (TESTS,)) -> None:
 
 PROOFS = [
     Proof(
-        "laws of all parts, on drawn examples", ("P1", "P2", "P4", "P5"), prove, ROUND, 10 * ROUND
+        "laws of all parts, on drawn examples",
+        ("P1", "P2", "P4", "P5"),
+        prove,
+        ROUND,
+        10 * ROUND,
+        case_ms=6,
     )
 ]

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from proof.forked import command
+from proof.children import command
 from proof.reading import MAPPINGS, WHOLE, Reading, by_the_book, compare
 from proof.trial import Proof, Trial
 
@@ -125,7 +125,7 @@ FOLD = [
 
 
 def _judge_run(folder: Path, expected: Reading) -> None:
-    done = command(folder, *FOLD)
+    done = command(FOLD, folder)
     assert "Traceback" not in done.err
     if expected.bad is None:
         assert done.code == 0, done
@@ -138,7 +138,7 @@ def _judge_run(folder: Path, expected: Reading) -> None:
     }
     if not expected.bad:
         assert states == _states(folder, expected)
-    skipped = command(folder, *FOLD, "--on-bad-line", "skip", "--name", "skipped")
+    skipped = command([*FOLD, "--on-bad-line", "skip", "--name", "skipped"], folder)
     if skipped.code == 65 and expected.bad == (1, 0):
         # What a file begins with tells that it is of another kind: there is no line to leave out.
         assert "not JSON lines" in skipped.err
@@ -233,8 +233,8 @@ def block_borders(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("fixed lines, good and bad", ("P4",), fixed_lines, 200, 600),
-    Proof("fixed lines through the command", ("P4",), through_the_command, 30, 1_500),
-    Proof("drawn lines", ("P4",), mutated_lines, 400, 25_000),
-    Proof("lines across the borders of blocks", ("P4",), block_borders, 120, 4_000),
+    Proof("fixed lines, good and bad", ("P4",), fixed_lines, 200, 600, case_ms=10),
+    Proof("fixed lines through the command", ("P4",), through_the_command, 30, 1_500, case_ms=100),
+    Proof("drawn lines", ("P4",), mutated_lines, 400, 25_000, case_ms=3),
+    Proof("lines across the borders of blocks", ("P4",), block_borders, 120, 4_000, case_ms=10),
 ]

@@ -21,7 +21,7 @@ from durproj.runtime import attempts, observer, ownership
 from durproj.runtime.commits import BATCH_STEPS
 from durproj.stores.sqlite import SqliteStore
 from proof import kills
-from proof.children import Child, Ended, command
+from proof.children import Child, Ended, begin
 from proof.kept import MANY, Killed, Streams, Watched, begun, existing
 from proof.trial import Proof, Trial
 
@@ -116,7 +116,7 @@ def prove_printed(trial: Trial) -> None:
                     args = ["resume", "--json", "--store", store]
                 else:
                     args = printing.args(store, durability)
-                done = command(args, printing.folder).end().expect(0)
+                done = begin(args, printing.folder).end().expect(0)
                 executed = json.loads(done.lines[-1])["executed"]
                 assert executed == len(printing.streams.events) - sum(held.values())
                 printing.streams.expect_whole(store)
@@ -153,7 +153,7 @@ class _Printing:
         """How it ended when it was killed as soon as it had printed so much, or, with the probability
         `timed`, at any instant."""
         while True:
-            child = command(self.args(store, durability), self.folder, before=self._before)
+            child = begin(self.args(store, durability), self.folder, before=self._before)
             if self._rng.random() >= timed:
                 lines = self._rng.randrange(len(self.streams.events))
                 child.until(lambda out, lines=lines: out.count(b"\n") > lines)
@@ -269,11 +269,11 @@ def _expect_attempts(store: Path, policy: Any, calls: int, deaths: list[float]) 
 
 PROOFS = [
     Proof("SIGKILL at random times, life after life", ("P1", "P2", "P3"), prove_random,
-          quick=60, nightly=12000),
+          quick=60, nightly=12000, case_ms=25),
     Proof("SIGKILL of a command that prints what is done", ("P1", "P2", "P3"), prove_printed,
-          quick=12, nightly=700),
+          quick=12, nightly=700, case_ms=90),
     Proof("control: printed before the commit", ("P3",), prove_printed_early,
-          quick=6, nightly=20, control=True),
+          quick=6, nightly=20, case_ms=90, control=True),
     Proof("SIGKILL in the wait between two attempts", ("P2",), prove_back_off,
-          quick=20, nightly=1500),
+          quick=20, nightly=1500, case_ms=30),
 ]  # fmt: skip

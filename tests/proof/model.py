@@ -246,9 +246,7 @@ def prove_unguarded(trial: Trial) -> None:
 PROOFS = [
     Proof(
         "commands, crashes and edits in any order", ("P1", "P2", "P3", "P4", "P5", "P6"), prove,
-        200, 25_000,
-    ),
+        200, 25_000, case_ms=7),
     Proof(
-        "the same, the past not guarded", ("P5",), prove_unguarded, 200, 2_500, control=True
-    ),
+        "the same, the past not guarded", ("P5",), prove_unguarded, 200, 2_500, case_ms=7, control=True),
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from durproj.cli.commands import COMMANDS, command_line
-from proof.forked import command
+from proof.children import command
 from proof.trial import Proof, Trial
 
 LOG = "".join(
@@ -136,7 +136,7 @@ def forms(trial: Trial) -> None:
 def _records(
     folder: Path, args: tuple[str, ...], env: dict[str, str], *, terminal: bool
 ) -> tuple[int, list[Any]]:
-    done = command(folder, *args, "--json", "--stable", env=env, terminal=terminal)
+    done = command([*args, "--json", "--stable"], folder, env=env, terminal=terminal)
     lines = done.out.replace("\r\n", "\n").split("\n")
     # On a terminal messages are in between.
     shown = [line for line in lines if (line.startswith("{") if terminal else line)]
@@ -160,7 +160,7 @@ def helped(trial: Trial) -> None:
     for path, each in _commands(whole, ()):
         for place, terminal, env in PLACES[: max(1, trial.count // len(COMMANDS))]:
             with trial.case(f"{' '.join(path)} --help, {place}"):
-                done = command(trial.folder, *path, "--help", env=env, terminal=terminal)
+                done = command([*path, "--help"], trial.folder, env=env, terminal=terminal)
                 assert done.code == 0
                 missing = [name for name in _names(each) if name not in done.out]
                 assert not missing, missing
@@ -185,6 +185,6 @@ def _commands(group: Any, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], 
 
 
 PROOFS = [
-    Proof("--json in every place", ("P8",), forms, 40, 240),
-    Proof("--help names every option", ("P8",), helped, 20, 130),
+    Proof("--json in every place", ("P8",), forms, 40, 240, case_ms=100),
+    Proof("--help names every option", ("P8",), helped, 20, 130, case_ms=50),
 ]

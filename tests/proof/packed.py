@@ -137,6 +137,6 @@ def _peak(folder: Path) -> tuple[int, str, int]:
 
 
 PROOFS = [
-    Proof("packed logs, cut and damaged", ("P4",), packed_logs, 60, 4_000),
-    Proof("lines and packed logs without end", ("P4",), endless_lines, 1, 6),
+    Proof("packed logs, cut and damaged", ("P4",), packed_logs, 60, 4_000, case_ms=20),
+    Proof("lines and packed logs without end", ("P4",), endless_lines, 1, 6, case_ms=1500),
 ]

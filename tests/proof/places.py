@@ -23,7 +23,7 @@ from conftest import environment
 import durproj
 from durproj.stores.sqlite import SqliteStore
 from proof.cuts import STORE
-from proof.full_disks import mounting
+from proof.mounts import mounting
 from proof.trial import Proof, Trial
 
 EVENTS = [(f"u{value % 2}", value) for value in range(20)]
@@ -188,6 +188,7 @@ class Places:
 
 def prove_places(trial: Trial) -> None:
     """Each place, with a command that reads and one that writes."""
+    mounting()
     with trial.scratch() as folder:
         places = Places(folder)
         cases = [
@@ -203,4 +204,4 @@ def prove_places(trial: Trial) -> None:
                 places.meet(place, command)
 
 
-PROOFS = [Proof("read-only and odd places", ("P2",), prove_places, 8, 144)]
+PROOFS = [Proof("read-only and odd places", ("P2",), prove_places, 8, 144, case_ms=130)]

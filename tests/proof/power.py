@@ -19,7 +19,7 @@ from typing import Any
 import dying
 
 import durproj
-from proof.cuts import STORE, Acknowledged, Cuts, contents, fast_folder
+from proof.cuts import STORE, Acknowledged, Cuts, checkpoints, fast_folder
 from proof.tracing import Recorder
 from proof.trial import Proof, Trial
 
@@ -58,7 +58,7 @@ class Runs:
 
     def found(self, folder: Path) -> dict[str, int]:
         found = {}
-        for id, records in contents(folder / STORE).items():
+        for id, records in checkpoints(folder / STORE).items():
             assert records == self.expected[id]["records"][: len(records)]
             found[id] = len(records)
         begun = Counter(self._order[: sum(found.values())])
@@ -153,19 +153,16 @@ def prove_broken(altered: str, *, fsync: bool) -> Callable[[Trial], None]:
 
 
 PROOFS = [
-    Proof("power cut, fsync", ("P2", "P3"), prove_runs("fsync"), 400, 50_000),
-    Proof("power cut, step", ("P2", "P3"), prove_runs("step"), 200, 40_000),
-    Proof("power cut, batch", ("P2", "P3"), prove_runs("batch"), 200, 30_000),
+    Proof("power cut, fsync", ("P2", "P3"), prove_runs("fsync"), 400, 50_000, case_ms=3),
+    Proof("power cut, step", ("P2", "P3"), prove_runs("step"), 200, 40_000, case_ms=3),
+    Proof("power cut, batch", ("P2", "P3"), prove_runs("batch"), 200, 30_000, case_ms=1.5),
     Proof(
         "power cut, never synced", ("P3",),
-        prove_broken(f"synchronous=OFF,{SMALL_WAL}", fsync=False), 100, 1_000, control=True,
-    ),
+        prove_broken(f"synchronous=OFF,{SMALL_WAL}", fsync=False), 100, 1_000, case_ms=3, control=True),
     Proof(
         "power cut, rollback journal whose removal is not synced", ("P3",),
-        prove_broken("journal_mode=DELETE,synchronous=FULL", fsync=True), 60, 1_000, control=True,
-    ),
+        prove_broken("journal_mode=DELETE,synchronous=FULL", fsync=True), 60, 1_000, case_ms=3, control=True),
     Proof(
         "power cut, acknowledged before the commit", ("P3",),
-        prove_broken("early", fsync=True), 60, 1_000, control=True,
-    ),
+        prove_broken("early", fsync=True), 60, 1_000, case_ms=3, control=True),
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import durproj
-from proof.cuts import STORE, Acknowledged, Cuts, contents, fast_folder
+from proof.cuts import STORE, Acknowledged, Cuts, checkpoints, fast_folder
 from proof.tracing import Recorder
 from proof.trial import Proof, Trial
 
@@ -47,12 +47,12 @@ class Piped:
 
     def done(self) -> None:
         """All is recorded."""
-        self.expected = contents(self.folder / STORE)[ID]
+        self.expected = checkpoints(self.folder / STORE)[ID]
         assert len(self.expected) == EVENTS
         self._acknowledged = Acknowledged()
 
     def found(self, folder: Path) -> int:
-        records = contents(folder / STORE).get(ID, [])
+        records = checkpoints(folder / STORE).get(ID, [])
         assert records == self.expected[: len(records)]
         return len(records)
 
@@ -148,6 +148,13 @@ def prove(record: Callable[[Path], Piped]) -> Callable[[Trial], None]:
 
 
 PROOFS = [
-    Proof("power cut, a pipe, fsync", ("P2", "P3"), prove(record_spooled), 60, 4_000),
-    Proof("power cut, a followed pipe, fsync", ("P1", "P3"), prove(record_followed), 60, 2_000),
+    Proof("power cut, a pipe, fsync", ("P2", "P3"), prove(record_spooled), 60, 4_000, case_ms=15),
+    Proof(
+        "power cut, a followed pipe, fsync",
+        ("P1", "P3"),
+        prove(record_followed),
+        60,
+        2_000,
+        case_ms=15,
+    ),
 ]

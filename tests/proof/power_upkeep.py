@@ -14,7 +14,7 @@ from stores.making import make_version_2
 
 import durproj
 from durproj.stores.packing import Record
-from proof.cuts import STORE, Cuts, contents, fast_folder
+from proof.cuts import STORE, Cuts, checkpoints, fast_folder
 from proof.tracing import Recorder
 from proof.trial import Proof, Trial
 
@@ -43,24 +43,24 @@ class Upkeep:
         if old:
             make_version_2(disk / STORE)
         self.recorder = Recorder(disk)
-        self._between = [contents(disk / STORE)]
+        self._between = [checkpoints(disk / STORE)]
         self._copies: list[Any] = []
 
     def record(self, commands: tuple[tuple[str, ...], ...]) -> None:
         self._resumed = ("resume",) in commands
         for command in commands:
             self.recorder.run(*command, "--json")
-            self._between.append(contents(self.recorder.folder / STORE))
+            self._between.append(checkpoints(self.recorder.folder / STORE))
             if command[0] == "backup":
                 self._copies.append(self._between[-1])
 
     def found(self, folder: Path) -> Any:
-        found = contents(folder / STORE)
+        found = checkpoints(folder / STORE)
         for id in {id for each in self._between for id in each}:
             assert any(found.get(id) == each.get(id) for each in self._between) or self._on_its_way(
                 found[id], id
             ), id
-        copy = contents(folder / COPY)
+        copy = checkpoints(folder / COPY)
         if (folder / COPY).exists():
             assert copy in self._copies
         return found, copy
@@ -107,6 +107,13 @@ def prove_migration(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("power cut during backup, gc, vacuum, rewind", ("P2", "P3"), prove_upkeep, 150, 12_000),
-    Proof("power cut during a migration", ("P2", "P3"), prove_migration, 40, 2_000),
+    Proof(
+        "power cut during backup, gc, vacuum, rewind",
+        ("P2", "P3"),
+        prove_upkeep,
+        150,
+        12_000,
+        case_ms=3.5,
+    ),
+    Proof("power cut during a migration", ("P2", "P3"), prove_migration, 40, 2_000, case_ms=3.5),
 ]

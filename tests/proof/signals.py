@@ -12,7 +12,7 @@ from typing import Any
 from dying import Dying
 
 from durproj.runtime import folding, ownership
-from proof.children import SIGNALS, command
+from proof.children import SIGNALS, begin
 from proof.kept import existing
 from proof.trial import Proof, Trial
 from proof.verbs import (
@@ -93,7 +93,7 @@ def prove_signals(trial: Trial) -> None:
             trial.case(f"{names} {where} number {at}, durability {level}"),
         ):
             before = lambda: signalled(where, at, signals)  # noqa: B023, E731
-            ended = command(template.verb.words, folder, before=before).end()
+            ended = begin(template.verb.words, folder, before=before).end()
             # What comes after the last step, or never, changes nothing.
             ended.expect(128 + signals[-1], 0)
             steps = _held(folder)
@@ -115,10 +115,10 @@ def prove_waiting(trial: Trial) -> None:
         signum = trial.rng.choice(SIGNALS)
         name, step = signal.Signals(signum).name, trial.rng.randrange(12)
         fails = ("--fail", f"{step}x9", "--retry-delay", "1000", "--user", "a")
-        holder = command((*RUN, *fails), folder)
+        holder = begin((*RUN, *fails), folder)
         holder.heard(b"(retrying in ")
         with trial.case(f"{name} while it waits for the store"):
-            waiting = command(("resume", "--wait", "1000"), folder)
+            waiting = begin(("resume", "--wait", "1000"), folder)
             waiting.runs(trial.rng.expovariate(1 / 0.1))
             waiting.kill(signum)
             # A signal that comes before durproj listens ends any process.
@@ -140,7 +140,7 @@ def prove_leaving(trial: Trial) -> None:
             template.copy(trial.folder / "case") as folder,
             trial.case(f"a reader that leaves after {lines} lines"),
         ):
-            child = command(template.verb.words, folder)
+            child = begin(template.verb.words, folder)
             child.until(lambda out, lines=lines: out.count(b"\n") >= lines)
             child.hang_up()
             # It may have printed everything by then.
@@ -166,9 +166,9 @@ def _expect_rest(template: Template, folder: Path) -> None:
 
 PROOFS = [
     Proof("INT, TERM, HUP, once and twice, at any point of a run", ("P1", "P2", "P3"), prove_signals,
-          quick=24, nightly=1500),
+          quick=24, nightly=1500, case_ms=120),
     Proof("INT, TERM, HUP in the waits for the store and between attempts", ("P2",), prove_waiting,
-          quick=8, nightly=200),
+          quick=8, nightly=200, case_ms=120),
     Proof("standard output closed by its reader", ("P2", "P3"), prove_leaving,
-          quick=6, nightly=300),
+          quick=6, nightly=300, case_ms=150),
 ]  # fmt: skip

@@ -133,5 +133,5 @@ def _resident(pid: int) -> int:
 
 PROOFS = [
     Proof("a soak: a million events, 10,000 streams, readers, kills", ("P1", "P2", "P6"), prove_soak,
-          quick=1, nightly=20),
+          quick=1, nightly=20, case_ms=1500),
 ]  # fmt: skip

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
-from proof.children import Ended, command
+from proof.children import Ended, begin
 from proof.kills import spread
+from proof.needed import strace
 from proof.trial import Proof, Trial
 from proof.verbs import VERBS, Template
 
@@ -22,16 +20,6 @@ CALLS = (
 )  # fmt: skip
 MOST = 60
 """Of one call of one command so many places are tried; of the long ones these are spread."""
-
-
-def strace() -> str:
-    """The path of strace. A test is skipped without it, but not on a machine of CI; no proof is."""
-    found = shutil.which("strace")
-    if found:
-        return found
-    if "PYTEST_CURRENT_TEST" in os.environ and not os.environ.get("CI"):
-        pytest.skip("strace is not installed")
-    raise FileNotFoundError("strace is not installed")
 
 
 def prove_syscalls(trial: Trial) -> None:
@@ -78,7 +66,7 @@ def traced(
     """How the command ended under strace, which does not see it start."""
     reading, writing = os.pipe()
     try:
-        child = command(template.verb.words, folder, stdin=reading, before=_wait_for_strace)
+        child = begin(template.verb.words, folder, stdin=reading, before=_wait_for_strace)
         options = [option for each in what for option in ("-e", each)]
         args = [strace(), "-f", *options, "-o", str(log), "-p", str(child.pid)]
         with subprocess.Popen(args, stderr=subprocess.PIPE) as tracer:
@@ -104,5 +92,5 @@ def _wait_for_strace() -> None:
 
 PROOFS = [
     Proof("SIGKILL at every system call of run, resume, promote, rewind, fork, gc, backup, export, report",
-          ("P1", "P2", "P3"), prove_syscalls, quick=8, nightly=1000),
+          ("P1", "P2", "P3"), prove_syscalls, quick=8, nightly=1000, case_ms=130),
 ]  # fmt: skip

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from proof import beside
 from proof.quick import tests_of
 

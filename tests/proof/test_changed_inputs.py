@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from proof import changed_inputs
 from proof.quick import tests_of
 

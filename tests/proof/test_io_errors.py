@@ -1,7 +1,7 @@
-from proof import full_disks, io_errors
+from proof import io_errors
 from proof.quick import tests_of
 
-test_io_errors = tests_of(io_errors.PROOFS + full_disks.PROOFS)
+test_io_errors = tests_of(io_errors.PROOFS)
 
 
 def test_after_a_sync_that_failed_nothing_more_is_written(tmp_path):

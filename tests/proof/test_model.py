@@ -1,5 +1,4 @@
-from __future__ import annotations
+from proof import model
+from proof.quick import tests_of
 
-from proof import model, quick
-
-test_the_store_is_as_the_dictionary_says = quick.tests_of(model.PROOFS)
+test_model = tests_of(model.PROOFS)

@@ -1,4 +1,4 @@
-from proof import power, power_pipes, power_upkeep
+from proof import power
 from proof.quick import tests_of
 
-test_power = tests_of(power.PROOFS + power_upkeep.PROOFS + power_pipes.PROOFS)
+test_power = tests_of(power.PROOFS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from conftest import environment
 
 from durproj.ids import workflow_id
 from proof.hostile_ids import KEYS, write_log
+from proof.needed import strace
 from proof.trial import Proof, Trial
 
 CALLS = "open,openat,creat,unlink,unlinkat,rename,renameat,renameat2,mkdir,mkdirat,link,linkat,symlink,symlinkat,truncate"
@@ -23,10 +23,6 @@ ELSEWHERE = ("/dev/", "/proc/")
 def files(trial: Trial) -> None:
     """The real command over hostile keys, its calls recorded: what it makes, writes or removes is in its
     folder."""
-    if not shutil.which("strace"):
-        if os.environ.get("CI"):
-            raise RuntimeError("strace is not installed")
-        trial.note("strace is not installed: only what was left behind was looked at")
     commands: list[tuple[str, ...]] = [
         ("run", "log.jsonl", "--reducer", "merge", "--key", "user"),
         ("export", "--to", "all.csv"),
@@ -50,26 +46,14 @@ def files(trial: Trial) -> None:
 def _traced(folder: Path, args: tuple[str, ...]) -> list[str]:
     """What the command made, wrote or removed outside of `folder`."""
     trace = folder.parent / "trace"
-    start = [sys.executable, "-B", "-m", "durproj", *args]
-    if shutil.which("strace"):
-        start = [
-            "strace",
-            "-f",
-            "-qq",
-            "-s",
-            "5000",
-            "-o",
-            str(trace),
-            "-e",
-            f"trace={CALLS}",
-            *start,
-        ]
+    record = [strace(), "-f", "-qq", "-s", "5000", "-o", str(trace), "-e", f"trace={CALLS}"]
+    start = [*record, sys.executable, "-B", "-m", "durproj", *args]
     done = subprocess.run(
         start, cwd=folder, env=environment(TMPDIR=str(folder)), capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
-    calls = trace.read_text(errors="replace").splitlines() if trace.exists() else []
-    trace.unlink(missing_ok=True)
+    calls = trace.read_text(errors="replace").splitlines()
+    trace.unlink()
     return [line for line in calls if _strays(line, folder)]
 
 
@@ -81,4 +65,4 @@ def _strays(line: str, folder: Path) -> bool:
     return any(not f"{path}/".startswith((f"{folder}/", *ELSEWHERE)) for path in paths)
 
 
-PROOFS = [Proof("hostile ids: files touched", ("P8",), files, 2, 10)]
+PROOFS = [Proof("hostile ids: files touched", ("P8",), files, 2, 10, case_ms=300)]

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from conftest import environment
+
+from proof.needed import strace
 
 CALLS = (
     "openat,pwrite64,write,pwritev,pwritev2,writev,fsync,fdatasync,sync_file_range,ftruncate,truncate,"
@@ -71,16 +71,6 @@ class Said:
 
 
 Call = Linked | Unlinked | Renamed | Written | Cut | Synced | Said
-
-
-def strace() -> str:
-    """The path of strace. A test is skipped without it, but not on a machine of CI; no proof is."""
-    found = shutil.which("strace")
-    if found:
-        return found
-    if "PYTEST_CURRENT_TEST" in os.environ and not os.environ.get("CI"):
-        pytest.skip("strace is not installed")
-    raise FileNotFoundError("strace is not installed")
 
 
 class Recorder:

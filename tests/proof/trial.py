@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+MEMORY = "DURPROJ_PROOF_MEMORY"
+"""The environment variable that names a folder in memory."""
+
 KEPT = 20
 """So many losses are told in full; all are counted."""
 
@@ -17,7 +20,8 @@ KEPT = 20
 @dataclass
 class Trial:
     """One go at a kind of fault. `rng` draws everything that is drawn, `count` says how many cases are
-    asked for, `folder` is the trial's own; what happened is counted by `case`."""
+    asked for, `folder` is the trial's own; what happened is counted by `case`. broken: the
+    error outside of any case that ended it early."""
 
     seed: str
     count: int
@@ -26,6 +30,7 @@ class Trial:
     lost: int = 0
     losses: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    broken: str = ""
     rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,7 +68,8 @@ class Trial:
 class Proof:
     """A kind of fault. promises: those of the README that it puts to the test. prove: injects
     `trial.count` cases. quick, nightly: how many cases in `make test` and in `make proof`; what is
-    enumerated rather than drawn may come to more. control: it is broken on purpose, and the harness has
+    enumerated rather than drawn may come to more. case_ms: about how long a case keeps a core busy, by
+    which the long ones are started first. control: it is broken on purpose, and the harness has
     to find a loss in it."""
 
     fault: str
@@ -71,17 +77,23 @@ class Proof:
     prove: Callable[[Trial], None]
     quick: int
     nightly: int
+    case_ms: float
     control: bool = False
 
     def run(self, seed: str, count: int, folder: Path) -> Trial:
         """Run it in a new folder under `folder`. Losses are in the trial; nothing is raised for them."""
         with tempfile.TemporaryDirectory(dir=folder, prefix="proof-") as own:
             trial = Trial(f"{seed} {self.fault}", count, Path(own))
-            self.prove(trial)
+            try:
+                self.prove(trial)
+            except Exception:
+                trial.broken = traceback.format_exc()
         return trial
 
     def faults(self, trial: Trial) -> list[str]:
         """What is wrong with how `trial` ended: nothing, when the promise held."""
+        if trial.broken:
+            return [*trial.losses, trial.broken]
         if not trial.cases:
             return ["not one case was made"]
         if self.control:

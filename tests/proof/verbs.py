@@ -18,7 +18,7 @@ from dying import trail, write
 
 import durproj
 from durproj.stores.sqlite import SqliteStore
-from proof.children import command
+from proof.children import begin
 from proof.kept import existing
 
 REDUCER = "trail.py:trail"
@@ -111,7 +111,7 @@ VERBS = [
 
 def done(folder: Path, *words: object, code: int = 0) -> bytes:
     """What a command printed that had to end with `code`."""
-    return command(words, folder).end().expect(code).out
+    return begin(words, folder).end().expect(code).out
 
 
 class Template:
@@ -144,7 +144,7 @@ class Template:
         elif not self.verb.parts:
             assert found in (self.before, self.after), f"neither as before nor as after: {found}"
         # Before its first run is in it, a store may be there or not.
-        command(("verify",), folder).end().expect(0, *([] if found else [66]))
+        begin(("verify",), folder).end().expect(0, *([] if found else [66]))
         if found != self.after:
             done(folder, *self.verb.words)
         assert contents(folder) == self.after

@@ -1,4 +1,4 @@
 from proof import fuzzing
 from proof.quick import tests_of
 
-test_fuzz = tests_of(fuzzing.PROOFS)
+test_fuzzing = tests_of(fuzzing.PROOFS)

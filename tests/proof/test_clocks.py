@@ -1,0 +1,4 @@
+from proof import clocks
+from proof.quick import tests_of
+
+test_clocks = tests_of(clocks.PROOFS)
