@@ -104,4 +104,4 @@ def _finds_damage(path: Path) -> bool:
     return bool(summary["exit"])
 
 
-PROOFS = [Proof("pages of an earlier version", ("P7",), stale_pages, 60, 1_000, case_ms=40)]
+PROOFS = [Proof("pages of an earlier version", ("P7",), stale_pages, 60, 226, case_ms=35)]
