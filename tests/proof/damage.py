@@ -230,8 +230,8 @@ def _with_a_bit_flipped(trial: Trial, value: Any) -> Any:
 
 PROOFS = [
     Proof("a bit of the store flipped", ("P7",), some_bits, 200, 20_000, case_ms=11),
-    Proof("a bit of a page's header flipped", ("P7",), bits_of_page_headers, 250, 2_600, case_ms=6),
+    Proof("a bit of a page's header flipped", ("P7",), bits_of_page_headers, 250, 2_592, case_ms=6),
     Proof("pages lost, moved or overwritten", ("P7",), pages, 60, 4_000, case_ms=20),
-    Proof("the store cut short", ("P7",), cut_short, 40, 400, case_ms=39),
+    Proof("the store cut short", ("P7",), cut_short, 40, 216, case_ms=39),
     Proof("a bit of one stored value flipped", ("P7",), one_value, 60, 3_000, case_ms=20),
 ]

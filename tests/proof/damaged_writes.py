@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import durproj
-from proof import in_child
+from proof import children
 from proof.answers import IDS, LONG, OPEN, finds_damage, write_log
 from proof.damage import HEADER, sound_store
 from proof.lost_pages import KINDS, PAGE, with_page
@@ -80,8 +80,8 @@ def written(folder: Path, write: str) -> int:
         except durproj.DurprojError as error:
             os._exit(error.exit_code)
 
-    done = in_child.run(act, folder)
-    assert done.code != in_child.CRASHED, done.err
+    done = children.run(act, folder)
+    assert done.code != children.FAILED, done.err
     return done.code
 
 
