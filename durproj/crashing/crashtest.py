@@ -83,8 +83,8 @@ def crashtest(
         raise UsageError(f"durability is {list(durability)!r}", f"name some of {known}")
     if seeds < 0 or not seconds > 0:
         raise UsageError(f"{seeds} seeds, {seconds} seconds", "take 0 or more, and more than 0")
-    plan = None if seed is None or str(seed).isdigit() else Plan.parse(str(seed))
-    levels = levels if plan is None else [plan.durability]
+    only = None if seed is None else _life_of(str(seed))
+    levels = [only.durability] if isinstance(only, Plan) else levels
     check_on_error(on_error, None, on_bad_line)
     options: Answer = {
         "events": _named(events),
@@ -110,7 +110,7 @@ def crashtest(
         ]
         servers = opened.enter_context(Servers(stop, until))
         job = _Job(servers, folder, options, mutation=not allow_mutation, told=progress)
-        yield from job.records(levels, seeds, plan or (None if seed is None else int(seed)))
+        yield from job.records(levels, seeds, only)
         kept.keep = job.wrong
 
 
@@ -292,6 +292,11 @@ class _Job:
             "complete": self._complete and not self.wrong,
             "exit": int(self.wrong),
         }
+
+
+def _life_of(seed: str) -> Plan | int:
+    """The number of a life that is drawn, or the life that was written out. Raises UsageError."""
+    return int(seed) if seed.isascii() and seed.isdecimal() else Plan.parse(seed)
 
 
 def _named(events: str | Path | Sequence[str | Path] | None) -> list[str]:

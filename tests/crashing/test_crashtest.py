@@ -145,6 +145,8 @@ def test_it_stops_in_good_order_when_the_time_is_over(lab, monkeypatch):
         (["log.jsonl", "--user", "zoe"], 66, "zoe"),
         (["bad.jsonl"], 65, "bad.jsonl:1"),
         (["--seed", "nonsense"], 2, "is no life"),
+        (["--seed", "²"], 2, "is no life"),
+        (["--seed", "٣"], 2, "is no life"),
         (["--seconds", "0"], 2, "0.0 seconds"),
         (["--durability", "never"], 2, "durability is ['never']"),
         (["--junit", "nowhere/x.xml"], 74, "nowhere/x.xml cannot be written"),
