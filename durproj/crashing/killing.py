@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Literal, NamedTuple, get_args
@@ -13,11 +14,18 @@ from typing import Any, Literal, NamedTuple, get_args
 from durproj.errors import UsageError
 from durproj.events.event import Event
 from durproj.runtime.observer import Silent, Stop
+from durproj.runtime.retry import TRANSIENT, Linear
 from durproj.stores.base import Durability
 from durproj.stores.sqlite import SqliteStore
 
 Instant = Literal["before", "after", "call", "backoff"]
 """Before or after a commit; at a call of a function, Python's or C's; waiting after step's failure."""
+
+WAIT_S = 3600.0
+BACKOFF = Linear(retries=4, delay_s=WAIT_S, on=TRANSIENT)
+"""Where processes are killed in back-off: long enough that a wait that is skipped or begun anew shows, and
+each is longer than the one before, so that a budget that begins anew does. Nobody waits: see LaterClock."""
+FAILURES_PLANNED = 3
 
 _PLAN = re.compile(r"(step|fsync|batch):(race:)?([a-z]+@[0-9]{1,9}(?:\+[a-z]+@[0-9]{1,9})*)")
 _HOW = "give a number, or what a failure named, such as step:before@3"
@@ -40,6 +48,13 @@ class Plan(NamedTuple):
     durability: Durability
     kills: tuple[Kill, ...]
     race: bool = False
+
+    @property
+    def in_backoff(self) -> int | None:
+        """The step in whose back-off all of them are killed, if so."""
+        first = self.kills[0]
+        alike = first.at == "backoff" and all(kill == first for kill in self.kills)
+        return first.number if alike else None
 
     def __str__(self) -> str:
         kills = "+".join(map(str, self.kills))
@@ -79,18 +94,34 @@ class MortalStore(SqliteStore):
             die()
 
 
-class MortalStop(Stop):
-    """Nothing stops it; a process that waits for the next attempt at a step dies, if it is to."""
+class LaterClock:
+    """The clock of a process in which it is `seconds` later than it is, and which can be moved on."""
 
-    def __init__(self, kill: Kill | None) -> None:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def time(self) -> float:
+        """As `time.time`."""
+        return time.time() + self.seconds
+
+
+class MortalStop(Stop):
+    """Nothing stops it; a process that waits for the next attempt at a step dies, if it is to. With a
+    clock, that is moved on instead of waiting."""
+
+    def __init__(self, kill: Kill | None, clock: LaterClock | None = None) -> None:
         super().__init__()
         self._dies = kill is not None and kill.at == "backoff"
+        self._clock = clock
 
     def sleep(self, seconds: float) -> None:
         """Wait, or die."""
         if self._dies:
             die()
-        super().sleep(seconds)
+        if self._clock:
+            self._clock.seconds += max(0.0, seconds)
+        else:
+            super().sleep(seconds)
 
 
 class Acknowledging(Silent):

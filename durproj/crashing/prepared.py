@@ -16,12 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec, errors
-from durproj.crashing.killing import Acknowledging, Kill, MortalStop, MortalStore, counting_calls
+from durproj.crashing.killing import (
+    BACKOFF,
+    FAILURES_PLANNED,
+    Acknowledging,
+    Kill,
+    LaterClock,
+    MortalStop,
+    MortalStore,
+    counting_calls,
+)
 from durproj.crashing.process import Child, ended, fork
 from durproj.crashing.stepping import execute_steps
 from durproj.errors import DurprojError, NotFound
 from durproj.events.formats.mapping import Mapping
 from durproj.projections.reducer import MISSING
+from durproj.runtime import attempts
 from durproj.runtime.observer import Silent
 from durproj.runtime.project import fold
 from durproj.runtime.resume import resume
@@ -32,7 +42,7 @@ from durproj.verification.verify import verify
 Answer = dict[str, Any]
 
 RETRY = Constant(retries=4, delay_s=0.02, on=TRANSIENT)
-"""Of every run: nobody looks on while it waits."""
+"""Of runs that are not killed in back-off: nobody looks on while they wait."""
 
 
 def main() -> None:
@@ -106,29 +116,34 @@ def _run(task: Answer) -> Answer:
     path, durability = Path(task["store"]), task["durability"]
     acknowledged = durability != "batch"  # with it, what is shown may not be committed yet
     commits = 0
+    backoff, clock = task.get("backoff"), None
+    if backoff:
+        clock = LaterClock(backoff["later_s"])
+        vars(attempts)["time"] = clock  # of waits alone: this process ends afterwards
 
     def act() -> None:
         nonlocal commits
-        begun = not task["again"] and _begun(path)
+        begun = not task.get("again") and _begun(path)
         store = MortalStore.open_writer(path, durability, task["wait_s"])
         store.kill = kill
         how: dict[str, Any] = {
             "store": store,
             "observer": Acknowledging(f"{path}.acknowledged") if acknowledged else Silent(),
-            "stop": MortalStop(kill),
+            "stop": MortalStop(kill, clock),
         }
         try:
             if begun:
                 resume(**how)
             else:
-                fail = (kill.number, 1) if kill and kill.at == "backoff" else None
-                fold(durability=durability, retry=RETRY, fail=fail, **how, **fold_options(task))
+                fail = (backoff["step"], FAILURES_PLANNED) if backoff else None
+                retry = BACKOFF if backoff else RETRY
+                fold(durability=durability, retry=retry, fail=fail, **how, **fold_options(task))
         finally:
             store.close()
         commits = store.commits
 
     calls = 0
-    if task["counting"] or (kill and kill.at == "call"):
+    if task.get("counting") or (kill and kill.at == "call"):
         calls = counting_calls(kill, act)
     else:
         act()

@@ -48,7 +48,30 @@ def forgetful(state, event):
     """Failed attempts are not written down."""
     SqliteStore.add_attempt = lambda *_: None
     return count(state, event)
+
+def value_error(state, event):
+    if event.id in (2, 3):
+        raise ValueError("poison")
+    return count(state, event)
+
+def os_error(state, event):
+    if event.id == 2:
+        raise OSError("poison")
+    return count(state, event)
 '''
+PATCHED = {
+    # The way of a run in which nobody looks at the single steps.
+    "each": "from durproj.runtime.stream import StreamFold\nStreamFold._take_each = None",
+    "budget": "from durproj.runtime.attempts import Attempts\nAttempts.failures = lambda self: []",
+    "wait": "from durproj.runtime.attempts import Attempts\nAttempts.resume = lambda self: None",
+    "anew": """
+from durproj.runtime.attempts import Attempts
+def resume(self):
+    if failures := self.failures():
+        self._stop.sleep((failures[-1].retry_at - failures[-1].at) / 1000)
+Attempts.resume = resume
+""",
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +84,19 @@ def servers():
 def lives(servers, tmp_path):
     """Lives of a reducer over a log of a few events."""
     (tmp_path / "r.py").write_text(BROKEN)
+    for name, patch in PATCHED.items():
+        (tmp_path / f"{name}.py").write_text(f"from r import count\n{patch}\n")
     log = tmp_path / "log.jsonl"
     log.write_text("".join(json.dumps({"type": "T", "id": n}) + "\n" for n in range(6)))
     (tmp_path / "lives").mkdir()
 
-    def of(reducer):
+    def of(reducer, on_error="stop", file="r"):
         options = {
             **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
             "events": [str(log)],
             "mapping": {},
-            "on_error": "stop",
-            "reducer": f"{tmp_path}/r.py:{reducer}",
+            "on_error": on_error,
+            "reducer": f"{tmp_path}/{file}.py:{reducer}",
         }
         found = Lives(servers, tmp_path / "lives", options)
         found.begin("step")
@@ -106,7 +131,34 @@ def test_steps_that_are_acknowledged_before_they_are_committed_are_found_lost(li
 
 def test_a_failed_attempt_that_is_forgotten_is_found_lost(lives):
     wrong = lives("forgetful").live(Plan("step", (Kill("backoff", 2),))).wrong
-    assert wrong["differs"] == "the failed attempt at step 2 is forgotten"
+    assert wrong["differs"] == "the attempt that failed before the crash is forgotten"
+
+
+@pytest.mark.parametrize("on_error", ["skip", "park"])
+@pytest.mark.parametrize("reducer", ["value_error", "os_error"])
+def test_an_event_that_fails_for_good_is_no_loss(lives, reducer, on_error):
+    whole = lives(reducer, on_error)
+    for step in range(4):
+        lived = whole.live(Plan("step", (Kill("backoff", step), Kill("backoff", step))))
+        assert lived.wrong is None
+        # What fails with an OSError waits by itself, too.
+        parked = (reducer, on_error, step) == ("value_error", "park", 3)
+        assert lived.kills == (0 if parked else 2)
+
+
+@pytest.mark.parametrize(
+    ("broken", "kills", "says"),
+    [
+        ("budget", 1, "its budget began anew (step 2)"),
+        ("wait", 1, "was cut short by the crash (step 2)"),
+        ("wait", 2, "a wait was skipped (step 2)"),
+        ("anew", 2, "was begun anew after the crash (step 2)"),
+    ],
+)
+def test_a_back_off_that_a_crash_changes_is_found(lives, broken, kills, says):
+    wrong = lives("count", file=broken).live(Plan("step", (Kill("backoff", 2),) * kills)).wrong
+    assert wrong
+    assert says in wrong["differs"]
 
 
 def test_a_step_that_is_lost_is_named_with_what_differs(lives):
