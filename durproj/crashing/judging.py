@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.killing import BACKOFF, FAILURES_PLANNED
+from durproj.crashing.killing import BACKOFF, FAILURES_PLANNED, acknowledged
 from durproj.crashing.left import left_in
 from durproj.errors import NotFound, Retry, StoreDamaged
 from durproj.runtime.planned import PlannedFailure
@@ -26,27 +26,39 @@ def wrong(id: str | None, differs: str) -> dict[str, Any]:
 
 
 def unkept(store: Path) -> dict[str, Any] | None:
-    """An acknowledged step that is not there, or was acknowledged twice."""
-    file = Path(f"{store}.acknowledged")
-    if not file.exists():
-        return None
-    steps: dict[str, int] = {}
-    for line in file.read_text().split("\n")[:-1]:
-        step, _, id = line.partition(" ")
-        if int(step) < steps.get(id, 0):
-            return wrong(id, f"step {step} was executed again, though it was acknowledged")
-        steps[id] = int(step) + 1
+    """What is wrong: an acknowledged step that is not there, or was recorded twice."""
     try:
+        with closing(SqliteStore.open_reader(store)) as opened:
+            ids = {head.no: head.id for head in opened.heads()}
         found = left_in(store)
     except NotFound:
-        found = {}
+        ids, found = {}, {}
     except StoreDamaged as error:
         return wrong(None, error.message)
-    for id, count in steps.items():
-        there = found[id].steps if id in found else 0
+    counts: dict[str | None, int] = {}
+    for how, step, no in _acknowledged(store):
+        id = ids.get(no)
+        if how == "+" and step < counts.get(id, 0):
+            return wrong(id, f"step {step} was executed again, though it was acknowledged")
+        counts[id] = max(counts.get(id, 0), step + 1)
+    for id, count in counts.items():
+        there = found[id].steps if id else 0
         if there < count:
-            return wrong(id, f"step {count - 1} was acknowledged, and {there} steps are there")
+            lost = f"step {count - 1} was acknowledged, and there {_are(there)}"
+            return wrong(id, lost)
     return None
+
+
+def _are(steps: int) -> str:
+    return {0: "is none", 1: "is 1 step"}.get(steps, f"are {steps} steps")
+
+
+def _acknowledged(store: Path) -> Iterator[tuple[str, int, int]]:
+    """Of every step that was acknowledged: how, its number, its workflow's. See MortalStore."""
+    file = acknowledged(store)
+    for line in file.read_text().split("\n")[:-1] if file.exists() else ():
+        step, _, no = line[1:].partition(" ")
+        yield line[0], int(step), int(no)
 
 
 def forgotten(store: Path) -> dict[str, Any] | None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NamedTuple, get_args
 
 from durproj.errors import UsageError
-from durproj.events.event import Event
-from durproj.runtime.observer import Silent, Stop
+from durproj.runtime.observer import Stop
 from durproj.runtime.retry import TRANSIENT, Linear
-from durproj.stores.base import Durability
+from durproj.stores.base import Durability, Head
+from durproj.stores.lock import Lock
+from durproj.stores.packing import Record
 from durproj.stores.sqlite import SqliteStore
 
 Instant = Literal["before", "after", "call", "backoff"]
@@ -73,10 +78,49 @@ class Plan(NamedTuple):
 
 
 class MortalStore(SqliteStore):
-    """A store that counts its commits, and whose process dies before or after one of them."""
+    """A store that counts its commits, and whose process dies before or after one of them. Every step that
+    it says is there it writes down, into a file beside it that outlives its process: `+` (recorded) or `=`
+    (reached), the number of the step, a blank, the workflow's number."""
 
     commits = 0
     kill: Kill | None = None
+
+    def __init__(self, conn: sqlite3.Connection, path: Path, lock: Lock | None) -> None:
+        super().__init__(conn, path, lock)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._acknowledged = os.open(acknowledged(path), flags, 0o600)
+        self._waiting: list[str] = []
+
+    def close(self) -> None:
+        """Close it."""
+        super().close()
+        os.close(self._acknowledged)
+
+    def add_row(self, no: int, step: int, record: Record, hash: bytes) -> None:
+        """Record a step."""
+        super().add_row(no, step, record, hash)
+        self._acknowledge(f"+{step} {no}\n")
+
+    def save_head(self, head: Head) -> None:
+        """Move a head."""
+        super().save_head(head)
+        if head.steps:
+            self._acknowledge(f"={head.steps - 1} {head.no}\n")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is done in it is acknowledged at its end."""
+        with super().transaction():
+            yield
+        self._acknowledge()
+
+    def _acknowledge(self, *lines: str) -> None:
+        self._waiting += lines
+        if self._waiting and not self._open:
+            # What was recorded in a transaction before how far that reached: the head moves first.
+            ordered = sorted(self._waiting, key=itemgetter(0))
+            os.write(self._acknowledged, "".join(ordered).encode())
+            self._waiting = []
 
     def _write(self, sql: str, values: Sequence[Any] = ()) -> Any:
         # Outside of a transaction every statement is one.
@@ -124,26 +168,9 @@ class MortalStop(Stop):
             super().sleep(seconds)
 
 
-class Acknowledging(Silent):
-    """Writes down every step that a run acknowledges, into a file that outlives its process."""
-
-    wants_steps = True
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-    def step(
-        self,
-        id: str,
-        step: int,
-        event: Event,  # noqa: ARG002  as all observers
-        source: Literal["cached", "executed"],
-        attempts: int,  # noqa: ARG002
-        state: Any,  # noqa: ARG002
-    ) -> None:
-        """Write it down, if it is new."""
-        if source == "executed":
-            os.write(self._file, f"{step} {id}\n".encode())
+def acknowledged(store: Path) -> Path:
+    """The file in which steps are written down."""
+    return Path(f"{store}.acknowledged")
 
 
 def die() -> None:

@@ -19,7 +19,6 @@ from durproj import codec, errors
 from durproj.crashing.killing import (
     BACKOFF,
     FAILURES_PLANNED,
-    Acknowledging,
     Kill,
     LaterClock,
     MortalStop,
@@ -114,7 +113,6 @@ def _run(task: Answer) -> Answer:
     """Fold, or go on with what was begun, unless it is killed before; how many commits and calls there were."""
     kill = Kill(*task["kill"]) if task["kill"] else None
     path, durability = Path(task["store"]), task["durability"]
-    acknowledged = durability != "batch"  # with it, what is shown may not be committed yet
     commits = 0
     backoff, clock = task.get("backoff"), None
     if backoff:
@@ -128,7 +126,7 @@ def _run(task: Answer) -> Answer:
         store.kill = kill
         how: dict[str, Any] = {
             "store": store,
-            "observer": Acknowledging(f"{path}.acknowledged") if acknowledged else Silent(),
+            "observer": Silent(),
             "stop": MortalStop(kill, clock),
         }
         try:
