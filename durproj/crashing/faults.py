@@ -94,7 +94,8 @@ NEW_STATE = 'return a new one: state | {"total": …}, [*list, item]; or accept 
 
 
 class Faults:
-    """Looks for faults in the reducer that folded `store`. seen: how many steps were executed for it."""
+    """Looks for faults in the reducer that folded `store`. seen: how many steps were executed for it; lacks: why
+    something could not be looked for."""
 
     def __init__(self, servers: Servers, store: Path, *, mutation: bool) -> None:
         self._servers, self._store, self._mutation = servers, store, mutation
@@ -104,6 +105,7 @@ class Faults:
         }  # fmt: skip
         self._file = store.parent / "steps.first"
         self.seen = 0
+        self.lacks: list[str] = []
 
     def found(self) -> Iterator[dict[str, Any]]:
         """A record for each kind of fault, at the first step that shows it."""

@@ -45,16 +45,26 @@ class Lives:
     options: Answer
     whole: dict[Durability, Whole] = field(default_factory=dict)
 
+    def first(self, durability: Durability, most_s: float) -> tuple[Path, Answer]:
+        """The store of a run that is stopped after so many seconds, and what it says: whether it is
+        `partial`, how many events it has `done`, `of` how many, in how many `seconds`. Raises what it raises."""
+        store = self.folder / "first.db"
+        return store, self._expect_end(self._task(store, durability, None) | {"most_s": most_s})
+
     def begin(self, durability: Durability) -> Path:
         """Let a run come to its end, and take down what it leaves; its store. Raises what the run raises."""
         store = self.folder / f"whole-{durability}.db"
-        answer = self.servers.ask(0, **self._task(store, durability, None), counting=True)
+        answer = self._expect_end(self._task(store, durability, None) | {"counting": True})
+        self.whole[durability] = Whole(left_in(store), answer["commits"], answer["calls"])
+        return store
+
+    def _expect_end(self, task: Answer) -> Answer:
+        answer = self.servers.ask(0, **task)
         if "error" in answer:
             raise raised(answer["error"])
         if answer["code"]:
             raise StoreError(f"a run that nobody kills {_ending(answer)}")
-        self.whole[durability] = Whole(left_in(store), answer["commits"], answer["calls"])
-        return store
+        return answer
 
     def live(self, plan: Plan) -> Lived:
         """Live a life. Its store is gone afterwards unless something is wrong."""

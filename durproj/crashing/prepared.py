@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from durproj.crashing.killing import (
 )
 from durproj.crashing.process import Child, ended, fork
 from durproj.crashing.stepping import execute_steps
-from durproj.errors import DurprojError, NotFound
+from durproj.errors import DurprojError, Interrupted, NotFound
 from durproj.events.formats.mapping import Mapping
 from durproj.projections.reducer import MISSING
 from durproj.runtime import attempts
@@ -109,6 +110,22 @@ def raised(error: Answer) -> DurprojError:
     return made
 
 
+class _Progress(Silent):
+    """Notes how much there was to do and how much was done, and when that began."""
+
+    def __init__(self) -> None:
+        self.of = self.done = 0
+        self.began = time.monotonic()
+
+    def expect(self, events: int) -> None:
+        """There is so much."""
+        self.of, self.began = events, time.monotonic()
+
+    def progress(self, events: int) -> None:
+        """So much more was done."""
+        self.done += events
+
+
 def _run(task: Answer) -> Answer:
     """Fold, or go on with what was begun, unless it is killed before; how many commits and calls there were."""
     kill = Kill(*task["kill"]) if task["kill"] else None
@@ -119,15 +136,20 @@ def _run(task: Answer) -> Answer:
         clock = LaterClock(backoff["later_s"])
         vars(attempts)["time"] = clock  # of waits alone: this process ends afterwards
 
+    seen, stop, partial = _Progress(), MortalStop(kill, clock), False
+    if most_s := task.get("most_s"):
+        signal.signal(signal.SIGALRM, lambda number, _: setattr(stop, "signum", number))
+        signal.setitimer(signal.ITIMER_REAL, most_s)
+
     def act() -> None:
-        nonlocal commits
+        nonlocal commits, partial
         begun = not task.get("again") and _begun(path)
         store = MortalStore.open_writer(path, durability, task["wait_s"])
         store.kill = kill
         how: dict[str, Any] = {
             "store": store,
-            "observer": Silent(),
-            "stop": MortalStop(kill, clock),
+            "observer": seen,
+            "stop": stop,
         }
         try:
             if begun:
@@ -136,7 +158,10 @@ def _run(task: Answer) -> Answer:
                 fail = (backoff["step"], FAILURES_PLANNED) if backoff else None
                 retry = BACKOFF if backoff else RETRY
                 fold(durability=durability, retry=retry, fail=fail, **how, **fold_options(task))
+        except Interrupted:
+            partial = True
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             store.close()
         commits = store.commits
 
@@ -145,7 +170,14 @@ def _run(task: Answer) -> Answer:
         calls = counting_calls(kill, act)
     else:
         act()
-    return {"commits": commits, "calls": calls}
+    return {
+        "commits": commits,
+        "calls": calls,
+        "partial": partial,
+        "done": seen.done,
+        "of": max(seen.of, seen.done),
+        "seconds": time.monotonic() - seen.began,
+    }
 
 
 def fold_options(task: Answer) -> dict[str, Any]:
