@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time as clock
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -13,7 +13,6 @@ from durproj.cli.options import (
     ArrayOption,
     ColorOption,
     DataOption,
-    DedupeOption,
     EventIdOption,
     EventsArgument,
     FormatOption,
@@ -22,12 +21,9 @@ from durproj.cli.options import (
     JsonOption,
     JunitOption,
     KeyOption,
-    NoKeyOption,
     OnBadLineOption,
     OnErrorOption,
-    OrderOption,
     QuietOption,
-    ReducerOption,
     SeqOption,
     StableOption,
     StrictTypesOption,
@@ -40,6 +36,39 @@ from durproj.cli.options import (
     screen,
 )
 
+# Those of `run` go on with what the same fold was begun with; here nothing was begun.
+ReducerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reducer",
+        metavar="REF",
+        help="account (by default), counts, merge, FILE.py:NAME or MODULE:NAME of a function or of handlers by"
+        " type.",
+    ),
+]
+NoKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--no-key",
+        metavar="error|skip|KEY",
+        help="What to do with a line that has no key; error by default.",
+    ),
+]
+OrderOption = Annotated[
+    Literal["file", "time", "seq"] | None,
+    typer.Option(
+        "--order",
+        help="Take the events of a stream as they stand (by default), or by their time or sequence number.",
+    ),
+]
+DedupeOption = Annotated[
+    Literal["none", "id"] | None,
+    typer.Option(
+        "--dedupe",
+        help="id: drop an event that comes again in its stream, refuse another one with its id; none by"
+        " default.",
+    ),
+]
 Levels = Annotated[
     list[str] | None,
     typer.Option(

@@ -79,6 +79,18 @@ def _failure(record: dict[str, Any]) -> Iterator[Line]:
         life = record["life"]
         seed = "" if record["seed"] == life else f", seed {record['seed']}"
         yield ((f"  {KINDS[record['kind']]}{seed}: {life}", ""),)
+    if "cause" in record:
+        yield from _cause(record)
+
+
+def _cause(record: dict[str, Any]) -> Iterator[Line]:
+    by, step = record["cause"], f"step {record['step']}"
+    if by == "durproj":
+        why = f"executed alone, {step} gives what was recorded without a crash: please report it"
+    else:
+        why = f"executed alone, {step} does not always give what was recorded"
+    calls = f"; it calls {', '.join(record['calls'])}" if "calls" in record else ""
+    yield ((f"  the cause is {by}: ", "bold"), (why, ""), (calls, ""))
 
 
 def _reproduction(record: dict[str, Any]) -> Iterator[Line]:
@@ -109,10 +121,12 @@ def _summary(record: dict[str, Any]) -> Iterator[Line]:
             (f"{_counted(lost, 'life', 'lives')} lost", "red"),
             (f", {crashes}", ""),
         )
-    elif record["crashes"] or record["uncovered"]:
-        yield ((what, "bold"), ("too little was crashed", "red"), (f", {crashes}", ""))
+    elif record["faults"]:
+        yield ((what, "bold"), ("not crashed: the reducer is not pure", "red"))
+    elif record["wrong"]:
+        yield ((what, "bold"), ("not crashed: without a crash it is wrong already", "red"))
     else:
-        yield ((what, "bold"), ("not crashed, since something is wrong without a crash", "red"))
+        yield ((what, "bold"), ("too little was done", "red"), (f", {crashes}", ""))
     for lack in record["uncovered"]:
         yield (("  not covered: ", "yellow"), (lack, ""))
 

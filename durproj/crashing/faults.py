@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -143,6 +143,21 @@ class Faults:
                     return
         if not kinds:
             self._expect_as_recorded()
+
+    def alone(
+        self, id: str, step: int, seeds: Iterable[int]
+    ) -> tuple[list[str | None], list[str]] | None:
+        """The states that a step gives when nothing else is executed, with each of the random seeds (None:
+        it fails), and what it calls; None when it cannot be executed."""
+        into, states, calls = self._store.parent / "steps.alone", [], []
+        for seed in seeds:
+            probe = Probe("random", "", "", changed=(("seed", seed),))
+            answer = self._execute(into, probe, only=[id, step])
+            if _failed(answer):
+                return None
+            states += [outcome[0] for _, _, outcome, *_ in _outcomes(into)]
+            calls = answer["calls"]
+        return states, calls
 
     def _expect_as_recorded(self) -> None:
         """Note what fails here and did not when it was recorded: two failures look the same, whatever the

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
+from durproj.crashing.cause import cause, first_difference
 from durproj.crashing.faults import Faults
 from durproj.crashing.killing import Plan
 from durproj.crashing.left import remove
@@ -42,7 +43,7 @@ class Job:
         self._uncovered: list[str] = []
         self._enough = True
         self._stores: list[Path] = []
-        self._events = self._probed = 0
+        self._events = self._probed = self._faults_found = 0
         self.wrong = False
 
     def records(
@@ -97,6 +98,7 @@ class Job:
             for record in faults.found():
                 if record["type"] == "fault":
                     self.wrong = True
+                    self._faults_found += 1
                     first = first or record
                 yield record
         except TimeUp:
@@ -124,6 +126,7 @@ class Job:
             "id": record["id"],
             "differs": f"a run that nobody kills is not what the log folds to: {why}",
             "changes": found.get("changes", []),
+            **cause(self._servers, self._stores[0], record["id"], found.get("step")),
         }
 
     def _crash(self, seeds: int, only: Plan | int | None) -> Iterator[Record]:
@@ -197,12 +200,14 @@ class Job:
         remove(left)
         for file in self._again.folder.glob(f"{broken.name}*"):
             file.rename(f"{left}{file.name.removeprefix(broken.name)}")
+        store, id = self._stores[list(self._lives.whole).index(plan.durability)], wrong["id"]
+        with suppress(TimeUp):
+            wrong |= cause(self._servers, store, id, first_difference(store, left, id))
         yield {"type": "failure", "kind": kind, "seed": seed, "life": str(plan), **wrong}
-        store = self._stores[list(self._lives.whole).index(plan.durability)]
         shrinking = Shrinking(self._servers, store, self._options, self._again.folder)
         smallest = Smallest(self._options, plan)
         with suppress(TimeUp):
-            smallest = shrinking.of_life(self._lives, plan, wrong["id"])
+            smallest = shrinking.of_life(self._lives, plan, id)
         yield self._again.record(smallest)
 
     def _lack(self, what: str) -> None:
@@ -217,7 +222,7 @@ class Job:
         parked = sum(one.status == "parked" for one in left.values())
         if events + parked < self._events:
             self._uncovered.append(
-                f"{events:,} of {self._events:,} events were crashed: more do not fit into the time"
+                f"{events:,} of {self._events:,} events were taken: more do not fit into the time"
             )
         return {
             "type": "summary",
@@ -230,6 +235,8 @@ class Job:
             "survived": counts["survived"],
             "unstruck": counts["unstruck"],
             "planned": counts["planned"],
+            "faults": self._faults_found,
+            "wrong": self.wrong,
             "complete": not self._uncovered and not self.wrong,
             "uncovered": self._uncovered,
             "exit": int(self.wrong or not self._enough),

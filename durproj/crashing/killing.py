@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,7 +84,7 @@ class MortalStore(SqliteStore):
     commits = 0
     kill: Kill | None = None
 
-    def __init__(self, conn: sqlite3.Connection, path: Path, lock: Lock | None) -> None:
+    def __init__(self, conn: Any, path: Path, lock: Lock | None) -> None:
         super().__init__(conn, path, lock)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._acknowledged = os.open(acknowledged(path), flags, 0o600)

@@ -172,7 +172,7 @@ def test_of_a_log_that_is_too_long_a_part_is_crashed(lab, monkeypatch, kind):
     )
     assert (summary["events"], summary["of"], summary["projections"]) == (20, 60, 1)
     assert (summary["survived"], summary["exit"], summary["complete"]) == (1, 0, False)
-    assert summary["uncovered"] == ["20 of 60 events were crashed: more do not fit into the time"]
+    assert summary["uncovered"] == ["20 of 60 events were taken: more do not fit into the time"]
 
 
 def test_what_is_kept_is_where_it_is_asked_for(lab):

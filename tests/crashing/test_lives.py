@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from durproj import StoreError, UsageError, crashtest
+from durproj.crashing.cause import cause, first_difference
 from durproj.crashing.killing import Kill, Plan
 from durproj.crashing.left import Left
 from durproj.crashing.life import Lives, Whole
@@ -47,6 +48,10 @@ def forgetful(state, event):
     """Failed attempts are not written down."""
     SqliteStore.add_attempt = lambda *_: None
     return count(state, event)
+
+calls = iter(range(100))
+def remembering(state, event):
+    return {"n": state.get("n", 0) + (next(calls) > 3)}
 
 def value_error(state, event):
     if event.id in (2, 3):
@@ -173,6 +178,18 @@ def test_a_step_that_is_lost_is_named_with_what_differs(lives):
     wrong = whole.live(Plan("step", (Kill("after", 3),))).wrong
     assert (wrong["id"], wrong["differs"]) == (id, "steps 7 without, 6 with the crash")
     assert [change["path"] for change in wrong["changes"]] == ["n", "last"]
+
+
+def test_who_is_the_cause_is_told(lives):
+    whole = lives("remembering")
+    store, left = whole.folder / "whole-step.db", whole.folder / "life.db"
+    wrong = whole.live(Plan("step", (Kill("after", 5),))).wrong
+    step = first_difference(store, left, wrong["id"])
+    found = cause(whole.servers, store, wrong["id"], step)
+    assert (found["cause"], found["step"]) == ("the reducer", step)
+    assert found["calls"][0].startswith("next (r.py:")
+    assert cause(whole.servers, store, wrong["id"], 0) == {"cause": "durproj", "step": 0}
+    assert cause(whole.servers, store, None, 0) == {}
 
 
 def test_a_life_is_written_and_read():
