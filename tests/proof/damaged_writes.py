@@ -182,5 +182,5 @@ def a_copy(truth: Path, trial: Trial) -> Iterator[Path]:
 
 
 PROOFS = [
-    Proof("a damaged store written to", ("P1", "P7"), on_damaged, 20, 1_000),
+    Proof("a damaged store written to", ("P1", "P7"), on_damaged, 20, 1_000, case_ms=90),
 ]
