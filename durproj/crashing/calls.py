@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -81,8 +82,9 @@ def watching() -> Iterator[dict[str, None]]:
     watched = True
 
     def heard(event: str, args: tuple[Any, ...]) -> None:
-        if watched and event == "open":
-            found[f"opens {args[0]}"] = None
+        if watched and event == "open" and isinstance(args[0], str | bytes | os.PathLike):
+            path = os.fsdecode(args[0]).encode(errors="backslashreplace").decode()
+            found[f"opens {path}"] = None
         elif watched and event in _EFFECTS:
             found[_EFFECTS[event]] = None
 

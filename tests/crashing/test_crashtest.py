@@ -16,6 +16,9 @@ import pytest
 from conftest import environment
 
 import durproj as library
+from durproj.cli.verdicts import verdict
+from durproj.crashing.faults import Faults
+from durproj.crashing.servers import TimeUp
 
 REDUCERS = """
 import os, time
@@ -173,6 +176,31 @@ def test_of_a_log_that_is_too_long_a_part_is_crashed(lab, monkeypatch, kind):
     assert (summary["events"], summary["of"], summary["projections"]) == (20, 60, 1)
     assert (summary["survived"], summary["exit"], summary["complete"]) == (1, 0, False)
     assert summary["uncovered"] == ["20 of 60 events were taken: more do not fit into the time"]
+
+
+def test_what_was_found_is_told_though_the_time_is_over(lab, monkeypatch):
+    plain = Faults.found
+
+    def found(self):
+        yield next(plain(self))
+        raise TimeUp
+
+    def no_time(*_, **_how):
+        raise TimeUp
+
+    monkeypatch.setattr(Faults, "found", found)
+    monkeypatch.setattr("durproj.crashing.job.Shrinking.of_fault", no_time)
+    monkeypatch.chdir(lab.folder)
+    fault, again, summary = library.crashtest("log.jsonl", reducer="r.py:clock", keep="here")
+    assert (fault["kind"], summary["faults"], summary["exit"]) == ("clock", 1, 1)
+    assert "log.jsonl --reducer r.py:clock" in again["reproduce"]
+    assert "before all was looked for in the reducer" in summary["uncovered"][0]
+
+
+def test_a_message_of_several_lines_is_one_line():
+    record = {"type": "failure", "id": None, "differs": "it changed\n  do this", "changes": []}
+    line, *_ = verdict({**record, "seed": None})
+    assert "".join(text for text, _ in line) == "lost  it changed; do this"
 
 
 def test_what_is_kept_is_where_it_is_asked_for(lab):
