@@ -76,6 +76,8 @@ def environment(**additions: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     return kept | {
         "PYTHONPATH": str(ROOT),
+        # Where the size of files is limited, a cut one would be what the next process imports.
+        "PYTHONDONTWRITEBYTECODE": "1",
         "LC_ALL": "C.UTF-8",
         "TERM": "xterm-256color",
         "COLUMNS": "100",

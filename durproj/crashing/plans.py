@@ -94,7 +94,8 @@ def kind_of(plan: Plan) -> Kind:
     """The kind of a life that was asked for by what it is."""
     if plan.race:
         return "race"
-    at, *others = {kill.at for kill in plan.kills}
-    if others or at == "call":
-        return "random"
-    return "twice" if len(plan.kills) > 1 and at != "backoff" else at
+    ats = {kill.at for kill in plan.kills}
+    if len(plan.kills) > 1 and ats <= {"before", "after"}:
+        return "twice"
+    at, *others = ats
+    return "random" if others or at == "call" else at
