@@ -58,6 +58,17 @@ def encode(value: object) -> bytes:
         raise Unstorable(offence or str(error)) from None
 
 
+def is_deep(blob: bytes, value: Any) -> bool:
+    """Whether `value`, which was decoded from `blob`, is nested more deeply than `encode` writes."""
+    if blob.count(b"[") + blob.count(b"{") <= DUMPS_DEPTH:
+        return False
+    try:
+        encode(value)
+    except Unstorable:
+        return True
+    return False
+
+
 def encode_ijson(value: object) -> bytes:
     """`value` as JSON bytes for readers whose numbers are doubles: an integer beyond ±(2^53 - 1), which
     a double may not hold, becomes the string of its digits (RFC 7493, section 2.2). Raises Unstorable.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time as clock
-from typing import Annotated, Any, cast
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -12,7 +13,6 @@ from durproj.cli.options import (
     ArrayOption,
     ColorOption,
     DataOption,
-    DedupeOption,
     EventIdOption,
     EventsArgument,
     FormatOption,
@@ -21,12 +21,9 @@ from durproj.cli.options import (
     JsonOption,
     JunitOption,
     KeyOption,
-    NoKeyOption,
     OnBadLineOption,
     OnErrorOption,
-    OrderOption,
     QuietOption,
-    ReducerOption,
     SeqOption,
     StableOption,
     StrictTypesOption,
@@ -39,6 +36,39 @@ from durproj.cli.options import (
     screen,
 )
 
+# Those of `run` go on with what the same fold was begun with; here nothing was begun.
+ReducerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reducer",
+        metavar="REF",
+        help="account (by default), counts, merge, FILE.py:NAME or MODULE:NAME of a function or of handlers by"
+        " type.",
+    ),
+]
+NoKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--no-key",
+        metavar="error|skip|KEY",
+        help="What to do with a line that has no key; error by default.",
+    ),
+]
+OrderOption = Annotated[
+    Literal["file", "time", "seq"] | None,
+    typer.Option(
+        "--order",
+        help="Take the events of a stream as they stand (by default), or by their time or sequence number.",
+    ),
+]
+DedupeOption = Annotated[
+    Literal["none", "id"] | None,
+    typer.Option(
+        "--dedupe",
+        help="id: drop an event that comes again in its stream, refuse another one with its id; none by"
+        " default.",
+    ),
+]
 Levels = Annotated[
     list[str] | None,
     typer.Option(
@@ -70,7 +100,11 @@ def crashtest(
     seconds: Annotated[
         float,
         typer.Option(
-            "--seconds", metavar="S", min=0, callback=finite, help="How long it may take."
+            "--seconds",
+            metavar="S",
+            min=0,
+            callback=finite,
+            help="How long it may take; of a log that is too long for it, a part is crashed.",
         ),
     ] = 60.0,
     allow_mutation: Annotated[
@@ -79,6 +113,14 @@ def crashtest(
             "--allow-mutation", help="Let the reducer change the state that it is given in place."
         ),
     ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep",
+            metavar="DIR",
+            help="Where stores and logs are put, and stay when something is wrong; for CI to collect.",
+        ),
+    ] = None,
     junit: JunitOption = None,
     key: KeyOption = None,
     type: TypeOption = None,
@@ -102,7 +144,9 @@ def crashtest(
     """Kill runs of a log at every commit, at random and in back-off, resume them, and compare.
 
     Your stores are not touched: it works in a folder of its own. Without EVENTS it reads DURPROJ_EVENTS, else
-    a packaged sample. Exit 1 when anything differs, or the reducer is not pure.
+    a packaged sample. What the reducer does besides giving a state, such as writing a file, is done again and
+    again. Exit 1 when anything differs, or the reducer is not pure; and when so little could be done in the time
+    that not every kind of crash struck once at every level: then give it more --seconds.
     """
     from durproj.cli.checking import watched
     from durproj.cli.junit import Report
@@ -137,9 +181,12 @@ def crashtest(
             seed=seed,
             seconds=seconds,
             allow_mutation=allow_mutation,
+            keep=keep,
             progress=bar.advance_of if bar else None,
             stop=stop,
         ):
+            if stable and (folder := record.pop("kept", None)):
+                record["reproduce"] = record["reproduce"].replace(f"{folder}{os.sep}", "")
             kept.append(record)
             if bar:
                 bar.hide()
@@ -151,7 +198,7 @@ def crashtest(
                     shown.line(*line)
     if report:
         report.write(cases_of(kept))
-    if not kept[-1]["events"]:
+    if not kept[-1]["of"] and kept[-1]["planned"]:
         shown.note("there are no events: only what comes before and after them was crashed")
     shown.flush()
     if kept[-1]["exit"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from durproj.errors import DurprojError, StoreDamaged, StoreDenied, StoreError, UsageError
+from durproj.errors import DurprojError, StoreDenied, StoreError, UsageError
 
 
 def failure(error: Exception) -> DurprojError:
@@ -15,19 +15,8 @@ def failure(error: Exception) -> DurprojError:
     if isinstance(error, OSError):
         kind = StoreDenied if isinstance(error, PermissionError) else StoreError
         return kind(f"{error.filename or 'input or output'}: {error.strerror or error}")
-    from durproj.codec import DecodeError
-
     if isinstance(error, MemoryError):
         return StoreError("there is not enough memory for it", "what is recorded is safe")
-    if isinstance(error, DecodeError | RecursionError):
-        # Lines and options are refused where they are read: what is left is a store with seals that fit
-        # over values that durproj never writes.
-        why = (
-            f"it is not JSON: {error}"
-            if isinstance(error, ValueError)
-            else "it is nested too deeply"
-        )
-        return StoreDamaged(f"a stored value cannot be read: {why}", "no durproj has written it")
     # Typer's usage errors have no public base class; this is what they have in common.
     describe: Any = getattr(error, "format_message", None)
     if describe is not None:

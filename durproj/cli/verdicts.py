@@ -43,16 +43,26 @@ def _fault(record: dict[str, Any]) -> Iterator[Line]:
     if calls := record.get("calls"):
         yield (("  it calls ", ""), (", ".join(calls), ""))
     yield ((f"  {record['advice']}", ""),)
-    yield from _again(record)
+
+
+def _warning(record: dict[str, Any]) -> Iterator[Line]:
+    yield (
+        ("warning  ", "yellow"),
+        (record["message"], ""),
+        (": ", ""),
+        (", ".join(record["effects"]), "bold"),
+    )
 
 
 def _crashes(record: dict[str, Any]) -> Iterator[Line]:
     lives, planned = record["lives"], record["planned"]
-    lost = lives - record["survived"]
+    struck = lives - record["unstruck"]
+    color = "red" if struck > record["survived"] else "green" if struck else "yellow"
     yield (
         (f"{KINDS[record['kind']]:<20}", ""),
-        (f"{number(record['kills'], 'crash').replace('crashs', 'crashes'):>12}", ""),
-        (f"  {record['survived']:,} of {lives:,} survived", "red" if lost else "green"),
+        (f"{_counted(record['kills'], 'crash', 'crashes'):>12}", ""),
+        (f"  {record['survived']:,} of {struck:,} survived", color),
+        (f"  ({record['unstruck']:,} more without a crash)" if record["unstruck"] else "", "dim"),
         (f"  ({planned - lives:,} more were planned)" if planned > lives else "", "dim"),
     )
 
@@ -61,53 +71,97 @@ def _failure(record: dict[str, Any]) -> Iterator[Line]:
     yield (
         ("lost  ", "red"),
         (f"{record['id']}  " if record["id"] else "", "bold"),
-        (record["differs"], ""),
+        # A message of several lines: what happened, then what to do.
+        ("; ".join(line.strip() for line in record["differs"].splitlines()), ""),
         *changes_in_line(record["changes"]),
     )
     if record["seed"]:
         life = record["life"]
         seed = "" if record["seed"] == life else f", seed {record['seed']}"
         yield ((f"  {KINDS[record['kind']]}{seed}: {life}", ""),)
-    yield from _again(record)
+    if "cause" in record:
+        yield from _cause(record)
 
 
-def _again(record: dict[str, Any]) -> Iterator[Line]:
-    if "reproduce" in record:
-        yield (("  again: ", ""), (record["reproduce"], "bold"))
+def _cause(record: dict[str, Any]) -> Iterator[Line]:
+    by, step = record["cause"], f"step {record['step']}"
+    if by == "durproj":
+        why = f"executed alone, {step} gives what was recorded without a crash: please report it"
+    else:
+        why = f"executed alone, {step} does not always give what was recorded"
+    calls = f"; it calls {', '.join(record['calls'])}" if "calls" in record else ""
+    yield ((f"  the cause is {by}: ", "bold"), (why, ""), (calls, ""))
+
+
+def _reproduction(record: dict[str, Any]) -> Iterator[Line]:
+    yield (("  again: ", ""), (record["reproduce"], "bold"))
+    if "kept" in record:
         yield ((f"  kept: {record['kept']}", "dim"),)
+    for line in record.get("log", ()):
+        yield (("  log: ", "dim"), (line, ""))
 
 
 def _summary(record: dict[str, Any]) -> Iterator[Line]:
-    what = f"{number(record['projections'], 'projection')}, {number(record['events'], 'event')}: "
-    crashes = number(record["crashes"], "crash").replace("crashs", "crashes")
-    if record["exit"]:
-        lost = record["lives"] - record["survived"]
-        end = (
-            f"{number(lost, 'life').replace('lifes', 'lives')} lost"
-            if lost
-            else "something is wrong"
+    events = number(record["of"], "event")
+    if record["events"] < record["of"]:
+        events = f"{record['events']:,} of {events}"
+    what = f"{number(record['projections'], 'projection')}, {events}: "
+    crashes = _counted(record["crashes"], "crash", "crashes")
+    probed = ""
+    if record["probed"]:
+        of = "" if record["probed"] >= record["of"] else f" of {record['of']:,}"
+        probed = (
+            f"; {record['probed']:,}{of} steps executed again to see whether the reducer is pure"
         )
-        yield ((what, "bold"), (end, "red"), (f", {crashes}", ""))
-        return
-    left = (
-        ""
-        if record["complete"]
-        else f"; the time was over before {record['planned'] - record['lives']:,} more"
-    )
-    yield ((what, "bold"), (f"survived {crashes}", "green"), (left, "dim"))
+    if not record["exit"]:
+        yield ((what, "bold"), (f"survived {crashes}", "green"), (probed, "dim"))
+    elif lost := record["lives"] - record["survived"] - record["unstruck"]:
+        yield (
+            (what, "bold"),
+            (f"{_counted(lost, 'life', 'lives')} lost", "red"),
+            (f", {crashes}", ""),
+        )
+    elif record["faults"]:
+        yield ((what, "bold"), ("not crashed: the reducer is not pure", "red"))
+    elif record["wrong"]:
+        yield ((what, "bold"), ("not crashed: without a crash it is wrong already", "red"))
+    else:
+        yield ((what, "bold"), ("too little was done", "red"), (f", {crashes}", ""))
+    for lack in record["uncovered"]:
+        yield (("  not covered: ", "yellow"), (lack, ""))
 
 
-_LINES = {"fault": _fault, "crashes": _crashes, "failure": _failure, "summary": _summary}
+def _counted(count: int, one: str, more: str) -> str:
+    return f"{count:,} {one if count == 1 else more}"
+
+
+_LINES = {
+    "fault": _fault,
+    "warning": _warning,
+    "crashes": _crashes,
+    "failure": _failure,
+    "reproduction": _reproduction,
+    "summary": _summary,
+}
 
 
 def cases_of(records: Sequence[dict[str, Any]]) -> list[Case]:
-    """The records of one crash test as test cases: the reducer, and each kind of crash."""
+    """The records of one crash test as test cases: the reducer, each kind of crash, and whether it was enough."""
     from durproj.cli.junit import Case
 
+    again = [
+        line
+        for record in records
+        if record["type"] == "reproduction"
+        for line in _reproduction(record)
+    ]
     faults = [record for record in records if record["type"] == "fault"]
     failure = next((record for record in records if record["type"] == "failure"), None)
     cases = [
-        Case("reducer", fault["kind"], "failure", "impure", tuple(verdict(fault)))
+        Case(
+            *("reducer", fault["kind"], "failure", "impure"),
+            (*verdict(fault), *(again if fault is faults[0] else ())),
+        )
         for fault in faults
     ] or [Case("reducer", "pure")]
     kinds = [record["kind"] for record in records if record["type"] == "crashes"]
@@ -115,7 +169,11 @@ def cases_of(records: Sequence[dict[str, Any]]) -> list[Case]:
         kinds.append(failure["kind"])
     for kind in kinds:
         if failure and failure["kind"] == kind:
-            cases.append(Case("crash", KINDS[kind], "failure", "lost", tuple(verdict(failure))))
+            lines = (*verdict(failure), *again)
+            cases.append(Case("crash", KINDS[kind], "failure", "lost", lines))
         else:
             cases.append(Case("crash", KINDS[kind]))
+    if records[-1]["exit"] and not faults and not failure:
+        lines = tuple(_summary(records[-1]))
+        cases.append(Case("crash", "enough", "error", "uncovered", lines))
     return cases

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -16,6 +15,12 @@ from durproj.crashing.servers import SEEDS, Servers
 from durproj.history.changes import changes
 
 _DAY_S = 86_400
+NOW = 1_780_000_000
+"""The time at which steps are executed, in seconds since 1970: 28 May 2026. The same always, so that what is
+found is."""
+
+CLOCK = "it goes by the clock: at another time it gives another state"
+TIME = "take the event's own time: event.time"
 
 
 @dataclass(frozen=True)
@@ -47,23 +52,23 @@ PROBES = (
         "keep what it has to remember in the state",
         backwards=True,
     ),
-    Probe(
-        "random",
-        "it goes by random numbers",
-        "draw them when the event is made, and put them into the event",
-        changed=(("seed", 1),),
+    *(
+        Probe(
+            "random",
+            "it goes by random numbers",
+            "draw them when the event is made, and put them into the event",
+            changed=(("seed", seed),),
+        )
+        for seed in range(1, 6)
     ),
-    Probe(
-        "clock",
-        "it goes by the clock: at another time it gives another state",
-        "take the event's own time: event.time",
-        changed=(("clock", -9_999 * _DAY_S - 4_321), ("later", 5_000)),
-    ),
-    Probe(
-        "clock",
-        "it goes by the clock: at another time it gives another state",
-        "take the event's own time: event.time",
-        changed=(("clock", 8_888 * _DAY_S + 54_321),),
+    *(
+        Probe("clock", CLOCK, TIME, changed=tuple(changed.items()))
+        for changed in (
+            {"clock": -9_999 * _DAY_S - 4_321, "later": 5_000},
+            {"clock": 8_888 * _DAY_S + 54_321},
+            # Half a year, a day, an hour and a minute on, to a weekend in the first days of a month.
+            {"clock": 190 * _DAY_S + 12 * 3600 + 30 * 60 + 30},
+        )
     ),
     Probe(
         "order",
@@ -85,6 +90,11 @@ PROBES = (
     ),
 )
 
+EFFECTS = (
+    "the reducer does something besides giving a state, which is done again whenever a step is executed"
+    " again, and was done many times here"
+)
+
 MUTATION = {
     "state": "it changes the state that it is given in place. durproj gives every attempt a state of its own,"
     " so nothing is lost here; with functools.reduce, or in a test, the former state would be gone",
@@ -94,24 +104,29 @@ NEW_STATE = 'return a new one: state | {"total": …}, [*list, item]; or accept 
 
 
 class Faults:
-    """Looks for faults in the reducer that folded `store`. seen: how many steps were executed for it."""
+    """Looks for faults in the reducer that folded `store`. seen: how many steps were executed for it; lacks: why
+    something could not be looked for."""
 
     def __init__(self, servers: Servers, store: Path, *, mutation: bool) -> None:
         self._servers, self._store, self._mutation = servers, store, mutation
         zone = None
         self._still = {
-            "clock": int(time.time()), "later": 0, "seed": 0, "zone": zone, "bare": False
+            "clock": NOW, "later": 0, "seed": 0, "zone": zone, "bare": False
         }  # fmt: skip
         self._file = store.parent / "steps.first"
         self.seen = 0
+        self.lacks: list[str] = []
 
     def found(self) -> Iterator[dict[str, Any]]:
         """A record for each kind of fault, at the first step that shows it."""
-        answer = self._execute(self._file)
+        answer = self._execute(self._file, watching=True)
         if "error" in answer:
             raise raised(answer["error"])
-        if "unable" in answer or answer["code"]:
+        if why := _failed(answer):
+            self.lacks.append(f"the reducer could not be looked into: {why}")
             return
+        if effects := answer["effects"]:
+            yield {"type": "warning", "message": EFFECTS, "effects": effects}
         self.seen = answer["steps"]
         if self._mutation and (fault := self._mutated()):
             yield fault
@@ -120,12 +135,37 @@ class Faults:
             if probe.kind in kinds:
                 continue
             fault = self._differing(probe)
-            if fault:
-                kinds.add(probe.kind)
+            if fault and fault["kind"] not in kinds:
+                kinds.add(fault["kind"])
                 yield fault
                 # What comes out otherwise by itself does so in all other surroundings, too.
                 if probe.kind == "process":
                     return
+        if not kinds:
+            self._expect_as_recorded()
+
+    def alone(
+        self, id: str, step: int, seeds: Iterable[int]
+    ) -> tuple[list[str | None], list[str]] | None:
+        """The states that a step gives when nothing else is executed, with each of the random seeds (None:
+        it fails), and what it calls; None when it cannot be executed."""
+        into, states, calls = self._store.parent / "steps.alone", [], []
+        for seed in seeds:
+            probe = Probe("random", "", "", changed=(("seed", seed),))
+            answer = self._execute(into, probe, only=[id, step])
+            if _failed(answer):
+                return None
+            states += [outcome[0] for _, _, outcome, *_ in _outcomes(into)]
+            calls = answer["calls"]
+        return states, calls
+
+    def _expect_as_recorded(self) -> None:
+        """Note what fails here and did not when it was recorded: two failures look the same, whatever the
+        surroundings."""
+        for id, step, outcome, _, skipped in _outcomes(self._file):
+            if outcome[0] is None and not skipped:
+                self.lacks.append(f"{id}#{step} could not be probed: {outcome[2]}")
+                return
 
     def _execute(
         self, into: Path, probe: Probe | None = None, server: int = 0, **more: Any
@@ -139,11 +179,11 @@ class Faults:
             store=str(self._store),
             surroundings=self._still | changed,
             backwards=probe is not None and probe.backwards,
-            **{"into": str(into), "only": None, **more},
+            **{"into": str(into), "only": None, "watching": False, **more},
         )
 
     def _mutated(self) -> dict[str, Any] | None:
-        for id, step, _, mutated in _outcomes(self._file):
+        for id, step, _, mutated, _ in _outcomes(self._file):
             if mutated:
                 what, found = mutated
                 return self._fault("mutation", MUTATION[what], NEW_STATE, id, step, found)
@@ -153,10 +193,15 @@ class Faults:
         other = self._store.parent / "steps.other"
         for server in probe.servers:
             answer = self._execute(other, probe, server)
-            if answer["code"] or "error" in answer or "unable" in answer:
-                continue  # in these surroundings it cannot even be imported
+            if why := _failed(answer):
+                if probe.kind == "environment":
+                    id, step, *_ = next(_outcomes(self._file))
+                    why = f"without most of them it cannot be imported: {why}"
+                    return self._fault(probe.kind, probe.says, probe.advice, id, step, [], why)
+                self.lacks.append(f"the probe {probe.kind} could not be made: {why}")
+                continue
             for first, second in zip_longest(_outcomes(self._file), _outcomes(other)):
-                id, step, was, _ = first
+                id, step, was, *_ = first
                 now = second[2]
                 if was[:2] != now[:2]:
                     return self._fault_of(probe, id, step, was, now)
@@ -187,6 +232,8 @@ class Faults:
         reason: str | None = None,
     ) -> dict[str, Any]:
         alone = self._execute(self._store.parent / "steps.alone", only=[id, step])
+        if kind == "zone" and any(call.startswith("the clock") for call in alone.get("calls", ())):
+            kind, says, advice = "clock", f"{CLOCK}, or in another time zone", TIME
         more = {"reason": reason, "calls": alone.get("calls")}
         return {
             "type": "fault",
@@ -199,6 +246,17 @@ class Faults:
             **{name: value for name, value in more.items() if value},
             "advice": advice,
         }
+
+
+def _failed(answer: Answer) -> str | None:
+    """Why nothing was executed, if so."""
+    if "error" in answer:
+        return raised(answer["error"]).message
+    if "unable" in answer:
+        return str(answer["unable"])
+    return (
+        answer.get("said") or f"its process ended with {answer['code']}" if answer["code"] else None
+    )
 
 
 def _outcomes(file: Path) -> Iterator[Any]:

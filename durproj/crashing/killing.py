@@ -6,18 +6,30 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NamedTuple, get_args
 
 from durproj.errors import UsageError
-from durproj.events.event import Event
-from durproj.runtime.observer import Silent, Stop
-from durproj.stores.base import Durability
+from durproj.runtime.observer import Stop
+from durproj.runtime.retry import TRANSIENT, Linear
+from durproj.stores.base import Durability, Head
+from durproj.stores.lock import Lock
+from durproj.stores.packing import Record
 from durproj.stores.sqlite import SqliteStore
 
 Instant = Literal["before", "after", "call", "backoff"]
 """Before or after a commit; at a call of a function, Python's or C's; waiting after step's failure."""
+
+WAIT_S = 3600.0
+BACKOFF = Linear(retries=4, delay_s=WAIT_S, on=TRANSIENT)
+"""Where processes are killed in back-off: long enough that a wait that is skipped or begun anew shows, and
+each is longer than the one before, so that a budget that begins anew does. Nobody waits: see LaterClock."""
+FAILURES_PLANNED = 3
 
 _PLAN = re.compile(r"(step|fsync|batch):(race:)?([a-z]+@[0-9]{1,9}(?:\+[a-z]+@[0-9]{1,9})*)")
 _HOW = "give a number, or what a failure named, such as step:before@3"
@@ -41,6 +53,13 @@ class Plan(NamedTuple):
     kills: tuple[Kill, ...]
     race: bool = False
 
+    @property
+    def in_backoff(self) -> int | None:
+        """The step in whose back-off all of them are killed, if so."""
+        first = self.kills[0]
+        alike = first.at == "backoff" and all(kill == first for kill in self.kills)
+        return first.number if alike else None
+
     def __str__(self) -> str:
         kills = "+".join(map(str, self.kills))
         return f"{self.durability}:{'race:' if self.race else ''}{kills}"
@@ -58,10 +77,49 @@ class Plan(NamedTuple):
 
 
 class MortalStore(SqliteStore):
-    """A store that counts its commits, and whose process dies before or after one of them."""
+    """A store that counts its commits, and whose process dies before or after one of them. Every step that
+    it says is there it writes down, into a file beside it that outlives its process: `+` (recorded) or `=`
+    (reached), the number of the step, a blank, the workflow's number."""
 
     commits = 0
     kill: Kill | None = None
+
+    def __init__(self, conn: Any, path: Path, lock: Lock | None) -> None:
+        super().__init__(conn, path, lock)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._acknowledged = os.open(acknowledged(path), flags, 0o600)
+        self._waiting: list[str] = []
+
+    def close(self) -> None:
+        """Close it."""
+        super().close()
+        os.close(self._acknowledged)
+
+    def add_row(self, no: int, step: int, record: Record, hash: bytes) -> None:
+        """Record a step."""
+        super().add_row(no, step, record, hash)
+        self._acknowledge(f"+{step} {no}\n")
+
+    def save_head(self, head: Head) -> None:
+        """Move a head."""
+        super().save_head(head)
+        if head.steps:
+            self._acknowledge(f"={head.steps - 1} {head.no}\n")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is done in it is acknowledged at its end."""
+        with super().transaction():
+            yield
+        self._acknowledge()
+
+    def _acknowledge(self, *lines: str) -> None:
+        self._waiting += lines
+        if self._waiting and not self._open:
+            # What was recorded in a transaction before how far that reached: the head moves first.
+            ordered = sorted(self._waiting, key=itemgetter(0))
+            os.write(self._acknowledged, "".join(ordered).encode())
+            self._waiting = []
 
     def _write(self, sql: str, values: Sequence[Any] = ()) -> Any:
         # Outside of a transaction every statement is one.
@@ -79,40 +137,39 @@ class MortalStore(SqliteStore):
             die()
 
 
-class MortalStop(Stop):
-    """Nothing stops it; a process that waits for the next attempt at a step dies, if it is to."""
+class LaterClock:
+    """The clock of a process in which it is `seconds` later than it is, and which can be moved on."""
 
-    def __init__(self, kill: Kill | None) -> None:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def time(self) -> float:
+        """As `time.time`."""
+        return time.time() + self.seconds
+
+
+class MortalStop(Stop):
+    """Nothing stops it; a process that waits for the next attempt at a step dies, if it is to. With a
+    clock, that is moved on instead of waiting."""
+
+    def __init__(self, kill: Kill | None, clock: LaterClock | None = None) -> None:
         super().__init__()
         self._dies = kill is not None and kill.at == "backoff"
+        self._clock = clock
 
     def sleep(self, seconds: float) -> None:
         """Wait, or die."""
         if self._dies:
             die()
-        super().sleep(seconds)
+        if self._clock:
+            self._clock.seconds += max(0.0, seconds)
+        else:
+            super().sleep(seconds)
 
 
-class Acknowledging(Silent):
-    """Writes down every step that a run acknowledges, into a file that outlives its process."""
-
-    wants_steps = True
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-    def step(
-        self,
-        id: str,
-        step: int,
-        event: Event,  # noqa: ARG002  as all observers
-        source: Literal["cached", "executed"],
-        attempts: int,  # noqa: ARG002
-        state: Any,  # noqa: ARG002
-    ) -> None:
-        """Write it down, if it is new."""
-        if source == "executed":
-            os.write(self._file, f"{step} {id}\n".encode())
+def acknowledged(store: Path) -> Path:
+    """The file in which steps are written down."""
+    return Path(f"{store}.acknowledged")
 
 
 def die() -> None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.killing import Kill, Plan
+from durproj.crashing.judging import forgotten, misremembered, unkept, wrong
+from durproj.crashing.killing import WAIT_S, Kill, Plan
 from durproj.crashing.left import Left, difference, left_in, remove
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.servers import Servers
-from durproj.errors import DurprojError, NotFound, StoreDamaged, StoreError
+from durproj.errors import DurprojError, StoreError
 from durproj.stores.base import Durability
-from durproj.stores.sqlite import SqliteStore
 
 KILLED = -9
 PATIENCE_S = 3600.0
@@ -45,16 +45,26 @@ class Lives:
     options: Answer
     whole: dict[Durability, Whole] = field(default_factory=dict)
 
+    def first(self, durability: Durability, most_s: float) -> tuple[Path, Answer]:
+        """The store of a run that is stopped after so many seconds, and what it says: whether it is
+        `partial`, how many events it has `done`, `of` how many, in how many `seconds`. Raises what it raises."""
+        store = self.folder / "first.db"
+        return store, self._expect_end(self._task(store, durability, None) | {"most_s": most_s})
+
     def begin(self, durability: Durability) -> Path:
         """Let a run come to its end, and take down what it leaves; its store. Raises what the run raises."""
         store = self.folder / f"whole-{durability}.db"
-        answer = self._run(store, durability, None, counting=True)
+        answer = self._expect_end(self._task(store, durability, None) | {"counting": True})
+        self.whole[durability] = Whole(left_in(store), answer["commits"], answer["calls"])
+        return store
+
+    def _expect_end(self, task: Answer) -> Answer:
+        answer = self.servers.ask(0, **task)
         if "error" in answer:
             raise raised(answer["error"])
         if answer["code"]:
             raise StoreError(f"a run that nobody kills {_ending(answer)}")
-        self.whole[durability] = Whole(left_in(store), answer["commits"], answer["calls"])
-        return store
+        return answer
 
     def live(self, plan: Plan) -> Lived:
         """Live a life. Its store is gone afterwards unless something is wrong."""
@@ -68,14 +78,16 @@ class Lives:
                 min(2, len(plan.kills)),
             )
             tasks = [
-                (n, self._task(store, plan.durability, kill, again=True))
+                (n, self._task(store, plan.durability, kill) | {"again": True})
                 for n, kill in enumerate(first)
             ]
             for answer in self.servers.ask_all(tasks):
                 self._judge(answer, store, lived)
         while lived.wrong is None and number < len(kills):
-            answer = self._run(store, plan.durability, kills[number], server=number)
-            self._judge(answer, store, lived)
+            kill = kills[number]
+            task = self._task(store, plan.durability, kill)
+            answer = self.servers.ask(number, **task, **_backoff(plan, number))
+            self._judge(answer, store, lived, waited=kill is not None and kill.at == "backoff")
             number += 1
         if lived.wrong is None:
             lived.wrong = self._compare(store, plan)
@@ -83,51 +95,49 @@ class Lives:
             remove(store)
         return lived
 
-    def _judge(self, answer: Answer, store: Path, lived: Lived) -> None:
-        """What a process left that was killed, or came to its end."""
+    def _judge(self, answer: Answer, store: Path, lived: Lived, *, waited: bool = False) -> None:
+        """What a process left that was killed (waited: in back-off), or came to its end."""
         if answer["code"] == KILLED:
             lived.kills += 1
+            lived.wrong = forgotten(store) if waited else None
         elif answer["code"] or "error" in answer:
-            lived.wrong = {
-                "id": None, "differs": f"a run that goes on {_ending(answer)}", "changes": []
-            }  # fmt: skip
-        lived.wrong = lived.wrong or _unkept(store)
+            lived.wrong = wrong(None, f"a run that goes on {_ending(answer)}")
+        lived.wrong = lived.wrong or unkept(store)
 
     def _compare(self, store: Path, plan: Plan) -> dict[str, Any] | None:
         try:
             found = left_in(store)
         except DurprojError as error:
-            return {"id": None, "differs": error.message, "changes": []}
-        wrong = difference(self.whole[plan.durability].left, found)
-        if wrong is None and plan.kills[0].at == "backoff" and not plan.race:
-            return _unremembered(store, plan.kills[0].number)
-        return wrong
+            return wrong(None, error.message)
+        different = difference(self.whole[plan.durability].left, found)
+        if different is None and plan.in_backoff is not None and not plan.race:
+            return misremembered(store, plan.in_backoff)
+        return different
 
-    def _run(self, store: Path, durability: Durability, kill: Kill | None, **how: Any) -> Answer:
-        server = how.pop("server", 0)
-        task = self._task(store, durability, kill, **how)
-        return self.servers.ask(server, **task)
-
-    def _task(
-        self,
-        store: Path,
-        durability: Durability,
-        kill: Kill | None,
-        *,
-        counting: bool = False,
-        again: bool = False,
-    ) -> Answer:
+    def _task(self, store: Path, durability: Durability, kill: Kill | None) -> Answer:
         return {
             "act": "run",
             "store": str(store),
             "durability": durability,
             "kill": list(kill) if kill else None,
-            "counting": counting,
-            # A failure is planned for runs that are asked for anew, not for those that are resumed.
-            "again": again or (kill is not None and kill.at == "backoff"),
             "wait_s": PATIENCE_S,
             "options": self.options,
         }
+
+
+def _backoff(plan: Plan, number: int) -> Answer:
+    """What the process `number` of a life is told besides when some are killed in back-off: at which step
+    attempts are to fail, and how much later than it is it has to be. That is planned for runs that are
+    asked for anew; where the wait is killed once more, the run is resumed."""
+    step = next((kill.number for kill in plan.kills if kill.at == "backoff"), None)
+    if step is None:
+        return {}
+    kills = [*plan.kills, None]
+    once_more = number > 0 and {kill and kill.at for kill in kills[number - 1 : number + 1]} == {
+        "backoff"
+    }
+    later_s = WAIT_S * number / len(kills)
+    return {"again": not once_more, "backoff": {"step": step, "later_s": later_s}}
 
 
 def _ending(answer: Answer) -> str:
@@ -137,46 +147,3 @@ def _ending(answer: Answer) -> str:
     code, said = answer["code"], answer.get("said")
     ending = f"is ended by signal {-code}" if code < 0 else f"ends with exit code {code}"
     return f"fails: {said}" if said else ending
-
-
-def _unkept(store: Path) -> dict[str, Any] | None:
-    """An acknowledged step that is not there, or was acknowledged twice."""
-    file = Path(f"{store}.acknowledged")
-    if not file.exists():
-        return None
-    steps: dict[str, int] = {}
-    for line in file.read_text().split("\n")[:-1]:
-        step, _, id = line.partition(" ")
-        if int(step) < steps.get(id, 0):
-            return _wrong(id, f"step {step} was executed again, though it was acknowledged")
-        steps[id] = int(step) + 1
-    try:
-        found = left_in(store)
-    except NotFound:
-        found = {}
-    except StoreDamaged as error:
-        return _wrong(None, error.message)
-    for id, count in steps.items():
-        there = found[id].steps if id in found else 0
-        if there < count:
-            return _wrong(id, f"step {count - 1} was acknowledged, and {there} steps are there")
-    return None
-
-
-def _unremembered(store: Path, step: int) -> dict[str, Any] | None:
-    """Whether the attempt that failed before the crash is forgotten, in the first workflow that has it."""
-    opened = SqliteStore.open_reader(store)
-    try:
-        for head in opened.heads():
-            if head.steps > step:
-                assert head.no is not None
-                if len(opened.attempts(head.no, step)) != 1:
-                    return _wrong(head.id, f"the failed attempt at step {step} is forgotten")
-                return None
-    finally:
-        opened.close()
-    return None
-
-
-def _wrong(id: str | None, differs: str) -> dict[str, Any]:
-    return {"id": id, "differs": differs, "changes": []}

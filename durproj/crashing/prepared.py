@@ -12,16 +12,26 @@ import os
 import select
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from durproj import codec, errors
-from durproj.crashing.killing import Acknowledging, Kill, MortalStop, MortalStore, counting_calls
+from durproj.crashing.killing import (
+    BACKOFF,
+    FAILURES_PLANNED,
+    Kill,
+    LaterClock,
+    MortalStop,
+    MortalStore,
+    counting_calls,
+)
 from durproj.crashing.process import Child, ended, fork
 from durproj.crashing.stepping import execute_steps
-from durproj.errors import DurprojError, NotFound
+from durproj.errors import DurprojError, Interrupted, NotFound
 from durproj.events.formats.mapping import Mapping
 from durproj.projections.reducer import MISSING
+from durproj.runtime import attempts
 from durproj.runtime.observer import Silent
 from durproj.runtime.project import fold
 from durproj.runtime.resume import resume
@@ -32,7 +42,7 @@ from durproj.verification.verify import verify
 Answer = dict[str, Any]
 
 RETRY = Constant(retries=4, delay_s=0.02, on=TRANSIENT)
-"""Of every run: nobody looks on while it waits."""
+"""Of runs that are not killed in back-off: nobody looks on while they wait."""
 
 
 def main() -> None:
@@ -100,39 +110,74 @@ def raised(error: Answer) -> DurprojError:
     return made
 
 
+class _Progress(Silent):
+    """Notes how much there was to do and how much was done, and when that began."""
+
+    def __init__(self) -> None:
+        self.of = self.done = 0
+        self.began = time.monotonic()
+
+    def expect(self, events: int) -> None:
+        """There is so much."""
+        self.of, self.began = events, time.monotonic()
+
+    def progress(self, events: int) -> None:
+        """So much more was done."""
+        self.done += events
+
+
 def _run(task: Answer) -> Answer:
     """Fold, or go on with what was begun, unless it is killed before; how many commits and calls there were."""
     kill = Kill(*task["kill"]) if task["kill"] else None
     path, durability = Path(task["store"]), task["durability"]
-    acknowledged = durability != "batch"  # with it, what is shown may not be committed yet
     commits = 0
+    backoff, clock = task.get("backoff"), None
+    if backoff:
+        clock = LaterClock(backoff["later_s"])
+        vars(attempts)["time"] = clock  # of waits alone: this process ends afterwards
+
+    seen, stop, partial = _Progress(), MortalStop(kill, clock), False
+    if most_s := task.get("most_s"):
+        signal.signal(signal.SIGALRM, lambda number, _: setattr(stop, "signum", number))
+        signal.setitimer(signal.ITIMER_REAL, most_s)
 
     def act() -> None:
-        nonlocal commits
-        begun = not task["again"] and _begun(path)
+        nonlocal commits, partial
+        begun = not task.get("again") and _begun(path)
         store = MortalStore.open_writer(path, durability, task["wait_s"])
         store.kill = kill
         how: dict[str, Any] = {
             "store": store,
-            "observer": Acknowledging(f"{path}.acknowledged") if acknowledged else Silent(),
-            "stop": MortalStop(kill),
+            "observer": seen,
+            "stop": stop,
         }
         try:
             if begun:
                 resume(**how)
             else:
-                fail = (kill.number, 1) if kill and kill.at == "backoff" else None
-                fold(durability=durability, retry=RETRY, fail=fail, **how, **fold_options(task))
+                fail = (backoff["step"], FAILURES_PLANNED) if backoff else None
+                retry = BACKOFF if backoff else RETRY
+                fold(durability=durability, retry=retry, fail=fail, **how, **fold_options(task))
+        except Interrupted:
+            partial = True
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             store.close()
         commits = store.commits
 
     calls = 0
-    if task["counting"] or (kill and kill.at == "call"):
+    if task.get("counting") or (kill and kill.at == "call"):
         calls = counting_calls(kill, act)
     else:
         act()
-    return {"commits": commits, "calls": calls}
+    return {
+        "commits": commits,
+        "calls": calls,
+        "partial": partial,
+        "done": seen.done,
+        "of": max(seen.of, seen.done),
+        "seconds": time.monotonic() - seen.began,
+    }
 
 
 def fold_options(task: Answer) -> dict[str, Any]:

@@ -56,6 +56,10 @@ class Servers:
             if number not in self._processes:
                 self._processes[number] = _process(SEEDS[number])
 
+    def left(self) -> float:
+        """How many seconds are left."""
+        return max(0.0, self.until - time.monotonic())
+
     def check(self) -> None:
         """Raise Interrupted or TimeUp if it is time to end."""
         self._stop.check()
@@ -84,8 +88,7 @@ class Servers:
             while True:
                 self.check()
                 with self._stop.waiting():
-                    left = max(0.0, self.until - time.monotonic())
-                    if select.select([process.stdout], [], [], min(left, 1.0))[0]:
+                    if select.select([process.stdout], [], [], min(self.left(), 1.0))[0]:
                         break
         except Interrupted:
             self.close()

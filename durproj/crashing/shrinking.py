@@ -5,19 +5,27 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from durproj.crashing.faults import Faults
-from durproj.crashing.killing import Kill, Plan
+from durproj.crashing.killing import Instant, Kill, Plan
 from durproj.crashing.life import Lives
 from durproj.crashing.plans import spread
 from durproj.crashing.prepared import Answer
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.errors import DurprojError
+from durproj.events.formats.mapping import Layers, Mapping
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
+
+SECONDS = 60.0
+"""How long a crash test may take unless it is said."""
+
+SHORT = 5
+"""Of so many lines at most, the log is a part of the record."""
 
 MOST_COMMITS = 12
 """So many commits of a shorter log are tried."""
@@ -59,7 +67,8 @@ class Shrinking:
             lives = Lives(self._servers, self._new_folder(), options)
             lives.begin(plan.durability)
             commits = islice(spread(lives.whole[plan.durability].commits), MOST_COMMITS)
-            kills: list[Kill] = [Kill("after", n) for n in commits]
+            at: Instant = next((kill.at for kill in plan.kills if kill.at != "call"), "after")
+            kills: list[Kill] = [Kill(at, n) for n in commits]
             plans = [plan, *(Plan(plan.durability, (kill,)) for kill in kills)]
             found = next((one for one in plans if lives.live(one).wrong), None)
             return Smallest(options, found) if found else None
@@ -76,6 +85,7 @@ class Shrinking:
             self._log.write_bytes(b"".join(line + b"\n" for line in lines))
             given = {"initial": initial} if initial else {}
             options = self._options | {"events": [str(self._log)], "keys": None} | given
+            options |= {"mapping": as_lines(self._options, self._store)}
             try:
                 found = shows(options)
             except TimeUp:
@@ -109,6 +119,19 @@ class Shrinking:
         return folder
 
 
+def as_lines(options: Answer, store: Path) -> dict[str, str | None]:
+    """The mapping that suits what `store` has of a log as JSON lines: what was an array, a CSV file or the like
+    is one no more."""
+    asked: dict[str, str | None] = options["mapping"]
+    with closing(SqliteStore.open_reader(store)) as opened:
+        found = Mapping.from_dict(opened.runs()[-1].options["mapping"])
+    layers = Layers.parse(found.format)
+    if layers.container is None:
+        return asked
+    plain = replace(found, format=Layers(None, layers.kafka, layers.convention).name)
+    return {name: path or "" for name, path in plain.to_dict().items()}
+
+
 _FLAGS = {
     "reducer": "--reducer",
     "initial": "--initial",
@@ -120,19 +143,42 @@ _FLAGS = {
 }
 
 
-def command_line(smallest: Smallest, *, mutation: bool) -> str:
-    """What does it again, to be pasted into a shell."""
-    options, plan = smallest.options, smallest.plan
-    words = ["durproj", "crashtest", *options["events"]]
-    for name, flag in _FLAGS.items():
-        if options[name] is not None and options[name] != "stop":
-            words += [flag, str(options[name])]
-    for name, value in options["mapping"].items():
-        if value is not None:
-            words += [f"--{name}", value]
-    for key in options["keys"] or ():
-        words += ["--user", key]
-    words += ["--strict-types"] if options["strict_types"] else []
-    words += [] if mutation else ["--allow-mutation"]
-    words += ["--seed", str(plan)] if plan else []
-    return shlex.join(words)
+@dataclass(frozen=True)
+class Again:
+    """How a crash test is done again. folder: where logs and stores are; mutation: whether changes in place
+    are looked for; seconds: how long it may take."""
+
+    folder: Path
+    mutation: bool
+    seconds: float
+
+    def record(self, smallest: Smallest) -> dict[str, Any]:
+        """A record of the line to be pasted into a shell, and the log that it takes, if that is short."""
+        kept = str(self.folder)
+        record: dict[str, Any] = {
+            "type": "reproduction", "reproduce": self._line(smallest), "kept": kept
+        }  # fmt: skip
+        events = smallest.options["events"]
+        if all(Path(path).parent == self.folder for path in events):
+            data = b"".join(Path(path).read_bytes() for path in events)
+            lines = data.decode(errors="backslashreplace").split("\n")[:-1]
+            record |= {"log": lines} if len(lines) <= SHORT else {}
+        return record
+
+    def _line(self, smallest: Smallest) -> str:
+        options, plan = smallest.options, smallest.plan
+        words = ["durproj", "crashtest", *options["events"]]
+        for name, flag in _FLAGS.items():
+            by_default = "stop" if name in ("on_error", "on_bad_line") else None
+            if options[name] not in (None, by_default):
+                words += [flag, str(options[name])]
+        for name, value in options["mapping"].items():
+            if value is not None:
+                words += [f"--{name}", value]
+        for key in options["keys"] or ():
+            words += ["--user", key]
+        words += ["--strict-types"] if options["strict_types"] else []
+        words += [] if self.mutation else ["--allow-mutation"]
+        words += ["--seconds", f"{self.seconds:g}"] if self.seconds != SECONDS else []
+        words += ["--seed", str(plan)] if plan else []
+        return shlex.join(words)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.crashing.calls import Calls
+from durproj.crashing.calls import MOST, Calls, watching
 from durproj.crashing.surroundings import Surroundings
 from durproj.errors import Unstorable
 from durproj.events.event import Event
@@ -23,14 +23,18 @@ from durproj.verification.folding import Folding, Unverifiable
 MOST_STEPS, MOST_BYTES = 2_000, 16 << 20
 """So many steps are executed, and those of so long states, evenly from all over the fold."""
 
-Step = tuple[str, str, int, bytes | None, bytes]
-"""Of which workflow and key, its number, the state before it (None: the initial one), its event's line."""
+Step = tuple[str, str, int, bytes | None, bytes, bytes]
+"""Of which workflow and key, its number, the state before it (None: the initial one), its event's line, and
+its meta."""
+
+WATCHED = 5
+"""Of so many steps it is noted what they do besides giving a state."""
 
 
 def execute_steps(task: dict[str, Any]) -> dict[str, Any]:
     """Execute the steps of the store `store` in `surroundings`, in which the reducer is imported anew;
     `backwards`: the last one first, each twice, the second time counts. Their outcomes are written to the
-    file `into`, one a line, as `[id, step, outcome, changed]`. only: this step (id, number) alone; its `event` and what
+    file `into`, one a line, as `[id, step, outcome, changed, skipped]`, the last of when it was recorded. only: this step (id, number) alone; its `event` and what
     it `calls` are answered, too.
     """
     surroundings = Surroundings(**task["surroundings"])
@@ -46,16 +50,22 @@ def execute_steps(task: dict[str, Any]) -> dict[str, Any]:
     executor = _Executor(folding, surroundings)
     calls = Calls() if only else None
     backwards = task["backwards"]
-    outcomes = {}
-    for id, key, step, before, line in reversed(steps) if backwards else steps:
-        outcome = executor.execute(key, before, line, calls)
+    outcomes: dict[tuple[str, int], tuple[Any, ...]] = {}
+    for each in reversed(steps) if backwards else steps:
+        outcome = executor.execute(each, calls)
         if backwards:
-            outcome = executor.execute(key, before, line, calls)
-        outcomes[id, step] = outcome
+            outcome = executor.execute(each, calls)
+        skipped = "skipped" in codec.decode(each[5])
+        outcomes[each[0], each[2]] = (*outcome, skipped)
     with open(task["into"], "wb") as file:
         for (id, step), outcome in sorted(outcomes.items()):
             file.write(codec.encode([id, step, *outcome]) + b"\n")
-    answer: dict[str, Any] = {"steps": len(steps)}
+    answer: dict[str, Any] = {"steps": len(steps), "effects": []}
+    if task["watching"]:
+        with watching() as effects:  # what is done only the first time has been done
+            for each in steps[:WATCHED]:
+                executor.execute(each, None)
+        answer["effects"] = list(effects)[:MOST]
     if calls and steps:
         event = folding.executor.event(steps[0][4], steps[0][1])
         answer |= {"calls": calls.found(), "event": {"id": event.id, "type": event.type}}
@@ -74,11 +84,9 @@ def _steps(store: SqliteStore, only: list[Any] | None) -> Iterator[Step]:
             continue
         before = None
         for start, records in Journal(store, head).blocks():
-            for n, line, output in zip(
-                range(start, start + len(records)), records.inputs, records.outputs, strict=True
-            ):
+            for n, (meta, line, output) in enumerate(records, start):
                 if (n == only[1]) if only else (at % every == 0):
-                    yield head.id, head.key, n, before, line
+                    yield head.id, head.key, n, before, line, meta
                 before, at = output, at + 1
 
 
@@ -88,16 +96,16 @@ class _Executor:
     def __init__(self, folding: Folding, surroundings: Surroundings) -> None:
         self._folding, self._surroundings = folding, surroundings
 
-    def execute(
-        self, key: str, before: bytes | None, line: bytes, calls: Calls | None
-    ) -> tuple[Any, Any]:
+    def execute(self, each: Step, calls: Calls | None) -> tuple[Any, Any]:
         """The outcome of a step, `[state]` or the kind of its failure and its text; and what it changed of
         what it was given, if anything: `["state" or "event", changes]`."""
         executor = self._folding.executor
-        self._surroundings.again()
+        id, key, step, before, line, _ = each
+        named = f"{id}#{step}"
+        self._surroundings.again(named)
         if before is None:
             before = self._folding.initial(key)
-            self._surroundings.again()
+            self._surroundings.again(named)
         state = codec.decode(before)
         event = executor.event(line, key)
         data = _encoded(event.data)

@@ -3,11 +3,13 @@ zone, the environment. Only for processes that end afterwards."""
 
 from __future__ import annotations
 
+import copyreg
 import datetime as dt
 import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 TICK_NS = 1000
@@ -39,10 +41,11 @@ class Surroundings:
         _replace_clocks(self._tick)
         random.seed(self._seed)
 
-    def again(self) -> None:
-        """A step begins: for every one of them it is the same time, and the random numbers are the same."""
+    def again(self, step: str) -> None:
+        """A step begins, known by its name: for every one of them it is the same time, and each has random
+        numbers of its own, which are the same whenever it is executed."""
         self._now_ns = (self._clock + self._later) * 10**9
-        random.seed(self._seed)
+        random.seed(f"{self._seed} {step}")
 
     def _tick(self) -> int:
         self._now_ns += TICK_NS
@@ -75,21 +78,22 @@ def _replaced_types(now_ns: Callable[[], int]) -> tuple[type, type]:
     moment: Any = dt.datetime
     day: Any = dt.date
 
-    class Moments(type):
+    stand_ins: dict[type, Any] = {}
+
+    class StandIn(type):
+        """Of the stand-ins and of the classes that a program derives from them."""
+
         def __instancecheck__(cls, value: object) -> bool:
-            return isinstance(value, moment)
+            return type.__instancecheck__(stand_ins.get(cls, cls), value)
 
         def __subclasscheck__(cls, kind: type) -> bool:
-            return issubclass(kind, moment)
+            return type.__subclasscheck__(stand_ins.get(cls, cls), kind)
 
-    class Days(type):
-        def __instancecheck__(cls, value: object) -> bool:
-            return isinstance(value, day)
+    class Moment(moment, metaclass=StandIn):  # type: ignore[misc]
+        def __new__(cls, *args: Any, **how: Any) -> Any:
+            # What is made is real, so that whoever asks for the exact type, as JSON encoders do, meets that.
+            return moment.__new__(stand_ins.get(cls, cls), *args, **how)
 
-        def __subclasscheck__(cls, kind: type) -> bool:
-            return issubclass(kind, day)
-
-    class Moment(moment, metaclass=Moments):  # type: ignore[misc]
         @classmethod
         def now(cls, tz: dt.tzinfo | None = None) -> Any:
             return cls.fromtimestamp(now_ns() / 10**9, tz)
@@ -102,10 +106,22 @@ def _replaced_types(now_ns: Callable[[], int]) -> tuple[type, type]:
         def today(cls) -> Any:
             return cls.now()
 
-    class Day(day, metaclass=Days):  # type: ignore[misc]
+    class Day(day, metaclass=StandIn):  # type: ignore[misc]
+        def __new__(cls, *args: Any, **how: Any) -> Any:
+            return day.__new__(stand_ins.get(cls, cls), *args, **how)
+
         @classmethod
         def today(cls) -> Any:
             return cls.fromtimestamp(now_ns() / 10**9)
 
-    Moment.__name__, Day.__name__ = "datetime", "date"
+    for stand_in, real in ((Moment, moment), (Day, day)):
+        stand_ins[stand_in] = real
+        stand_in.__module__, stand_in.__name__ = real.__module__, real.__name__
+        stand_in.__qualname__ = real.__qualname__
+        # Pickle looks a class up by its name, and finds the stand-in there.
+        copyreg.pickle(real, partial(_reduced, stand_in))
     return Moment, Day
+
+
+def _reduced(stand_in: type, value: Any) -> tuple[Any, ...]:
+    return (stand_in, *value.__reduce__()[1:])

@@ -48,7 +48,8 @@ class Source:
     that may block for good, such as reading from a terminal or opening a FIFO. broken: those of the
     paths that are known to break off (see `spool`): what is incomplete at their end is left out.
     container: what the inputs are, when not JSON lines (see `durproj.events.containers.conversion`); then bytes and
-    line numbers are those of the lines that it is turned into, a line a record.
+    line numbers are those of the lines that it is turned into, a line a record. ends: whether nothing is
+    missing behind the last line, for all that is known.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Source:
         self._max_line = max_line
         self._block = block
         self._waiting = waiting
-        self._broken = broken
+        self._broken, self.ends = broken, not broken
         self._container = container
         self._pipes: dict[str, Pipe] = {}
         self._passes = 0

@@ -31,6 +31,7 @@ from durproj.stores.connection import connect_copy
 from durproj.stores.journal import Journal
 from durproj.stores.packing import damaged
 from durproj.stores.sqlite import SqliteStore
+from durproj.stores.stored import stored_value
 
 IN_MEMORY = 4 << 20
 """So many bytes of records are kept in memory; of more, all in a temporary file."""
@@ -249,7 +250,7 @@ def _steps(timeline: Timeline) -> Iterator[dict[str, Any]]:
             "state": None if state is ABSENT else state,
         }
         if state is ABSENT:
-            record["error"] = codec.decode(checkpoint.record.output)
+            record["error"] = stored_value(checkpoint.record.output)
         elif "skipped" in meta:
             record["skipped"] = meta["skipped"]
         yield record

@@ -75,6 +75,8 @@ def distinct(names: Sequence[str]) -> list[str]:
 @contextmanager
 def _transaction(path: str) -> Iterator[sqlite3.Connection]:
     """A connection to the file at `path` in a transaction, which an error undoes, or being killed."""
+    if os.path.exists(path) and os.path.getsize(path) == 1:
+        raise _no_database(path)  # SQLite takes such a file, and no other, for an empty one
     try:
         with closing(sqlite3.connect(path, isolation_level=None, timeout=WAIT_S)) as conn:
             conn.execute("PRAGMA trusted_schema = 0")
@@ -117,7 +119,11 @@ def _translated(error: sqlite3.Error | UnicodeDecodeError, path: str) -> Durproj
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return StoreDenied(f"{path}: {error}", "the database and its folder must be writable")
     if code == sqlite3.SQLITE_NOTADB:
-        return UsageError(f"{path}: no SQLite database", "name another file with --to")
+        return _no_database(path)
     if code == sqlite3.SQLITE_FULL:
         return OutputFailed(f"{path}: the disk is full", "the database is as it was")
     return OutputFailed(f"{path}: {error}", "the database is as it was")
+
+
+def _no_database(path: str) -> UsageError:
+    return UsageError(f"{path}: no SQLite database", "name another file with --to")

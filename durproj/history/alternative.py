@@ -18,6 +18,7 @@ from durproj.runtime.retry import from_options
 from durproj.runtime.steps import StepExecutor, Steps
 from durproj.stores.journal import Journal
 from durproj.stores.packing import BLOCK_STEPS, Records
+from durproj.stores.stored import stored_value
 
 FromJournal = tuple[bytes, bool]
 """The line of an event, and whether its step may be a skip: it is one in the journal."""
@@ -42,7 +43,7 @@ class Course:
                     yield self.lines[step], False
                 elif step not in self.dropped:
                     record = records[step - start]
-                    yield record.input, "skipped" in codec.decode(record.meta)
+                    yield record.input, "skipped" in stored_value(record.meta)
             if start + len(records) >= self.stop:
                 return
 
@@ -56,7 +57,8 @@ def given_line(step: int, event: Any, options: Mapping[str, Any], key: str) -> b
     how = "it is to be a whole event, as the log has them: durproj inspect ID --step N shows one"
     try:
         text = event.encode() if isinstance(event, str) else codec.encode(event)
-        line = codec.encode(codec.decode_exact(text))
+        # As deep as lines are, which is deeper than states.
+        line = codec.to_json(codec.decode_exact(text)).encode()
         envelope = _envelope(options)
         found = envelope.examine(line, exact=True)
         if found is None:

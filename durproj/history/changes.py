@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from durproj import codec
 from durproj.history.paths import ABSENT, Place, meets, show_path
+from durproj.stores.stored import stored_line
 
 MOST_ALIGNED = 1000
 """Of longer stretches of two lists, elements are not matched by content but by position: matching takes
@@ -69,6 +70,16 @@ def changes(old: Any, new: Any, path: Place = ()) -> list[Change]:
             found += changes(first, second, (*path, index))
         return found
     return [Change(path, old, new)]
+
+
+def changes_of_lines(old: bytes, new: bytes) -> list[Change]:
+    """What differs between two recorded lines. Where one is nested more deeply than a state can be, no paths
+    are told: they differ as a whole. Raises StoreDamaged for what is no JSON."""
+    lines = (old, new)
+    one, other = sides = [stored_line(line) for line in lines]
+    if not any(map(codec.is_deep, lines, sides)):
+        return changes(one, other)
+    return [] if codec.to_json(one) == codec.to_json(other) else [Change((), one, other)]
 
 
 def changes_at(old: Any, new: Any, asked: Place) -> list[Change]:

@@ -95,6 +95,11 @@ class Collection:
         counts = {what: self._counts[what] for what in units}
         return {"type": "summary", **counts, "left": dict(self._left), "dry_run": self._dry_run}
 
+    @property
+    def met_damage(self) -> bool:
+        """Whether anything of the store was not what was written."""
+        return self._counts["damaged"] > 0
+
     def _look_over(self) -> None:
         """Count what stays of each run. Raises NotFound for what was named and is not there."""
         ids, keys = set(self._asked.ids or ()), set(self._asked.keys or ())

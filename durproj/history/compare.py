@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from durproj import codec
 from durproj.errors import UsageError
-from durproj.history.changes import changes
+from durproj.history.changes import changes, changes_of_lines
 from durproj.history.folds import Folds
 from durproj.history.paths import ABSENT, Place, dig, parse_path
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
 from durproj.ids import check_name
 from durproj.stores.base import Store
+from durproj.stores.stored import stored_value
 
 RESULTS = ("same", "different", "event", "steps", "only_first", "only_second")
 """What a key may come to: the same states at each step; different ones; the same ones until an event that
@@ -171,7 +171,7 @@ def _stepwise(
 
 def _differs(one: bytes, other: bytes) -> bool:
     """Whether two pieces of JSON differ in more than how they are written."""
-    return one != other and bool(changes(codec.decode(one), codec.decode(other)))
+    return one != other and bool(changes_of_lines(one, other))
 
 
 def _parted(one: bytes | None, other: bytes | None, ignored: list[Place]) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _parted(one: bytes | None, other: bytes | None, ignored: list[Place]) -> dic
     none."""
     if one == other:
         return {}
-    states = [ABSENT if output is None else codec.decode(output) for output in (one, other)]
+    states = [ABSENT if output is None else stored_value(output) for output in (one, other)]
     for path in ignored:
         for state in states:
             _drop(state, path)

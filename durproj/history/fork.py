@@ -25,6 +25,7 @@ from durproj.runtime.setup import ACCEPTING, RESTARTING
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
+from durproj.stores.stored import stored_value
 
 _NOT_TAKEN_OVER = (REPLACED_BY, RESTARTING, ACCEPTING, "continues")
 
@@ -227,6 +228,6 @@ class _Fork:
         after = journal.last_output()
         assert before is not None
         assert after is not None
-        state = codec.decode(after)
-        found = [] if before == after else changes(codec.decode(before), state)
+        state = stored_value(after)
+        found = [] if before == after else changes(stored_value(before), state)
         return {"state": state, "changes": [change.record() for change in found]}

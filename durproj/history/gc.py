@@ -48,11 +48,12 @@ def gc(
     many steps stay (0: as few as can be; the state always stays; steps go in blocks of up to 256, so that
     a few more may stay); drop: the chosen workflows are dropped wholly, whatever their status.
 
-    vacuum: give back what is free in the file (None: when that is a tenth of it); dry_run: only tell.
-    wait_s: how long to wait for another writer; progress: told each record as soon as it is done; stop:
+    vacuum: give back what is free in the file (None: when that is a tenth of it; never of a store that
+    is damaged, where it could hide what is missing); dry_run: only tell. wait_s: how long to wait for another writer; progress: told each record as soon as it is done; stop:
     ends it between two workflows.
 
-    Raises UsageError, NotFound (no store, no such workflow), StoreBusy, StoreError, Interrupted.
+    Raises UsageError, NotFound (no store, no such workflow), StoreBusy, StoreError (StoreDamaged: of a
+    store whose very pages are damaged nothing is dropped), Interrupted.
     """
     asked = Asked(
         given_names("ids", ids), given_names("keys", keys), name, _age(older_than), keep_last, drop
@@ -106,6 +107,9 @@ def _collect(
         SqliteStore.open_reader(path) if dry_run else SqliteStore.open_writer(path, wait_s=wait_s)
     )
     try:
+        if not dry_run:
+            # What is deleted from a page that is out of order may take the rest of the page along.
+            opened.expect_whole_pages()
         had = opened.free_bytes()
         collection = Collection(opened, asked, dry_run=dry_run)
         for record in collection.records():
@@ -114,7 +118,9 @@ def _collect(
         if not dry_run:
             free = opened.free_bytes()
             freed = max(0, free - had)
-            if vacuum or (vacuum is None and free * WORTHWHILE >= before):
+            wanted = vacuum or (vacuum is None and free * WORTHWHILE >= before)
+            # It makes the indexes anew, from which alone it may be known that rows are missing.
+            if wanted and not collection.met_damage:
                 _compact(opened)
     finally:
         opened.close()

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from durproj import codec
 from durproj.errors import UsageError
 from durproj.history.changes import Change
 from durproj.history.paths import Place, parse_path
@@ -16,6 +15,7 @@ from durproj.history.reading import reading
 from durproj.history.timeline import Checkpoint, Timeline, Transition
 from durproj.ids import split_step
 from durproj.stores.base import Store
+from durproj.stores.stored import stored_value
 
 
 def log(
@@ -135,7 +135,7 @@ def _call_record(id: str, checkpoint: Checkpoint) -> dict[str, Any]:
         "step": checkpoint.step,
         "event": checkpoint.record_of_event(),
         "function": checkpoint.meta["fn"],
-        "error" if failed else "state": codec.decode(checkpoint.record.output),
+        "error" if failed else "state": stored_value(checkpoint.record.output),
     }
 
 
@@ -143,7 +143,7 @@ def _stopped(timeline: Timeline) -> list[dict[str, Any]]:
     head = timeline.head
     if head.error is None or head.status not in ("parked", "rejected"):
         return []
-    error = codec.decode(head.error)
+    error = stored_value(head.error)
     record = {"type": "stopped", "id": head.id, "step": error["step"], "status": head.status}
     if "event" in error:
         record["event"] = error["event"]

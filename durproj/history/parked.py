@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from durproj import codec
 from durproj.history.reading import reading
 from durproj.runtime.release import not_parked
 from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
+from durproj.stores.stored import stored_line, stored_value
 
 
 def parked(*, store: str | Path | Store = "durproj.db") -> list[dict[str, Any]]:
@@ -38,9 +38,9 @@ def inspect_parked(id: str, *, store: str | Path | Store = "durproj.db") -> dict
         record = _record(head)
         failures = len(opened.attempts(head.no, record["step"]))
         return record | {
-            "event": codec.decode(_stored(head)["line"]),
+            "event": stored_line(_stored(head)["line"].encode()),
             "attempts": failures,
-            "state": None if state is None else codec.decode(state),
+            "state": None if state is None else stored_value(state),
         }
 
 
@@ -56,5 +56,5 @@ def _record(head: Head) -> dict[str, Any]:
 
 
 def _stored(head: Head) -> dict[str, Any]:
-    error: dict[str, Any] = codec.decode(head.error or b"{}")
+    error: dict[str, Any] = stored_value(head.error or b"{}")
     return error

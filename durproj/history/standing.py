@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from durproj import codec
 from durproj.history.reading import journal_of, kept_from, reading, run_of
 from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Head, Status, Store
 from durproj.stores.journal import Journal
 from durproj.stores.loading import count_steps
 from durproj.stores.packing import damaged
+from durproj.stores.stored import stored_line, stored_value
 
 
 def inspect(
@@ -37,7 +37,7 @@ def projection_record(head: Head, cached: int, executed: int) -> dict[str, Any]:
         "steps": head.steps,
         "cached": cached,
         "executed": executed,
-        "state": None if head.state is None else codec.decode(head.state),
+        "state": None if head.state is None else stored_value(head.state),
     }
     if head.error is not None:
         record["error"] = _error(head.error)
@@ -90,7 +90,7 @@ def _workflow(store: Store, journal: Journal) -> dict[str, Any]:
         **kept_from(head),
         "cached": journal.steps,
         "executed": 0,
-        "state": None if state is None else codec.decode(state),
+        "state": None if state is None else stored_value(state),
         **({"error": _error(head.error)} if head.error is not None else {}),
         "reducer": options.get("reducer") or options.get("workflow"),
         "durability": options.get("durability"),
@@ -109,21 +109,21 @@ def forked_from(fork: dict[str, Any]) -> str:
 
 def _error(stored: bytes) -> dict[str, Any]:
     """Why a workflow stopped; the event's line, kept for `parked show`, is left out."""
-    return {name: value for name, value in codec.decode(stored).items() if name != "line"}
+    return {name: value for name, value in stored_value(stored).items() if name != "line"}
 
 
 def _step(store: Store, journal: Journal, step: int) -> dict[str, Any]:
     head = journal.head
     record = journal.read(step)
     assert head.no is not None
-    meta = codec.decode(record.meta)
-    output = codec.decode(record.output)
+    meta = stored_value(record.meta)
+    output = stored_value(record.output)
     failures = len(store.attempts(head.no, step))
     return {
         "type": "step",
         "id": head.id,
         "step": step,
-        "event": codec.decode(record.input),
+        "event": stored_line(record.input),
         "source": "journal",
         "attempts": failures if "failed" in meta or "skipped" in meta else failures + 1,
         **({"error": output} if meta.get("failed") else {"state": output}),

@@ -8,7 +8,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from durproj import codec
 from durproj.events.envelope import Envelope
 from durproj.events.event import Event
 from durproj.events.formats.mapping import Mapping
@@ -20,6 +19,7 @@ from durproj.runtime.request import events_key
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Record, Records
+from durproj.stores.stored import stored_line, stored_value
 
 _UNREAD: Any = object()
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
@@ -49,7 +49,7 @@ class Checkpoint:
         """The event; None for a step of a program."""
         if self._event is None and self._envelope is not None:
             line = self.record.input
-            self._event = self._envelope.event(codec.decode(line), line, self._key)
+            self._event = self._envelope.event(stored_line(line), line, self._key)
         return self._event
 
     @property
@@ -57,14 +57,14 @@ class Checkpoint:
         """What the step returned; ABSENT when it failed."""
         if self._state is _UNREAD:
             failed = self._envelope is None and self.meta.get("failed")
-            self._state = ABSENT if failed else codec.decode(self.record.output)
+            self._state = ABSENT if failed else stored_value(self.record.output)
         return self._state
 
     @property
     def meta(self) -> dict[str, Any]:
         """Which function made it, and whether it failed or was skipped."""
         if self._meta is None:
-            self._meta = codec.decode(self.record.meta)
+            self._meta = stored_value(self.record.meta)
         return self._meta
 
     def record_of_event(self) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class Timeline:
         if not self.is_projection or source is None:
             return ABSENT
         if not _FINGERPRINT.fullmatch(source):
-            return codec.decode(source)
+            return stored_value(source.encode())
         reducer = load(ref, None, Path()) if ref in BUILT_IN else None
         if reducer is None or reducer.initial_source != source:
             return ABSENT
@@ -184,7 +184,7 @@ class Timeline:
         if step is None:
             return self.initial
         if self.first == self.steps == step + 1:
-            return codec.decode(self.latest or b"null")
+            return stored_value(self.latest or b"null")
         return self.at(step).state
 
     def at(self, step: int) -> Checkpoint:

@@ -17,6 +17,7 @@ from durproj.page.series import Series
 from durproj.render import described, safe_json, shortened
 from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Store
+from durproj.stores.stored import stored_line, stored_value
 
 WIDEST_EVENT = 20_000
 """Of a longer event the page shows so many characters."""
@@ -137,7 +138,7 @@ def _replaced(fork: dict[str, Any] | None) -> set[int]:
 def _latest(timeline: Timeline) -> Any:
     """What the head has: the state, or what a program returned."""
     state = timeline.head.state
-    return ABSENT if state is None else codec.decode(state)
+    return ABSENT if state is None else stored_value(state)
 
 
 def _moments(
@@ -162,7 +163,7 @@ def _show_state(story: Story, moment: Moment, checkpoint: Checkpoint, before: An
     """Note what a step did to the state, or what a program's step returned; gives that."""
     state = checkpoint.state
     if state is ABSENT:
-        moment.error = described(codec.decode(checkpoint.record.output))
+        moment.error = described(stored_value(checkpoint.record.output))
         moment.lanes.append("failed")
     if story.is_projection:
         moment.changes = changes(before, state)
@@ -176,7 +177,7 @@ def _show_state(story: Story, moment: Moment, checkpoint: Checkpoint, before: An
 
 
 def _given(checkpoint: Checkpoint) -> str:
-    return pretty(codec.decode(checkpoint.record.input))
+    return pretty(stored_line(checkpoint.record.input))
 
 
 def pretty(value: Any) -> str:
@@ -201,14 +202,14 @@ def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
     if REPLACED_BY in options:
         yield "replaced by", options[REPLACED_BY]
     if timeline.head.error is not None:
-        error = codec.decode(timeline.head.error)
+        error = stored_value(timeline.head.error)
         yield "error", f"step {error['step']:,}: {described(error)}"
 
 
 def _standing(store: Store, timeline: Timeline) -> Iterator[Moment]:
     """Where the workflow waits or ended, if not after its last step."""
     head = timeline.head
-    error = codec.decode(head.error) if head.error is not None else None
+    error = stored_value(head.error) if head.error is not None else None
     attempts = _attempts(store, timeline, timeline.steps, described(error) if error else "")
     if error is None or error["step"] != timeline.steps:
         assert head.no is not None
@@ -220,7 +221,7 @@ def _standing(store: Store, timeline: Timeline) -> Iterator[Moment]:
     moment.lanes = ["parked" if head.status == "parked" else "rejected"]
     moment.error, moment.attempts = described(error), attempts
     if line := error.get("line"):
-        moment.event = pretty(codec.decode(line))
+        moment.event = pretty(stored_line(line))
     yield moment
 
 

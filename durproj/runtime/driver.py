@@ -18,6 +18,7 @@ from durproj.runtime.guard import difference
 from durproj.runtime.recording import step_meta
 from durproj.runtime.workflow import ApplyEvent, Step
 from durproj.stores.packing import Record
+from durproj.stores.stored import stored_value
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Driver:
     def _finish(self, finish: Finish) -> Finish:
         left = next(self._journal, None)
         if left is not None:
-            name = codec.decode(left.meta)["fn"]
+            name = stored_value(left.meta)["fn"]
             raise PastChanged(
                 self._id,
                 self._index + 1,
@@ -133,7 +134,7 @@ class Driver:
 
     def _cached(self, record: Record, step: Step[Any], meta: bytes, input: bytes) -> Outcome:
         """The recorded outcome, provided that it was recorded for this very step."""
-        was = codec.decode(record.meta)
+        was = stored_value(record.meta)
         if was["fn"] != step.name:
             raise PastChanged(
                 self._id, self._index, f"a step {was['fn']!r}", f"a step {step.name!r}", NEW_CODE
@@ -149,7 +150,7 @@ class Driver:
             )
         if record.input != input:
             raise PastChanged(self._id, self._index, *difference(record.input, input), NEW_CODE)
-        value = codec.decode(record.output)
+        value = stored_value(record.output)
         return Failed(value["kind"], value["message"]) if was.get("failed") else Ok(value)
 
     def _meta(self, step: Step[Any]) -> bytes:

@@ -29,6 +29,7 @@ from durproj.stores.base import Durability, Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Record
 from durproj.stores.sqlite import SqliteStore
+from durproj.stores.stored import stored_value
 
 
 def run(
@@ -69,7 +70,7 @@ def run(
         journal = _journal(opened, id, name, key, workflow, args)
         head = journal.head
         if head.dropped and head.status == "resolved" and head.state is not None:
-            return codec.decode(head.state)
+            return stored_value(head.state)
         if head.dropped:
             raise NotFound(
                 f"{id}: steps before {head.dropped:,} are no longer kept",
@@ -183,7 +184,7 @@ class _Engine:
     def _finish(self, finish: Finish) -> Any:
         head = self._journal.head
         if head.status == "resolved" and head.state is not None:
-            return codec.decode(head.state)
+            return stored_value(head.state)
         if finish.error is None:
             try:
                 state, result = codec.settle(finish.result)

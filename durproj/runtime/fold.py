@@ -118,7 +118,8 @@ class LogFold:
             if stream is None:
                 stream = self._open(key)
             there = stream.position or stream.cached or stream.parked or stream.awaited
-            if self._fold.envelope.mapping.key and not there and self._cursor is None:
+            known = there or self._cursor or not self._source.ends
+            if self._fold.envelope.mapping.key and not known:
                 raise no_such_key(self._request, [key], sorted(single.others))
             if stream.exists:
                 self._finish(stream)
@@ -171,7 +172,8 @@ class LogFold:
                     self._count(stream)
             if index.error:
                 raise index.error
-            if self._cursor is None:
+            # The end of an input that broke off is no evidence of what is not in it.
+            if self._cursor is None and self._source.ends:
                 if not self._new:
                     refuse_vanished(self._fold, index.keys, asked)
                 missing = [key for key in asked or () if key not in index.keys]
@@ -211,7 +213,7 @@ class LogFold:
         return stream
 
     def _finish(self, stream: StreamFold) -> None:
-        stream.finish()
+        stream.finish(ends=self._source.ends)
         # A run that is refused later must not have taken anything from another.
         if not stream.executed and not stream.claimed:
             self._unclaimed.append(stream.id)

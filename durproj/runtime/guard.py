@@ -104,9 +104,12 @@ def difference(was: bytes, now: bytes) -> tuple[str, str]:
     """Both sides of a changed input, in short; where both are JSON objects of one shape, the first path
     that differs."""
     try:
-        path, old, new = _first_path(codec.decode(was), codec.decode(now), "")
+        sides = codec.decode(was), codec.decode(now)
     except codec.DecodeError:
         return show(was), show(now)
+    if codec.is_deep(was, sides[0]) or codec.is_deep(now, sides[1]):
+        return contrast(was.decode(), now.decode())
+    path, old, new = _first_path(*sides, "")
     if not path:
         return show(was), show(now)
     return (

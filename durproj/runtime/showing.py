@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from durproj import codec
 from durproj.runtime.ownership import Fold
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Record
+from durproj.stores.stored import stored_line, stored_value
 
 
 class Showing:
@@ -34,9 +34,9 @@ class Showing:
         meta, line, output = record
         observer, failures = self._fold.observer, self._failures(step)
         # Read anew: what the reducer did to its event is not what happened.
-        event = self._fold.envelope.event(codec.decode(line), line, self._key)
-        state = codec.decode(output)
-        if "skipped" in codec.decode(meta):
+        event = self._fold.envelope.event(stored_line(line), line, self._key)
+        state = stored_value(output)
+        if "skipped" in stored_value(meta):
             observer.skipped(self._id, step, event, source, failures, state)
         else:
             observer.step(self._id, step, event, source, failures + 1, state)

@@ -15,6 +15,7 @@ from durproj.runtime.attempts import FAILURES, kind_of, text_of
 from durproj.runtime.known import applied
 from durproj.runtime.recording import refuse_none, step_meta
 from durproj.runtime.retry import RetryPolicy
+from durproj.stores.stored import stored_line, stored_value
 
 
 class StepExecutor:
@@ -32,7 +33,7 @@ class StepExecutor:
 
     def event(self, line: bytes, key: str) -> Event:
         """The event on `line`, which no other step has touched."""
-        return self.envelope.event(codec.decode(line), line, key)
+        return self.envelope.event(stored_line(line), line, key)
 
     def skip_meta(self, error: BaseException) -> bytes:
         """The meta of a step whose event is skipped for `error`."""
@@ -47,7 +48,7 @@ class Steps:
     def __init__(self, executor: StepExecutor, key: str, state: bytes) -> None:
         self._executor, self._key = executor, key
         self.state = state
-        self._value: Any = codec.decode(state)
+        self._value: Any = stored_value(state)
 
     def take(self, line: bytes, event: Event | None = None) -> BaseException | None:
         """Execute the step of the event on `line` (`event`, if it is decoded already). Returns what it

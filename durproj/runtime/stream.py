@@ -26,6 +26,7 @@ from durproj.runtime.recording import parked_error, refuse_none, rejected_error
 from durproj.runtime.showing import Showing
 from durproj.stores.journal import Journal
 from durproj.stores.packing import BLOCK_STEPS, Record, Records
+from durproj.stores.stored import stored_value
 
 
 class StreamFold:
@@ -51,7 +52,7 @@ class StreamFold:
         self.id = workflow_id(fold.request.name, key)
         self._journal = journal
         self._blob: bytes = journal.last_output() or codec.encode(fold.request.reducer.initial(key))
-        self._state: Any = codec.decode(self._blob)
+        self._state: Any = stored_value(self._blob)
         self._settle = codec.settle_plain if fold.request.reducer.plain else codec.settle
         self.cached = journal.steps
         self.inputs = journal.inputs
@@ -108,11 +109,11 @@ class StreamFold:
             self.suspend()
             raise
 
-    def finish(self) -> None:
-        """The stream has no more events. Raises PastChanged when the journal has more steps."""
-        if self.position < self.cached:
+    def finish(self, *, ends: bool) -> None:
+        """The stream has no more events. Raises PastChanged if the log `ends` there and the journal does not."""
+        if ends and self.position < self.cached:
             raise self._recorded.ended(self.position)
-        if self.awaited:
+        if ends and self.awaited:
             raise self.awaited.gone()
         if self.parked or (self._journal.head.status == "resolved" and not self.executed):
             self.report()

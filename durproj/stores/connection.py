@@ -224,6 +224,9 @@ def _check_file(path: Path) -> bool:
         raise StoreError(f"{path}: {error.strerror}") from None
     if not stat.S_ISREG(found.st_mode):
         raise UsageError(f"{path}: not a file, so not a store")
+    if found.st_size == 1:
+        # SQLite takes such a file, and no other, for an empty one (unixFileSize in os_unix.c).
+        raise StoreDamaged(f"{path}: file is not a database", "restore the store from a backup")
     if found.st_nlink > 1:
         raise UsageError(
             f"{path}: the store has {found.st_nlink} names (hard links)",

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from durproj import codec
 from durproj.stores.base import Attempt, Head, Past, Row, Run
 from durproj.stores.packing import BLOCK_STEPS, Record, Segment, damaged, seal
+from durproj.stores.stored import stored_value
 
 HEAD = (
     "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, updated_ms,"
@@ -63,9 +63,9 @@ def run_of(row: Sequence[Any]) -> Run:
     if row[-1] != seal(*row[:-1]):
         raise damaged(f"run {row[0]}", "its seal does not match")
     no, name, identity, options, cursor, complete, updated_ms, _ = row
-    cursor = None if cursor is None else codec.decode(cursor.encode())
+    cursor = None if cursor is None else stored_value(cursor.encode())
     return Run(
-        name, identity, codec.decode(options.encode()), cursor, bool(complete), no, updated_ms
+        name, identity, stored_value(options.encode()), cursor, bool(complete), no, updated_ms
     )
 
 

@@ -32,7 +32,7 @@ from durproj.stores.sealed import (
     run_of,
     segment_of,
 )
-from durproj.stores.statements import Statements
+from durproj.stores.statements import Statements, expect_indexed
 
 _SEGMENT = 'start, steps, "full", seed, hash, packed'
 
@@ -44,6 +44,7 @@ class SqliteStore(Statements):
     def __init__(self, conn: sqlite3.Connection, path: Path, lock: Lock | None) -> None:
         super().__init__(conn, str(path), alone=lock is not None)
         self._lock = lock
+        self._indexed = False
 
     @classmethod
     def open_writer(cls, path: Path, durability: Durability = "step", wait_s: float = 0.0) -> Self:
@@ -93,6 +94,12 @@ class SqliteStore(Statements):
         if not rows and not self._lock:
             # Damage must not hide it from who looks for it: heads() verifies all of them.
             return next((head for head in self.heads() if head.id == id), None)
+        if not rows and not self._indexed:
+            try:
+                expect_indexed(self._conn, self.location)
+            except FAULTS as error:
+                self._raise(error)
+            self._indexed = True  # nobody else writes from here on
         head = head_of(rows[0]) if rows else None
         if head and head.id != id:
             raise damage(f"workflow {id!r}", "the index leads to another")

@@ -8,10 +8,26 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any, NoReturn
 
-from durproj.errors import StoreError
+from durproj.errors import StoreDamaged, StoreError
 from durproj.stores.connection import FAULTS, Fault, translate
 from durproj.stores.failed import Failed, is_io_error
 from durproj.stores.packing import damaged
+
+_NOT_INDEXED = (
+    "SELECT count(*) FROM workflow AS there NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM workflow AS found"
+    " INDEXED BY sqlite_autoindex_workflow_1 WHERE found.id = there.id AND found.no = there.no)"
+)
+
+
+def expect_indexed(conn: sqlite3.Connection | Failed, location: str) -> None:
+    """Raise StoreDamaged when ids do not lead to all workflows: those that are not found would be begun
+    anew. SQLite's quick check does not compare a table with its index. Raises what SQLite does."""
+    (lost,) = conn.execute(_NOT_INDEXED).fetchone()
+    if lost:
+        raise StoreDamaged(
+            f"{location}: the store is damaged: the index of ids leads past {lost:,} of the workflows",
+            "restore the store from a backup, or have SQLite make the index anew (REINDEX)",
+        )
 
 
 class Statements:
@@ -69,6 +85,12 @@ class Statements:
             self._read(f"PRAGMA {name}")[0][0] for name in ("freelist_count", "page_size")
         )
         return int(free * page)
+
+    def expect_whole_pages(self) -> None:
+        """Raise StoreDamaged unless SQLite finds its pages in order, which takes reading all of them."""
+        (complaint,) = self._read("PRAGMA quick_check(1)")[0]
+        if complaint != "ok":
+            raise damaged(self.location, ascii(complaint))
 
     def compact(self) -> None:
         """Give what is free of the file back (VACUUM). All or nothing, like a transaction; it takes room

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Literal
 
-from durproj import codec
 from durproj.errors import BadEvent
 from durproj.events.event import Event
-from durproj.history.changes import changes
+from durproj.history.changes import changes_of_lines
 from durproj.history.timeline import Timeline
 from durproj.runtime.attempts import describe
 from durproj.runtime.steps import Steps
 from durproj.stores.base import Past
 from durproj.stores.packing import ORIGIN, Records, digest_inputs
+from durproj.stores.stored import stored_value
 from durproj.verification.folding import Folding, Unverifiable
 
 Pairs = Iterator[tuple[bytes, Event]]
@@ -151,7 +151,7 @@ class StreamCheck:
     ) -> None:
         """Note the difference at the present step, whose recorded event is on `line`: between `old` and
         `new`, encoded."""
-        found = changes(codec.decode(old), codec.decode(new))
+        found = changes_of_lines(old, new)
         if old != new and not found:
             reason = "the fields of an object come in another order"
         event = self._folding.executor.event(line, self._key) if line is not None else None
@@ -169,5 +169,5 @@ class StreamCheck:
 def _skipped(meta: bytes) -> str | None:
     """Why the event of a step of this `meta` was skipped; None when it was not."""
     # Few are, and of all others nothing has to be decoded.
-    error = codec.decode(meta).get("skipped") if b'"skipped"' in meta else None
+    error = stored_value(meta).get("skipped") if b'"skipped"' in meta else None
     return error and (f"{error['kind']}: {error['message']}" if error["message"] else error["kind"])

@@ -183,6 +183,7 @@ def test_a_file_that_cannot_be_meant_is_refused(shop, monkeypatch):
     monkeypatch.chdir(shop.folder)
     (shop.folder / "folder.csv").mkdir()
     os.mkfifo(shop.folder / "pipe")
+    (shop.folder / "byte.db").write_bytes(b"\n")
     before = {path.name: path.is_file() and path.read_bytes() for path in shop.folder.iterdir()}
     for to, options, said in (
         ("out", {}, "its ending names no format"),
@@ -197,6 +198,7 @@ def test_a_file_that_cannot_be_meant_is_refused(shop, monkeypatch):
         ("pipe", {"format": "csv"}, "pipe: not a plain file"),
         ("r.py", {"format": "csv"}, r"r\.py: it exists already"),
         ("r.py", {"format": "sqlite", "force": True}, r"r\.py: no SQLite database"),
+        ("byte.db", {}, r"byte\.db: no SQLite database"),
     ):
         with pytest.raises(library.UsageError, match=said):
             library.export(to, **options)

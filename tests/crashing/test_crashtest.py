@@ -16,6 +16,9 @@ import pytest
 from conftest import environment
 
 import durproj as library
+from durproj.cli.verdicts import verdict
+from durproj.crashing.faults import Faults
+from durproj.crashing.servers import TimeUp
 
 REDUCERS = """
 import os, time
@@ -74,7 +77,8 @@ def test_one_life_is_the_same_again(lab):
     assert first.json[0]["planned"] == 1
     done = lab("crashtest", "--seed", "step:before@3+after@1", "--json", "--stable")
     assert done.json[0] == {
-        "type": "crashes", "kind": "twice", "planned": 1, "lives": 1, "kills": 2, "survived": 1
+        "type": "crashes", "kind": "twice", "planned": 1, "lives": 1, "kills": 2, "survived": 1,
+        "unstruck": 0,
     }  # fmt: skip
 
 
@@ -114,7 +118,8 @@ def test_junit_has_a_case_for_the_reducer_and_each_kind_of_crash(lab):
     assert root.attrib["failures"] == root.attrib["errors"] == "0"
 
 
-def test_it_stops_in_good_order_when_the_time_is_over(lab, monkeypatch):
+@pytest.mark.parametrize(("lives", "kinds_missing"), [(12, False), (6, True)])
+def test_it_stops_in_good_order_when_the_time_is_over(lab, monkeypatch, lives, kinds_missing):
     later = 0.0
 
     class Clock:
@@ -128,11 +133,89 @@ def test_it_stops_in_good_order_when_the_time_is_over(lab, monkeypatch):
 
     monkeypatch.setattr("durproj.crashing.servers.time", Clock)
     monkeypatch.chdir(lab.folder)
-    *kinds, summary = library.crashtest("log.jsonl", seconds=5500.0, progress=pass_time)
-    assert (summary["lives"], summary["survived"], summary["complete"]) == (6, 6, False)
+    *_, summary = library.crashtest("log.jsonl", seconds=lives * 1000 - 500, progress=pass_time)
+    assert (summary["lives"], summary["survived"], summary["complete"]) == (lives, lives, False)
     assert summary["planned"] > 60
-    assert summary["exit"] == 0
-    assert [record["lives"] for record in kinds] == [1] * 6
+    assert summary["exit"] == kinds_missing
+    (lack,) = summary["uncovered"]
+    assert ("before (batch)" in lack) is kinds_missing
+
+
+def test_where_nothing_was_killed_nothing_is_proved(lab):
+    done = lab("crashtest", "log.jsonl", "--seed", "step:before@9999", "--junit", "x.xml")
+    assert done.code == 1
+    assert "0 of 0 survived  (1 more without a crash)" in done.out
+    assert "nothing was killed: step:before@9999 names no instant of this run" in done.out
+    (error,) = ET.parse(lab.folder / "x.xml").getroot().iter("error")
+    assert "names no instant" in error.text
+
+
+def test_too_little_time_is_no_success(lab):
+    done = lab("crashtest", "log.jsonl", "--seconds", "0.001", "--json")
+    (summary,) = done.json
+    assert (done.code, summary["lives"], summary["exit"]) == (1, 0, 1)
+    assert summary["uncovered"] == [
+        "the time was over before anything could be crashed: give it more time: --seconds"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_of_a_log_that_is_too_long_a_part_is_crashed(lab, monkeypatch, kind):
+    monkeypatch.setattr("durproj.crashing.sample.RUNS", 10**9)
+    monkeypatch.chdir(lab.folder)
+    if kind == "csv":
+        rows = "".join(f"{'abc'[n % 3]},T,e{n}\n" for n in range(60))
+        (lab.folder / "long.log").write_text(f"user,type,id\n{rows}")
+    else:
+        rows = [{"user": "abc"[n % 3], "type": "T", "id": f"e{n}"} for n in range(60)]
+        (lab.folder / "long.log").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    mapping = library.Mapping(key="user", format="csv" if kind == "csv" else None)
+    *_, summary = library.crashtest(
+        "long.log", reducer="r.py:count", seed="step:after@3", mapping=mapping
+    )
+    assert (summary["events"], summary["of"], summary["projections"]) == (20, 60, 1)
+    assert (summary["survived"], summary["exit"], summary["complete"]) == (1, 0, False)
+    assert summary["uncovered"] == ["20 of 60 events were taken: more do not fit into the time"]
+
+
+def test_what_was_found_is_told_though_the_time_is_over(lab, monkeypatch):
+    plain = Faults.found
+
+    def found(self):
+        yield next(plain(self))
+        raise TimeUp
+
+    def no_time(*_, **_how):
+        raise TimeUp
+
+    monkeypatch.setattr(Faults, "found", found)
+    monkeypatch.setattr("durproj.crashing.job.Shrinking.of_fault", no_time)
+    monkeypatch.chdir(lab.folder)
+    fault, again, summary = library.crashtest("log.jsonl", reducer="r.py:clock", keep="here")
+    assert (fault["kind"], summary["faults"], summary["exit"]) == ("clock", 1, 1)
+    assert "log.jsonl --reducer r.py:clock" in again["reproduce"]
+    assert "before all was looked for in the reducer" in summary["uncovered"][0]
+
+
+def test_a_message_of_several_lines_is_one_line():
+    record = {"type": "failure", "id": None, "differs": "it changed\n  do this", "changes": []}
+    line, *_ = verdict({**record, "seed": None})
+    assert "".join(text for text, _ in line) == "lost  it changed; do this"
+
+
+def test_what_is_kept_is_where_it_is_asked_for(lab):
+    args = ["log.jsonl", "--reducer", "r.py:clock", "--keep", "here", "--seconds", "61"]
+    done = lab("crashtest", *args, "--json", "--stable")
+    fault, again, summary = done.json
+    assert (fault["kind"], again["type"], summary["exit"]) == ("clock", "reproduction", 1)
+    assert again["reproduce"] == (
+        "durproj crashtest smallest.jsonl --reducer r.py:clock --seconds 61"
+    )
+    assert [json.loads(line)["id"] for line in again["log"]] == ["e0"]
+    assert "kept" not in again
+    (folder,) = (lab.folder / "here").iterdir()
+    assert (folder / "smallest.jsonl").exists()
+    assert lab.left() == []
 
 
 @pytest.mark.parametrize(
@@ -145,6 +228,8 @@ def test_it_stops_in_good_order_when_the_time_is_over(lab, monkeypatch):
         (["log.jsonl", "--user", "zoe"], 66, "zoe"),
         (["bad.jsonl"], 65, "bad.jsonl:1"),
         (["--seed", "nonsense"], 2, "is no life"),
+        (["--seed", "²"], 2, "is no life"),
+        (["--seed", "٣"], 2, "is no life"),
         (["--seconds", "0"], 2, "0.0 seconds"),
         (["--durability", "never"], 2, "durability is ['never']"),
         (["--junit", "nowhere/x.xml"], 74, "nowhere/x.xml cannot be written"),
@@ -188,7 +273,7 @@ def test_whatever_run_reads_can_be_crashed(lab, kind):
     else:
         (lab.folder / "in.data").write_text("")
     done = lab(
-        "crashtest", *args, "--reducer", "counts", "--seed", "step:after@2", "--json", input=given
+        "crashtest", *args, "--reducer", "counts", "--seed", "step:after@0", "--json", input=given
     )
     assert (done.code, done.json[-1]["survived"]) == (0, 1), done.err
     assert done.json[-1]["events"] == (0 if kind == "empty" else 5)

@@ -36,6 +36,12 @@ def zone(state, event): return {"at": datetime.fromtimestamp(86400).isoformat()}
 def pairs(state, event): return {"tags": list({event.type + " on", event.type + " off"})}
 def hashes(state, event): return {"at": hash(event.type)}
 def names(state, event): return dict.fromkeys({"one", "two", "three", "four", event.type}, 1)
+def rarely(state, event): return {"at": random.random() < 0.1}
+def half_hour(state, event): return {"at": datetime.now(UTC).minute // 30}
+def half_day(state, event): return {"at": datetime.now().hour // 12}
+def half_year(state, event): return {"at": (date.today().month - 1) // 6}
+def weekend(state, event): return {"at": datetime.now(UTC).weekday() > 4}
+def local(state, event): return {"at": datetime.fromtimestamp(86400 + time.time() * 0).isoformat()}
 def counter(state, event): return {"at": next(calls)}
 def memory(state, event):
     before, last[event.key] = last.get(event.key), event.id
@@ -79,6 +85,19 @@ def dates(state, event):
     assert isinstance(moment, datetime) and isinstance(moment, date)
     return {"at": moment.isoformat(), "d": str(date(2026, 1, 2)), "p": str(datetime.strptime("2026", "%Y"))}
 def aged(state, event): return {"days": (date(2026, 3, 1) - date.fromisoformat("2026-01-01")).days}
+class Day(date): pass
+class Moment(datetime, Day): pass
+def derived(state, event):
+    made = Moment(2026, 1, 2, 3), Moment.fromtimestamp(86400, UTC), Day(2026, 1, 2)
+    assert [type(each) for each in made] == [Moment, Moment, Day]
+    assert isinstance(made[0], datetime) and not isinstance(datetime(2026, 1, 1), Moment)
+    assert issubclass(Moment, datetime) and not issubclass(date, datetime) and not issubclass(Day, Moment)
+    return {"at": [str(each) for each in made]}
+def encoded(state, event):
+    import copy, orjson, pickle
+    made = datetime(2026, 1, 2, tzinfo=UTC), date(2026, 1, 2), datetime.fromisoformat("2026-01-02")
+    assert pickle.loads(pickle.dumps(made)) == made == copy.deepcopy(made)
+    return {"at": orjson.dumps(made).decode(), "now": type(datetime.now()).__name__}
 def numbers(state, event): return {"x": state.get("x", 0.0) + 0.1}
 def rejecting(state, event):
     if event.type == "V":
@@ -86,8 +105,21 @@ def rejecting(state, event):
     return {"n": 1}
 """
 IMPURE = {
-    **dict.fromkeys(["clock", "day", "now", "elapsed"], "clock"),
-    **dict.fromkeys(["chance", "dice"], "random"),
+    **dict.fromkeys(
+        [
+            "clock",
+            "day",
+            "now",
+            "elapsed",
+            "half_hour",
+            "half_day",
+            "half_year",
+            "weekend",
+            "local",
+        ],
+        "clock",
+    ),
+    **dict.fromkeys(["chance", "dice", "rarely"], "random"),
     **dict.fromkeys(["ids", "address", "pid"], "process"),
     **dict.fromkeys(["counter", "memory", "default", "failing", "owned"], "memory"),
     **dict.fromkeys(["pairs", "hashes", "names"], "order"),
@@ -97,7 +129,7 @@ IMPURE = {
 }
 PURE = [
     *("same", "copied", "cached", "timed", "seeded", "members", "within", "dates", "aged", "numbers"),
-    *("rejecting", "account", "counts", "merge"),
+    *("derived", "encoded", "rejecting", "account", "counts", "merge"),
 ]  # fmt: skip
 CALLS = {
     "clock": "the clock",
@@ -137,7 +169,10 @@ def lab(tmp_path_factory):
                     else f"{folder}/r.py:{reducer}",
                 }
                 store = Lives(servers, within, options).begin("step")
-                return list(Faults(servers, store, mutation=mutation).found())
+                found = Faults(servers, store, mutation=mutation)
+                records = list(found.found())
+                assert found.lacks == []
+                return records
 
             yield faults
 
@@ -172,3 +207,61 @@ def test_a_pure_reducer_is_accused_of_nothing(lab, reducer):
 
 def test_a_state_that_is_changed_in_place_can_be_accepted(lab):
     assert lab("in_place", mutation=False) == []
+
+
+def looked_into(servers, folder, source, **more):
+    """The records and the lacks of a reducer of a file of its own."""
+    (folder / "own.py").write_text(source)
+    (folder / "log.jsonl").write_text('{"type":"T","id":"e0"}\n{"type":"T","id":"e1"}\n')
+    options = {
+        **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
+        "events": [str(folder / "log.jsonl")],
+        "mapping": {},
+        "on_error": "stop",
+        "reducer": f"{folder}/own.py:own",
+    }
+    faults = Faults(servers, Lives(servers, folder, options).begin("step"), mutation=True)
+    return list(faults.found()), faults.lacks
+
+
+@pytest.fixture
+def two_servers():
+    with Servers(Stop(), time.monotonic() + 3600) as servers:
+        yield servers
+
+
+def test_what_a_reducer_does_besides_is_a_warning(two_servers, tmp_path):
+    source = """
+import pathlib, subprocess
+def own(state, event):
+    with open("/dev/null", "w") as file:
+        file.write("x")
+    subprocess.run(["true"], check=True)
+    return {"n": 1}
+"""
+    (warning,), lacks = looked_into(two_servers, tmp_path, source)
+    assert (warning["type"], lacks) == ("warning", [])
+    assert {"opens /dev/null", "starts a process"} <= set(warning["effects"])
+
+
+def test_a_variable_that_an_import_needs_is_a_fault(two_servers, tmp_path, monkeypatch):
+    monkeypatch.setenv("CRASHTEST_NEEDED", "x")
+    source = 'import os\nneeded = os.environ["CRASHTEST_NEEDED"]\ndef own(s, e): return {"n": 1}\n'
+    (fault,), _ = looked_into(two_servers, tmp_path, source)
+    assert (fault["kind"], fault["step"]) == ("environment", 0)
+    assert "CRASHTEST_NEEDED" in fault["reason"]
+
+
+def test_what_fails_only_when_it_is_looked_into_is_not_called_pure(two_servers, tmp_path):
+    source = """
+import time
+real = type(time.time) is type(len)
+def own(state, event):
+    if not real:
+        raise TypeError("no clock of mine")
+    return {"n": 1}
+"""
+    records, lacks = looked_into(two_servers, tmp_path, source)
+    assert (records, lacks) == (
+        [], ["projection/all#0 could not be probed: TypeError: no clock of mine"]
+    )  # fmt: skip

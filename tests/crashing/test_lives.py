@@ -9,7 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from durproj import UsageError, crashtest
+from durproj import StoreError, UsageError, crashtest
+from durproj.crashing.cause import cause, first_difference
 from durproj.crashing.killing import Kill, Plan
 from durproj.crashing.left import Left
 from durproj.crashing.life import Lives, Whole
@@ -18,7 +19,6 @@ from durproj.crashing.servers import Servers, TimeUp
 from durproj.runtime.observer import Stop
 
 BROKEN = '''
-from durproj.crashing.killing import MortalStore
 from durproj.stores.sqlite import SqliteStore
 from durproj.stores.statements import Statements
 
@@ -29,7 +29,7 @@ plain_row, plain_write = SqliteStore.add_row, Statements._write
 
 def early(state, event):
     """Steps are acknowledged before they are committed: with the head, in the end."""
-    MortalStore.add_row = late_row
+    SqliteStore.add_row = late_row
     Statements._write = late_write
     return count(state, event)
 
@@ -48,7 +48,34 @@ def forgetful(state, event):
     """Failed attempts are not written down."""
     SqliteStore.add_attempt = lambda *_: None
     return count(state, event)
+
+calls = iter(range(100))
+def remembering(state, event):
+    return {"n": state.get("n", 0) + (next(calls) > 3)}
+
+def value_error(state, event):
+    if event.id in (2, 3):
+        raise ValueError("poison")
+    return count(state, event)
+
+def os_error(state, event):
+    if event.id == 2:
+        raise OSError("poison")
+    return count(state, event)
 '''
+PATCHED = {
+    # The way of a run in which nobody looks at the single steps.
+    "each": "from durproj.runtime.stream import StreamFold\nStreamFold._take_each = None",
+    "budget": "from durproj.runtime.attempts import Attempts\nAttempts.failures = lambda self: []",
+    "wait": "from durproj.runtime.attempts import Attempts\nAttempts.resume = lambda self: None",
+    "anew": """
+from durproj.runtime.attempts import Attempts
+def resume(self):
+    if failures := self.failures():
+        self._stop.sleep((failures[-1].retry_at - failures[-1].at) / 1000)
+Attempts.resume = resume
+""",
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +88,19 @@ def servers():
 def lives(servers, tmp_path):
     """Lives of a reducer over a log of a few events."""
     (tmp_path / "r.py").write_text(BROKEN)
+    for name, patch in PATCHED.items():
+        (tmp_path / f"{name}.py").write_text(f"from r import count\n{patch}\n")
     log = tmp_path / "log.jsonl"
     log.write_text("".join(json.dumps({"type": "T", "id": n}) + "\n" for n in range(6)))
     (tmp_path / "lives").mkdir()
 
-    def of(reducer):
+    def of(reducer, on_error="stop", file="r"):
         options = {
             **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
             "events": [str(log)],
             "mapping": {},
-            "on_error": "stop",
-            "reducer": f"{tmp_path}/r.py:{reducer}",
+            "on_error": on_error,
+            "reducer": f"{tmp_path}/{file}.py:{reducer}",
         }
         found = Lives(servers, tmp_path / "lives", options)
         found.begin("step")
@@ -101,12 +130,44 @@ def test_steps_that_are_acknowledged_before_they_are_committed_are_found_lost(li
     plans = [Plan("step", (Kill("after", n),)) for n in range(whole.whole["step"].commits)]
     found = [lived.wrong["differs"] for lived in map(whole.live, plans) if lived.wrong]
     assert found
-    assert all("was acknowledged, and 1 steps are there" in each for each in found), found
+    assert all("was acknowledged, and there " in each for each in found), found
+
+
+def test_the_way_of_a_run_whose_steps_nobody_looks_at_is_taken(lives):
+    with pytest.raises(StoreError, match="a run that nobody kills fails: TypeError"):
+        lives("count", file="each")
 
 
 def test_a_failed_attempt_that_is_forgotten_is_found_lost(lives):
     wrong = lives("forgetful").live(Plan("step", (Kill("backoff", 2),))).wrong
-    assert wrong["differs"] == "the failed attempt at step 2 is forgotten"
+    assert wrong["differs"] == "the attempt that failed before the crash is forgotten"
+
+
+@pytest.mark.parametrize("on_error", ["skip", "park"])
+@pytest.mark.parametrize("reducer", ["value_error", "os_error"])
+def test_an_event_that_fails_for_good_is_no_loss(lives, reducer, on_error):
+    whole = lives(reducer, on_error)
+    for step in range(4):
+        lived = whole.live(Plan("step", (Kill("backoff", step), Kill("backoff", step))))
+        assert lived.wrong is None
+        # What fails with an OSError waits by itself, too.
+        parked = (reducer, on_error, step) == ("value_error", "park", 3)
+        assert lived.kills == (0 if parked else 2)
+
+
+@pytest.mark.parametrize(
+    ("broken", "kills", "says"),
+    [
+        ("budget", 1, "its budget began anew (step 2)"),
+        ("wait", 1, "was cut short by the crash (step 2)"),
+        ("wait", 2, "a wait was skipped (step 2)"),
+        ("anew", 2, "was begun anew after the crash (step 2)"),
+    ],
+)
+def test_a_back_off_that_a_crash_changes_is_found(lives, broken, kills, says):
+    wrong = lives("count", file=broken).live(Plan("step", (Kill("backoff", 2),) * kills)).wrong
+    assert wrong
+    assert says in wrong["differs"]
 
 
 def test_a_step_that_is_lost_is_named_with_what_differs(lives):
@@ -117,6 +178,18 @@ def test_a_step_that_is_lost_is_named_with_what_differs(lives):
     wrong = whole.live(Plan("step", (Kill("after", 3),))).wrong
     assert (wrong["id"], wrong["differs"]) == (id, "steps 7 without, 6 with the crash")
     assert [change["path"] for change in wrong["changes"]] == ["n", "last"]
+
+
+def test_who_is_the_cause_is_told(lives):
+    whole = lives("remembering")
+    store, left = whole.folder / "whole-step.db", whole.folder / "life.db"
+    wrong = whole.live(Plan("step", (Kill("after", 5),))).wrong
+    step = first_difference(store, left, wrong["id"])
+    found = cause(whole.servers, store, wrong["id"], step)
+    assert (found["cause"], found["step"]) == ("the reducer", step)
+    assert found["calls"][0].startswith("next (r.py:")
+    assert cause(whole.servers, store, wrong["id"], 0) == {"cause": "durproj", "step": 0}
+    assert cause(whole.servers, store, None, 0) == {}
 
 
 def test_a_life_is_written_and_read():

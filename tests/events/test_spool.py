@@ -4,6 +4,7 @@ be resumed; by the real command line."""
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -34,21 +35,28 @@ def test_a_crash_in_a_pipe_is_resumed_from_the_copy(durproj, durability):
     assert not copies(durproj.folder)
 
 
-def test_a_pipe_that_is_killed_while_it_is_open_is_resumed_and_then_given_again(durproj):
-    folder = durproj.folder
+def killed_while_open(folder, given, *options):
+    """Kill a run that waits for more, once `given` is in its copy."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "durproj", *RUN, "-q", "--user", "u1"],
+        [sys.executable, "-m", "durproj", *RUN, "-q", *options],
         cwd=folder,
         env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
-    # More than are looked at to tell how to read them; the last one is unfinished.
-    process.stdin.write(lines(range(150)) + line(150)[:9])
+    process.stdin.write(given)
     process.stdin.flush()
-    until(lambda: len(there(folder) or []) == 150 if (folder / "durproj.db").exists() else False)
+    until(
+        lambda: any(path.read_bytes() == given for path in folder.glob("durproj.db.input-*.part"))
+    )
     process.kill()
     process.communicate()
+
+
+def test_a_pipe_that_is_killed_while_it_is_open_is_resumed_and_then_given_again(durproj):
+    folder = durproj.folder
+    # More than are looked at to tell how to read them; the last one is unfinished.
+    killed_while_open(folder, lines(range(150)) + line(150)[:9], "--user", "u1")
     done = durproj("resume")
     assert done.code == 0
     assert "broke off" in done.err
@@ -57,6 +65,46 @@ def test_a_pipe_that_is_killed_while_it_is_open_is_resumed_and_then_given_again(
     assert done.code == 0
     assert there(folder) == list(range(160))
     assert not copies(folder)
+
+
+@pytest.mark.parametrize("options", [[], ["--user", "u1"]], ids=["streams", "stream"])
+def test_a_finished_pipe_that_breaks_off_when_it_is_given_again_has_not_become_shorter(
+    durproj, options
+):
+    folder, other = durproj.folder, lines(range(3), "u2") * (not options)
+    assert durproj(*RUN, *options, input=lines(range(150)) + other).code == 0
+    killed_while_open(folder, lines(range(120)), *options)
+    done = durproj("resume")
+    assert done.code == 0, done.err
+    assert "broke off" in done.err
+    assert there(folder) == list(range(150))
+    assert not copies(folder)
+    # A pipe that came to its end is another matter.
+    assert durproj(*RUN, *options, input=lines(range(120))).code == 4
+    assert durproj(*RUN, *options, input=lines(range(160)) + other).code == 0
+    assert there(folder) == list(range(160))
+
+
+def test_what_came_of_a_pipe_that_broke_off_is_compared(durproj):
+    folder = durproj.folder
+    assert durproj(*RUN, input=lines(range(150))).code == 0
+    killed_while_open(folder, lines([*range(110), *range(200, 210)]))
+    done = durproj("resume")
+    assert done.code == 4
+    assert "projection/u1#110" in done.err
+
+
+def test_a_parked_event_that_did_not_come_again_before_a_pipe_broke_off_waits_on(durproj):
+    folder, poison = durproj.folder, b'{"userId":"p","type":"NeverHeardOf"}\n'
+    ways = ["run", "-", "--reducer", "account", "--strict-types", "--on-error", "park"]
+    given = b'{"userId":"p","type":"UserRegistered","name":"P","email":"p@p"}\n' * 120
+    assert durproj(*ways, input=given + poison).code == 1
+    for name in copies(folder):  # else the longer one is resumed
+        (folder / name).unlink()
+    killed_while_open(folder, given, *ways[2:])
+    done = durproj("resume")
+    assert done.code == 1, done.err
+    assert json.loads(durproj("parked", "list", "--json").out.splitlines()[0])["step"] == 120
 
 
 @pytest.mark.parametrize("given", [lines(range(3)), lines(range(100, 104)), b""])

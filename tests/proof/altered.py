@@ -1,6 +1,6 @@
 """`python altered.py PRAGMAS ARGS…`: the command line with the store's pragmas altered, for the controls (what
-is broken on purpose has to be found), and with `early` as one of them it tells of a step before it is
-committed."""
+is broken on purpose has to be found). Instead of a pragma: with `early` it tells of a step before it is
+committed; with `next`, which breaks nothing, when it begins the next one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import sys
 
 from durproj.cli import app
+from durproj.runtime import ownership
 from durproj.stores import journal, sqlite
 
 
@@ -30,15 +31,39 @@ def acknowledge_early() -> None:
     add = journal.Journal.add
 
     def early(self, step, record):
-        said = {"type": "step", "id": self.head.id, "step": step}
-        os.write(1, json.dumps(said).encode() + b"\n")
+        acknowledge(self.head.id, step)
         return add(self, step, record)
 
     journal.Journal.add = early
 
 
+def acknowledge_by_the_next() -> None:
+    """Say that a step is recorded when the reducer is called for the next one of its stream."""
+    plain = ownership.applied
+
+    def applied(*args, **options):
+        reduce = plain(*args, **options)
+
+        def telling(state, event):
+            if state["n"]:
+                acknowledge(f"projection/{event.key}", state["n"] - 1)
+            return reduce(state, event)
+
+        return telling
+
+    ownership.applied = applied
+
+
+def acknowledge(id: str, step: int) -> None:
+    """Say so as `-v --json` does."""
+    said = {"type": "step", "id": id, "step": step}
+    os.write(1, json.dumps(said).encode() + b"\n")
+
+
+WAYS = {"early": acknowledge_early, "next": acknowledge_by_the_next}
+
 asked = sys.argv.pop(1).split(",")
-alter([pragma for pragma in asked if pragma != "early"])
-if "early" in asked:
-    acknowledge_early()
+alter([pragma for pragma in asked if pragma not in WAYS])
+for name in WAYS.keys() & asked:
+    WAYS[name]()
 app.main()

@@ -101,18 +101,24 @@ class Case:
     resumed: bool
 
     @classmethod
-    def draw(cls, rng: random.Random, change: str) -> Case:
-        """One of all there are."""
+    def draw(cls, rng: random.Random, change: str, *, recorded: bool) -> Case:
+        """One of all there are, or of those that change what is `recorded`."""
         array = rng.random() < 0.15
         renamed = rng.random() < 0.2
+        cut = rng.choice([None, 1, 3, STEPS - 1])
+        keys = rng.choice([None, ("u1",), ("u2",)])
+        at = rng.randrange(len(EVENTS))
+        if recorded:
+            # The streams come in turns, and the run crashes in the first that was asked for.
+            at = 2 * rng.randrange(cut or STEPS) + (keys == ("u2",))
         return cls(
             change,
-            rng.randrange(len(EVENTS)),
-            rng.choice([None, 1, 3, STEPS - 1]),
+            at,
+            cut,
             "as it was" if array else rng.choice(["as it was", *FORMS]),
             array,
             rng.choice(["step", "fsync", "batch"]),
-            rng.choice([None, ("u1",), ("u2",)]),
+            keys,
             rng.random() < 0.2,
             renamed,
             not renamed and rng.random() < 0.4,
@@ -125,7 +131,9 @@ class Case:
 
 def changed(trial: Trial) -> None:
     for n in range(trial.count):
-        case = Case.draw(trial.rng, list(CHANGES)[n % len(CHANGES)])
+        # Where there are few, none is of what was not read yet.
+        few = trial.count < 1_000
+        case = Case.draw(trial.rng, list(CHANGES)[n % len(CHANGES)], recorded=few)
         with trial.case(str(case)), trial.scratch() as folder:
             _prove(case, folder)
 
@@ -261,13 +269,17 @@ def all_rows(store: Path) -> list[Any]:
 
 
 def several_files(trial: Trial) -> None:
-    """The same files in another order, one more, one less: what counts is the events in their order."""
-    for _ in range(trial.count):
+    """The same files in another order, one more, one less, or with an event edited: what counts is the events
+    in their order."""
+    for number in range(trial.count):
         parts = [EVENTS[at : at + 6] for at in range(0, len(EVENTS), 6)]
         names = [f"{n}.jsonl" for n in range(len(parts))]
         order = trial.rng.sample(names, trial.rng.randrange(1, len(names) + 1))
         cut = trial.rng.choice([None, 2, STEPS - 1])
-        what = f"crash at {cut}, then the files {order}"
+        edited = trial.rng.randrange(cut or STEPS) * 2 if number % 3 == 0 else None
+        if edited is not None:
+            order = names
+        what = f"crash at {cut}, then the files {order}, with event {edited} edited"
         with trial.case(what), trial.scratch() as folder:
             store = folder / "s.db"
             for name, part in zip(names, parts, strict=True):
@@ -275,7 +287,12 @@ def several_files(trial: Trial) -> None:
 
             paths = [folder / name for name in names]
             begin = partial(durproj.fold, paths, store=store, reducer="merge", crash=cut)
-            run(begin, folder)
+            ended = run(begin, folder)
+            assert ended.code == (0 if cut is None else 3), ended.err
+            if edited is not None:
+                part, at = divmod(edited, 6)
+                parts[part] = _edited(parts[part], at)
+                (folder / names[part]).write_bytes(_lines(parts[part]))
             was, known = all_rows(store), recorded(store)
             events = [event for name in order for event in parts[names.index(name)]]
             difference = first_differences(known, events)

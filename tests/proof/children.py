@@ -242,6 +242,8 @@ def _be(
 ) -> NoReturn:
     """Do `act` as a process of its own would, and end."""
     code = FAILED
+    # What the caller left to be collected would close descriptors that are others by now.
+    gc.freeze()
     try:
         _take_streams(streams, at_once=at_once)
         for signum in SIGNALS:

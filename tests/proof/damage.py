@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from proof.answers import IDS, QUESTIONS, Truth, ask, finds_damage, lay_out, put_together
+from proof.lost_pages import KINDS, PAGE, with_page
 from proof.trial import Proof, Trial
 
-PAGE = 4096
 HEADER = 100
 """So many bytes at the beginning say what the file is. With other ones it is no store, or a later one's."""
 
@@ -130,38 +130,15 @@ def pages(trial: Trial) -> None:
     truth = sound_store(trial)
     blob = truth.path.read_bytes()
     path = trial.folder / "s.db"
-    kinds = ("zeros", "ones", "noise", "sector", "swapped", "twice", "shifted", "cut")
     for n in range(trial.count):
-        page, kind = n % (len(blob) // PAGE), trial.rng.choice(kinds)
+        page, kind = n % (len(blob) // PAGE), trial.rng.choice(KINDS)
         other = trial.rng.randrange(len(blob) // PAGE)
         questions = trial.rng.sample(list(QUESTIONS), ASKED)
         with trial.case(f"page {page + 1} {kind} (with page {other + 1}): {questions}"):
-            path.write_bytes(_with_page(trial, blob, page, kind, other))
+            path.write_bytes(with_page(trial, blob, page, kind, other))
             first = page == 0 or (other == 0 and kind == "swapped")
             expect_truth(truth, path, questions, whole=first)
             ask("doctor", path)
-
-
-def _with_page(trial: Trial, blob: bytes, page: int, kind: str, other: int) -> bytes:
-    at, there = page * PAGE, other * PAGE
-    whole, far = blob[at : at + PAGE], blob[there : there + PAGE]
-    sector = 512 * trial.rng.randrange(PAGE // 512)
-    by = trial.rng.randrange(1, PAGE)
-    new = {
-        "zeros": bytes(PAGE),
-        "ones": b"\xff" * PAGE,
-        "noise": trial.rng.randbytes(PAGE),
-        "sector": whole[:sector] + bytes(512) + whole[sector + 512 :],
-        "swapped": far,
-        "twice": far,
-        "shifted": whole[by:] + whole[:by],
-        "cut": b"",
-    }[kind]
-    damaged = bytearray(blob)
-    damaged[at : at + PAGE] = new
-    if kind == "swapped":
-        damaged[there : there + PAGE] = whole
-    return bytes(damaged)
 
 
 def cut_short(trial: Trial) -> None:
@@ -253,8 +230,8 @@ def _with_a_bit_flipped(trial: Trial, value: Any) -> Any:
 
 PROOFS = [
     Proof("a bit of the store flipped", ("P7",), some_bits, 200, 20_000, case_ms=11),
-    Proof("a bit of a page's header flipped", ("P7",), bits_of_page_headers, 250, 2_600, case_ms=6),
+    Proof("a bit of a page's header flipped", ("P7",), bits_of_page_headers, 250, 2_592, case_ms=6),
     Proof("pages lost, moved or overwritten", ("P7",), pages, 60, 4_000, case_ms=20),
-    Proof("the store cut short", ("P7",), cut_short, 40, 400, case_ms=39),
+    Proof("the store cut short", ("P7",), cut_short, 40, 216, case_ms=39),
     Proof("a bit of one stored value flipped", ("P7",), one_value, 60, 3_000, case_ms=20),
 ]

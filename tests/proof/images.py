@@ -2,7 +2,8 @@
 
 Rules: `fsync` of a file makes its content durable, and not its name; names become durable with their
 folder, and before that in their order (they are journalled metadata). What was written since the last sync may
-be there or not, write by write and in no order, and of one write some sectors.
+be there or not, write by write and in no order, and of one write some sectors, or zeros in its place where the
+file became longer.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Disk:
     def _mixture(self, rng: random.Random) -> list[Written | Cut]:
         """Some of what waits."""
         writes = self._writes
-        how = rng.randrange(5)
+        how = rng.randrange(6)
         if how == 0:  # what came first, the last of it torn
             end = rng.randint(0, len(writes))
             kept = [*writes[: max(0, end - 1)]]
@@ -75,9 +76,18 @@ class Disk:
         if how == 2:  # all but a few
             lost = set(rng.choices(range(len(writes)), k=rng.randint(1, 3))) if writes else set()
             return [write for at, write in enumerate(writes) if at not in lost]
+        if how == 3:  # files have become longer, and zeros are in them
+            return [write if rng.random() < 0.5 else self._emptied(write) for write in writes]
         share = rng.choice((0.1, 0.5, 0.9))
         chosen = [write for write in writes if rng.random() < share]
-        return chosen if how == 3 else [_torn(write, rng) for write in chosen]
+        return chosen if how == 4 else [_torn(write, rng) for write in chosen]
+
+    def _emptied(self, write: Written | Cut) -> Written | Cut:
+        """Of `write` only that it made the file longer."""
+        if isinstance(write, Cut):
+            return write
+        begin = max(write.offset, len(self._files.get(write.file, b"")))
+        return Written(write.file, begin, bytes(max(0, write.offset + len(write.data) - begin)))
 
     def _image(self, naming: int, writes: list[Written | Cut]) -> Image:
         files = self._written(writes)

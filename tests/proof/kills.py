@@ -29,6 +29,12 @@ from proof.kept import MANY, Killed, Points, Streams, Watched
 from proof.trial import Proof, Trial
 
 STEPS = 40
+LONG = 1200
+"""So many steps are more than share a commit, however fast they are."""
+
+SHARED = 1000
+"""The most steps that share a commit with `batch`: a promise of the README."""
+
 WRITE = "a write or commit"
 
 
@@ -109,6 +115,13 @@ def acknowledge(id: str, steps: int, points: Points) -> None:
     points("after the acknowledgement")
 
 
+def called(ended: Ended) -> int:
+    """How many steps were begun; none of them twice."""
+    calls = [line for line in ended.lines if line.startswith(b"called ")]
+    assert len(calls) == len(set(calls)), "a step was executed twice"
+    return len(calls)
+
+
 def acknowledged(ended: Ended) -> dict[str, int]:
     """How many steps of each workflow were."""
     found: dict[str, int] = {}
@@ -136,6 +149,12 @@ class Way:
     def promises(self) -> bool:
         """Whether what is acknowledged is promised to stay: steps that share a commit are shown before."""
         return not (self.shown and self.durability == "batch")
+
+    def expect_committed(self, ended: Ended, steps: int) -> None:
+        """Of the steps that were begun `steps` are kept: all but the one in hand, or as many as may share a
+        commit."""
+        begun, shared = called(ended), SHARED if self.durability == "batch" else 0
+        assert begun <= steps + shared + 1, f"{begun} steps were begun, {steps} of them are kept"
 
     def fold(self, store: Path, at: tuple[str, int] | None) -> Ended:
         """Fold in a child that is killed at `at`: how often, and which point."""
@@ -174,13 +193,22 @@ def prove_points(trial: Trial) -> None:
     by_way = [(way, way.points()) for way in ways(trial)]
     cases = [(way, point) for way, points in by_way for point in points]
     trial.note(f"{len(cases):,} points in {len(by_way)} ways to fold {STEPS} events")
-    for way, at in spread(trial, cases):
+    for way, at in [*spread(trial, cases), *late(trial)]:
         with trial.case(f"{way}, killed at {at[0]} number {at[1]}"), way.streams.store() as store:
             ended = way.fold(store, at)
             assert ended.killed, ended
             kept = acknowledged(ended) if way.promises else {}
             held = way.streams.expect_beginning(store, kept)
+            way.expect_committed(ended, sum(held.values()))
             way.streams.resume(store, held, durability=way.durability)
+
+
+def late(trial: Trial) -> Iterator[tuple[Way, tuple[str, int]]]:
+    """A few kills of a fold of so many steps that some commits are behind it."""
+    streams = Streams(trial.folder / "long", LONG)
+    for number in range(max(2, trial.count // 100)):
+        at = trial.rng.randrange(SHARED + 10, LONG)
+        yield Way(streams, "batch", shown=bool(number % 2)), ("before the fold", at)
 
 
 def prove_again_and_again(trial: Trial) -> None:
@@ -201,8 +229,7 @@ def prove_again_and_again(trial: Trial) -> None:
                     kept = acknowledged(ended) if way.promises else {}
                     now = way.streams.expect_beginning(store, kept)
                     assert all(now[id] >= steps for id, steps in held.items()), (held, now)
-                    calls = [line for line in ended.lines if line.startswith(b"called")]
-                    assert len(calls) == len(set(calls)), "a step was executed twice"
+                    way.expect_committed(ended, sum(now.values()) - sum(held.values()))
                     held = now
                 if not ended.killed or len(killed) == 6:
                     break

@@ -233,8 +233,8 @@ def block_borders(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("fixed lines, good and bad", ("P4",), fixed_lines, 200, 600, case_ms=5),
+    Proof("fixed lines, good and bad", ("P4",), fixed_lines, 200, 488, case_ms=5),
     Proof("fixed lines through the command", ("P4",), through_the_command, 30, 1_500, case_ms=65),
     Proof("drawn lines", ("P4",), mutated_lines, 400, 25_000, case_ms=0.6),
-    Proof("lines across the borders of blocks", ("P4",), block_borders, 120, 4_000, case_ms=5),
+    Proof("lines across the borders of blocks", ("P4",), block_borders, 120, 1_154, case_ms=5),
 ]

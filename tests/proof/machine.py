@@ -28,8 +28,8 @@ from proof.ledger import BAD, BLOCK, BROKEN, Event, Stream, chained, line, log_o
 
 KEYS = ("u1", "u/2", "ü 3")
 PAYLOADS = (
-    *(None, True, 0, -0.0, 0.1, 1e300, 2**63 - 1, -(2**63), "", [], {}),
-    *("é\u2028\u202e\x1b[31m", [1, [2, {"": None}]], {"b": 1, "a": [0.5]}, "x" * 300),
+    *(None, True, 0, -0.0, 0.1, 1.0, 1e16, 1e300, 2**63 - 1, -(2**63), "", [], {}),
+    *("é\u2028\u202e\x1b[31m", [1, [2.0, {"": None}]], {"b": 1, "a": [0.5]}, "x" * 300),
 )
 EVENTS = st.lists(
     st.tuples(st.sampled_from(KEYS), st.sampled_from([1, 2, 3, BAD]), st.sampled_from(PAYLOADS)),

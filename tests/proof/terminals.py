@@ -20,11 +20,13 @@ from wcwidth import wcwidth
 from durproj.cli import progress
 from proof.children import command
 from proof.hostile_commands import commands
+from proof.pages import expect_ours
 from proof.trial import Proof, Trial
 
 ESC, CSI, OSC, DCS = "\x1b", "\x9b", "\x9d", "\x90"
 ATTACKS = {
     "command": "::error::pwned",
+    "markup": "</script><script>pwned</script><!--<img src=x onerror=pwned>\"'><a href=//evil.example>",
     "commands": (
         "##[error]pwned x\n::add-mask::pwned\n  ::error::pwned"
         "x\u2028::error::pwned\u2029\x85::error::pwned"
@@ -94,6 +96,9 @@ PIECES = (
         "\\u001b",
         "'); --",
         '","x":"',
+        "</script><script>",
+        "<!--",
+        "\"'><img onerror=x>",
         "{}",
         "#",
     ),
@@ -206,6 +211,10 @@ def _judge(
     for shown in (done.out, done.err):
         found = harmless(shown, colored=colored)
         assert not found, found
+    page = folder / "report.html"
+    if page.exists():
+        expect_ours(page.read_text(encoding="utf-8"), 1)
+        page.unlink()
     if terminal:
         still(done.out)
     elif json_lines:

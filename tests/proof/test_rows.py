@@ -36,12 +36,17 @@ def test_what_is_raised_outside_of_a_case_is_a_fault(tmp_path, control):
 def test_what_is_lost_is_a_fault_but_of_a_control_that_nothing_is_lost(tmp_path):
     def loses(trial):
         with trial.case("the first"):
+            raise AssertionError("gone")
+
+    def breaks(trial):
+        with trial.case("the first"):
             raise ValueError("gone")
 
     lost = made(loses).run("seed", 1, tmp_path)
     (fault,) = made(loses).faults(lost)
     assert fault.startswith("the first\n")
     assert made(loses, control=True).faults(lost) == []
+    assert made(breaks, control=True).faults(made(breaks).run("seed", 1, tmp_path))
     kept = made(lambda trial: trial.passed(3)).run("seed", 1, tmp_path)
     assert made(loses).faults(kept) == []
     assert made(loses, control=True).faults(kept)

@@ -4,6 +4,7 @@ holds afterwards."""
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import shutil
 import sqlite3
@@ -146,7 +147,13 @@ class Template:
         # Before its first run is in it, a store may be there or not.
         begin(("verify",), folder).end().expect(0, *([] if found else [66]))
         if found != self.after:
-            done(folder, *self.verb.words)
+            said = done(folder, *self.verb.words)
+            if self.verb.folds:
+                executed = json.loads(said.splitlines()[-1])["executed"]
+                missing = _steps(self.after) - _steps(found)
+                assert executed == missing, (
+                    f"{executed} steps were executed, {missing} were missing"
+                )
         assert contents(folder) == self.after
         assert files(folder) == self.files, files(folder)
 
@@ -160,6 +167,12 @@ def expect_beginning(found: Any, before: Any, after: Any) -> None:
         records = journal["records"]
         assert records == whole[id]["records"][: len(records)]
         assert len(records) >= (was[id]["steps"] if id in was else 0)
+
+
+def _steps(found: Any) -> int:
+    """How many steps there are in the store, of what `contents` says."""
+    _, journals = found.get("durproj.db", ({}, {}))
+    return sum(journal["steps"] for journal in journals.values())
 
 
 def contents(folder: Path) -> dict[str, Any]:

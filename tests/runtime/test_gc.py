@@ -18,7 +18,7 @@ from conftest import environment
 from dying import Died, dying, folded, journals, line, stream, trail, write
 
 import durproj as library
-from durproj import NotFound, PastChanged, Stop, UsageError
+from durproj import NotFound, PastChanged, Stop, StoreDamaged, UsageError
 from durproj.history.timeline import Timeline
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
@@ -343,6 +343,35 @@ def test_a_damaged_workflow_is_told_of_and_the_others_are_done(log, store, durpr
     with closing(sqlite3.connect(store)) as conn:
         left = conn.execute("SELECT count(*) FROM workflow JOIN run ON run.no = run").fetchone()[0]
     assert left == (id is None)
+
+
+def root_of(store, table):
+    """Where the first page of a table is in the file, in bytes."""
+    with closing(sqlite3.connect(store)) as conn:
+        sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        return (conn.execute(sql, (table,)).fetchone()[0] - 1) * 4096
+
+
+def test_nothing_is_dropped_from_pages_that_are_out_of_order(log, store):
+    fold(log, store)
+    blob = bytearray(store.read_bytes())
+    blob[root_of(store, "segment") + 8] ^= 2  # where a cell is, or the next page
+    store.write_bytes(blob)
+    with pytest.raises(StoreDamaged):
+        collected(store, keep_last=0)
+    assert store.read_bytes()[4096:] == blob[4096:]
+    assert collected(store, keep_last=0, dry_run=True)
+
+
+def test_what_is_missing_is_still_missed_when_the_file_was_to_be_made_smaller(log, store):
+    fold(log, store)
+    with store.open("r+b") as file:
+        file.seek(root_of(store, "workflow"))
+        file.write(b"\x0d\0\0\0\0\x10\0\0" + bytes(4088))  # a leaf without any row
+    _, summary = collected(store, keep_last=0, vacuum=True)
+    assert summary["damaged"] == 1
+    with pytest.raises(StoreDamaged):
+        library.inspect("projection/u0", store=store)
 
 
 def everything(store, no):

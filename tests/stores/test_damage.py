@@ -21,6 +21,7 @@ from durproj.errors import (
 )
 from durproj.stores.base import Run
 from durproj.stores.examine import examine
+from durproj.stores.inventory import take_inventory
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 from durproj.zstd import ZstdError, compress, decompress
@@ -414,6 +415,32 @@ def test_rows_that_a_damaged_page_does_not_count_any_more_are_missed(sound, tmp_
         copy = tmp_path / "store.db"
         copy.write_bytes(flipped)
         open_and_check(copy, truth)
+
+
+def test_a_workflow_that_its_id_does_not_lead_to_is_not_begun_anew(sound, tmp_path):
+    """The index of ids is as it was when it was new: nothing is in it."""
+    path = tmp_path / "store.db"
+    shutil.copy(sound[0], path)
+    with closing(sqlite3.connect(path)) as conn:
+        name = "sqlite_autoindex_workflow_1"
+        sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        (root,) = conn.execute(sql, (name,)).fetchone()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\x0a\0\0\0\0\x10\0\0" + bytes(4088))
+    with closing(SqliteStore.open_reader(path)) as store:
+        assert [store.head(id) for id in sound[1].heads] == [*sound[1].heads.values()]
+    with closing(SqliteStore.open_writer(path)) as store:
+        for id in (*sound[1].heads, "not/there"):
+            with pytest.raises(StoreDamaged, match="leads past 4 of the workflows"):
+                store.head(id)
+    assert any("leads past 4" in str(error) for error in take_inventory(path).damage)
+    assert "leads past 4" in str(examine(path).error)
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("REINDEX")
+    with closing(SqliteStore.open_writer(path)) as store:
+        assert [store.head(id) for id in sound[1].heads] == [*sound[1].heads.values()]
+        assert store.head("not/there") is None
 
 
 def test_a_store_left_by_a_killed_writer_is_whole(killed, tmp_path):

@@ -137,13 +137,17 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_is_none(tmp_path, monkeypat
     next_one.release()
 
 
-def test_a_store_that_cannot_be_opened_is_not_left_locked(tmp_path):
+@pytest.mark.parametrize("size", [1, 2, 100, 5_000])
+def test_a_store_that_cannot_be_opened_is_not_left_locked(tmp_path, size):
     path = tmp_path / "store.db"
-    path.write_bytes(b"no database at all, but long enough to be told from one" * 100)
+    path.write_bytes(b"n" * size)
     for _ in range(2):
         with pytest.raises(StoreError, match="not a database"):
             SqliteStore.open_writer(path)
+    with pytest.raises(StoreError, match="not a database"):
+        SqliteStore.open_reader(path)
     assert os.listdir(tmp_path) == ["store.db"]
+    assert path.read_bytes() == b"n" * size
 
 
 def test_one_process_cannot_write_to_a_store_twice(tmp_path):

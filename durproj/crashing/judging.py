@@ -1,0 +1,109 @@
+"""What a crash may not take: steps that were acknowledged, and the memory of attempts that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from durproj.crashing.killing import BACKOFF, FAILURES_PLANNED, acknowledged
+from durproj.crashing.left import left_in
+from durproj.errors import NotFound, Retry, StoreDamaged
+from durproj.runtime.planned import PlannedFailure
+from durproj.stores.base import Attempt
+from durproj.stores.journal import Journal
+from durproj.stores.sqlite import SqliteStore
+
+LATE_MS = 900_000
+"""So much later than planned an attempt may come, whose wait is an hour: processes take their time."""
+
+
+def wrong(id: str | None, differs: str) -> dict[str, Any]:
+    """What is wrong with a workflow, or (None) with the whole."""
+    return {"id": id, "differs": differs, "changes": []}
+
+
+def unkept(store: Path) -> dict[str, Any] | None:
+    """What is wrong: an acknowledged step that is not there, or was recorded twice."""
+    try:
+        with closing(SqliteStore.open_reader(store)) as opened:
+            ids = {head.no: head.id for head in opened.heads()}
+        found = left_in(store)
+    except NotFound:
+        ids, found = {}, {}
+    except StoreDamaged as error:
+        return wrong(None, error.message)
+    counts: dict[str | None, int] = {}
+    for how, step, no in _acknowledged(store):
+        id = ids.get(no)
+        if how == "+" and step < counts.get(id, 0):
+            return wrong(id, f"step {step} was executed again, though it was acknowledged")
+        counts[id] = max(counts.get(id, 0), step + 1)
+    for id, count in counts.items():
+        there = found[id].steps if id else 0
+        if there < count:
+            lost = f"step {count - 1} was acknowledged, and there {_are(there)}"
+            return wrong(id, lost)
+    return None
+
+
+def _are(steps: int) -> str:
+    return {0: "is none", 1: "is 1 step"}.get(steps, f"are {steps} steps")
+
+
+def _acknowledged(store: Path) -> Iterator[tuple[str, int, int]]:
+    """Of every step that was acknowledged: how, its number, its workflow's. See MortalStore."""
+    file = acknowledged(store)
+    for line in file.read_text().split("\n")[:-1] if file.exists() else ():
+        step, _, no = line[1:].partition(" ")
+        yield line[0], int(step), int(no)
+
+
+def forgotten(store: Path) -> dict[str, Any] | None:
+    """What is wrong when a process was killed in back-off, and no workflow has a failed attempt at the step
+    that it stands at."""
+    with closing(SqliteStore.open_reader(store)) as opened:
+        for head in opened.heads():
+            if head.no is not None and opened.attempts(head.no, Journal(opened, head).steps):
+                return None
+    return wrong(None, "the attempt that failed before the crash is forgotten")
+
+
+def misremembered(store: Path, step: int) -> dict[str, Any] | None:
+    """What is wrong with the memory of the attempts that were planned to fail at `step`, in the first
+    workflow that came so far and of which something is."""
+    with closing(SqliteStore.open_reader(store)) as opened:
+        for head in opened.heads():
+            tried = head.steps > step or (head.status == "parked" and head.steps == step)
+            if tried and head.no is not None:
+                amiss = amiss_of(opened.attempts(head.no, step))
+                if amiss:
+                    return wrong(head.id, f"{amiss} (step {step})")
+    return None
+
+
+def amiss_of(attempts: Sequence[Attempt]) -> str | None:
+    """What is wrong with the failed attempts at a step of which FAILURES_PLANNED were planned, waiting as
+    BACKOFF says: each is recorded, each waits longer than the one before, and comes when it was to come. An
+    event that fails for good adds its own."""
+    planned = sum(attempt.kind == PlannedFailure.__name__ for attempt in attempts)
+    for number, attempt in enumerate(attempts, 1):
+        wait_s = BACKOFF.wait_s(number, Retry())
+        if attempt.retry_at is None or wait_s is None:
+            break
+        if attempt.retry_at - attempt.at != int(wait_s * 1000):
+            return (
+                f"after failed attempt {number} the wait is that of another: its budget began anew"
+            )
+    for number, (attempt, after) in enumerate(pairwise(attempts), 1):
+        if attempt.retry_at is None:
+            break
+        if after.at < attempt.retry_at:
+            return f"the wait after failed attempt {number} was cut short by the crash"
+        if after.at > attempt.retry_at + LATE_MS:
+            return f"the wait after failed attempt {number} was begun anew after the crash"
+    if planned != FAILURES_PLANNED:
+        return f"{planned} of {FAILURES_PLANNED} failed attempts are there: a wait was skipped"
+    return None
