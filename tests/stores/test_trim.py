@@ -15,7 +15,7 @@ from durproj.errors import NotFound, StoreDamaged
 from durproj.stores import sqlite
 from durproj.stores.base import Past
 from durproj.stores.journal import Journal
-from durproj.stores.packing import ORIGIN, digest_inputs
+from durproj.stores.packing import ORIGIN, Chain, digest_inputs
 from durproj.stores.sqlite import SqliteStore
 
 ID = "projection/u1"
@@ -226,3 +226,41 @@ def test_what_is_said_of_damage_can_be_followed(path, keep, step, hint):
         else:
             with pytest.raises(NotFound, match="no longer kept"):
                 Journal.open(store, "old/u1").rewind(segment.start)
+
+
+@pytest.mark.parametrize("first", [None, 60, 44])
+@pytest.mark.parametrize(("keep", "dropped"), [(1, 299), (10, 290), (43, 257), (44, 256), (45, 0)])
+def test_a_past_is_chained_over_all_that_was_dropped(path, first, keep, dropped):
+    with closing(SqliteStore.open_writer(path)) as store:
+        journal = fill(store, ID, 300, batch=100, status="resolved")
+        before = 0 if first is None else journal.trim(first)
+        assert before == (256 if first == 44 else 0)
+        state = journal.head.state
+        assert journal.trim(keep) == max(0, dropped - before)
+        dropped = max(dropped, before)
+        head = journal.head
+        assert (head.dropped, head.state, journal.steps) == (dropped, state, 300)
+        if dropped:
+            records = [record(n) for n in range(dropped)]
+            seed = ORIGIN
+            for start in range(0, dropped, 256):
+                chain = Chain(ID, start, seed)
+                chain.absorb(columns(records[start : start + 256]).texts())
+                seed = chain.digest()
+            inputs = digest_inputs(ORIGIN, [each.input for each in records])
+            assert head.past == Past(ID, dropped, seed, inputs)
+        assert steps_of(journal) == expected(dropped, 300)
+        assert steps_of(Journal.open(store, ID)) == expected(dropped, 300)
+
+
+def test_a_block_that_is_missing_is_named(path):
+    with closing(SqliteStore.open_writer(path)) as store:
+        fill(store, ID, 600, batch=600, status="resolved")
+        store._conn.execute("DELETE FROM segment WHERE start = 256")
+        journal = Journal.open(store, ID)
+        for step in (256, 511):
+            with pytest.raises(StoreDamaged) as caught:
+                journal.read(step)
+            assert caught.value.message == (
+                f"{ID}#{step}: the store is damaged: its segment is missing"
+            )
