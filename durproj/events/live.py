@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,9 @@ class LiveSource(Source):
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def spool(self, copies: Mapping[str, str], *, sync: bool) -> None:
+        """Nothing: what is open here is a file, and its name may be another's or nobody's by now."""
 
     def chunks(self, start: Cursor | None = None) -> Iterator[Chunk]:
         """As `Source.chunks`: the whole lines from `start` on that are there now."""

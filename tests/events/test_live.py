@@ -79,3 +79,13 @@ def test_a_file_is_the_same_while_nothing_of_it_has_changed(log):
     assert not same_file(str(other), then)
     log.unlink()
     assert not same_file(str(log), then)
+
+
+def test_a_file_that_is_renamed_while_its_fold_begins_is_read_on(log):
+    add(log, line(1))
+    source = LiveSource(str(log), 1 << 20)
+    assert source.open()
+    log.rename(log.with_name("app.log.1"))
+    source.spool({str(log): "copy"}, sync=False)
+    assert [raw for chunk in source.chunks() for raw in chunk.raw] == [line(1).rstrip()]
+    source.close()
