@@ -20,7 +20,7 @@ from typing import Any
 from durproj import codec
 from durproj.errors import OutputFailed
 from durproj.history.paths import ABSENT
-from durproj.history.reading import journal_of, reading
+from durproj.history.reading import journal_of, own_run, reading
 from durproj.history.standing import projection_record
 from durproj.history.timeline import Timeline
 from durproj.ids import check_name, split_id
@@ -29,7 +29,6 @@ from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Head, Run, Status, Store
 from durproj.stores.connection import connect_copy
 from durproj.stores.journal import Journal
-from durproj.stores.packing import damaged
 from durproj.stores.sqlite import SqliteStore
 from durproj.stores.stored import stored_value
 
@@ -175,7 +174,7 @@ def _chosen(store: Store, choice: Choice) -> Iterator[_Chosen]:
     runs = {run.no: run for run in store.runs()}
     for head in _heads(store, choice.which, runs):
         if choice.status in (None, head.status):
-            yield _Chosen(head, _run(head, runs), partial(Journal, store, head))
+            yield _Chosen(head, own_run(head, runs.get(head.run)), partial(Journal, store, head))
 
 
 def _heads(store: Store, which: Sequence[str], runs: dict[int | None, Run]) -> Iterator[Head]:
@@ -188,18 +187,12 @@ def _heads(store: Store, which: Sequence[str], runs: dict[int | None, Run]) -> I
     met = set()
     for head in store.heads():
         met.add(head.name)
-        chosen = head.name in names if names else _is_fold(_run(head, runs))
+        chosen = head.name in names if names else _is_fold(own_run(head, runs.get(head.run)))
         if chosen and head.id not in ids:
             yield head
     for name in names:
         if name not in met:
             raise no_name(name, store)
-
-
-def _run(head: Head, runs: dict[int | None, Run]) -> Run:
-    if head.run not in runs:
-        raise damaged(head.id, "its run is missing")
-    return runs[head.run]
 
 
 def _is_fold(run: Run) -> bool:

@@ -49,8 +49,9 @@ def gc(
     a few more may stay); drop: the chosen workflows are dropped wholly, whatever their status.
 
     vacuum: give back what is free in the file (None: when that is a tenth of it; never of a store that
-    is damaged, where it could hide what is missing); dry_run: only tell. wait_s: how long to wait for another writer; progress: told each record as soon as it is done; stop:
-    ends it between two workflows.
+    is damaged, where it could hide what is missing); dry_run: only tell. wait_s: how long to wait for
+    another writer; progress: told each record as soon as it is done; stop: ends it between two
+    workflows.
 
     Raises UsageError, NotFound (no store, no such workflow), StoreBusy, StoreError (StoreDamaged: of a
     store whose very pages are damaged nothing is dropped), Interrupted.

@@ -44,9 +44,14 @@ def run_of(store: Store, head: Head) -> Run:
         run, now = store.run(head.run), store.numbered(head.no)
         if now is None:
             raise no_workflow(head.id, store)
+    return own_run(now, run)
+
+
+def own_run(head: Head, run: Run | None) -> Run:
+    """The run that the store has for this head. Raises StoreDamaged when there is none or it is another's."""
     if run is None:
         raise damaged(head.id, "its run is missing")
-    if run.name != now.name:
+    if run.name != head.name:
         raise damaged(head.id, f"its run is one of {run.name!r}")
     return run
 

@@ -84,16 +84,17 @@ def fold(
     with; a new one takes the reducer that its name had last in this store, else `account`, and `error`,
     `file` and `none`.
 
-    store: a path, or a store that is open for writing, to `durability`; it is left open. retry: one of the built-in policies, so that `resume` can go on with it. max_line: in bytes. crash:
-    die at this step, once. fail: (step, times): let its attempts fail. accept_reducer: let the reducer
-    have changed. restart: drop what was recorded and fold again. follow: go on with what comes to the
-    one input, until `stop` says so or a pipe ends; rotated: another file has taken its place since, and
+    store: a path, or a store that is open for writing, to `durability`; it is left open. retry: one of
+    the built-in policies, so that `resume` can go on with it. max_line: in bytes. crash: die at this
+    step, once. fail: (step, times): let its attempts fail. accept_reducer: let the reducer have
+    changed. restart: drop what was recorded and fold again. follow: go on with what comes to the one
+    input, until `stop` says so or a pipe ends; rotated: another file has taken its place since, and
     that is right. on_error: what becomes of a stream whose step fails for good: `stop` ends the run,
     `park` lets that stream wait and the others go on, `skip` records a step that leaves the state as it
     was. on_bad_line: a line that is no event ends the run (`stop`) or is left out (`skip`). max_errors:
-    end the run when more events than that were parked or skipped. strict_types: an
-    event of a type that the reducer does not know (see its attribute `types`) fails; else it leaves the
-    state as it is. wait_s: how long to wait for another runner.
+    end the run when more events than that were parked or skipped. strict_types: an event of a type that
+    the reducer does not know (see its attribute `types`) fails; else it leaves the state as it is.
+    wait_s: how long to wait for another runner.
 
     Returns what it came to. Raises PastChanged, StepFailed, TooManyErrors, BadEvent, NotFound,
     StoreError and its kin, UsageError, Interrupted; whatever was finished by then is committed.

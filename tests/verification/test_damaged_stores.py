@@ -12,6 +12,7 @@ import pytest
 
 import durproj as library
 from durproj.stores.lock import Lock
+from durproj.stores.sqlite import SqliteStore
 
 
 @pytest.fixture(scope="module")
@@ -214,3 +215,19 @@ def test_rows_and_a_pending_head_behind_them_are_sound(durproj):
         "status": "ok",
         "steps": 5,
     }
+
+
+@pytest.mark.parametrize("read", [
+    lambda path: library.inspect("projection/a", store=path),
+    lambda path: list(library.log("projection/a", store=path)),
+    lambda path: list(library.export_records(store=path)),
+    lambda path: list(library.export_records(["projection/a"], store=path)),
+], ids=["inspect", "log", "export", "export of one"])  # fmt: skip
+def test_a_workflow_with_the_run_of_another_name_is_damaged(store, read):
+    with closing(SqliteStore.open_writer(store)) as opened:
+        head = opened.head("projection/a")
+        head.run = opened.head("b/b").run
+        opened.save_head(head)
+    with pytest.raises(library.StoreDamaged, match="its run is one of 'b'"):
+        read(store)
+    assert found(store)[-1]["exit"] == 1
