@@ -12,9 +12,9 @@ Contract, tested by one suite over every store:
 - `add_row` and `add_segment` refuse, with StoreError, a step or segment that exists.
 - Readers see only committed, whole checkpoints, and within `snapshot()` those of one instant.
 - A damaged head, run, attempt, row or segment raises StoreDamaged (rows and segments: once `Journal`
-  reads them); its content is never returned, and where heads or runs are missing from all of them,
-  that is damage. What was cut off the end of a journal that is not finished cannot be told from steps
-  never made, and is made again; nor can the newest failed attempts at a step from ones never made.
+  reads them); its content is never returned, and where heads, runs, attempts or crash points are
+  missing from all of them, that is damage. What was cut off the end of a journal that is not finished
+  cannot be told from steps never made, and is made again.
 """
 
 from __future__ import annotations

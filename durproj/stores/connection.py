@@ -20,6 +20,7 @@ from durproj.stores.base import Durability
 from durproj.stores.failed import Failed, is_io_error, leave
 from durproj.stores.migrations import (
     APPLICATION_ID,
+    LACKING,
     OLDEST_VERSION,
     SCHEMA_VERSION,
     STAND_INS,
@@ -273,9 +274,10 @@ def _check_identity(conn: sqlite3.Connection, path: Path) -> int:
 
 def _stand_in(conn: sqlite3.Connection, version: int) -> None:
     """Let a store of an earlier version be read through `conn` as one of the present version."""
-    if version in STAND_INS:
-        conn.execute("PRAGMA temp_store = MEMORY")
-        conn.execute(STAND_INS[version][1])
+    for name in LACKING.get(version, ()):
+        if name in STAND_INS:
+            conn.execute("PRAGMA temp_store = MEMORY")
+            conn.execute(STAND_INS[name])
 
 
 def _check_schema(conn: sqlite3.Connection, path: Path) -> int:
@@ -298,8 +300,8 @@ def _check_schema(conn: sqlite3.Connection, path: Path) -> int:
         conn.execute("COMMIT")
     except FAULTS as error:
         raise translate(error, str(path)) from None
-    if version in STAND_INS:
-        expected = {each: sql for each, sql in expected.items() if each[1] != STAND_INS[version][0]}
+    if version in LACKING:
+        expected = {each: sql for each, sql in expected.items() if each[1] not in LACKING[version]}
     elif version != SCHEMA_VERSION:
         raise UsageError(
             f"{path}: written by an earlier durproj (schema {version}, now {SCHEMA_VERSION})",

@@ -15,7 +15,8 @@ from functools import cache
 APPLICATION_ID = 0x64757270
 """`durp`, in SQLite's header, tells a store from other databases."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+
 
 OLDEST_VERSION = 2
 """Version 1 was never released: its hashes were others."""
@@ -30,18 +31,24 @@ CREATE TABLE past (
   inputs BLOB NOT NULL,
   seal BLOB NOT NULL
 ) STRICT;
-"""
+""",
+    3: """
+CREATE INDEX attempt_twin ON attempt (workflow, step, attempt);
+CREATE INDEX crash_twin ON crash (workflow, step);
+""",
 }
 """By the version they start from: the SQL that leads to the next one."""
 
-STAND_INS: Mapping[int, tuple[str, str]] = {
-    2: (
-        "past",
-        "CREATE TEMP TABLE past (workflow INTEGER PRIMARY KEY, id, steps, hash, inputs, seal)",
-    )
+LACKING: Mapping[int, frozenset[str]] = {
+    2: frozenset({"past", "attempt_twin", "crash_twin"}),
+    3: frozenset({"attempt_twin", "crash_twin"}),
 }
-"""By the versions that are read as they are: the table that they have not, and an empty one that a reader
-has in its place."""
+"""By the earlier versions that are read as they are: the tables and indexes that they have not."""
+
+STAND_INS: Mapping[str, str] = {
+    "past": "CREATE TEMP TABLE past (workflow INTEGER PRIMARY KEY, id, steps, hash, inputs, seal)"
+}
+"""By what a store has not: an empty table that a reader has in its place."""
 
 
 def apply(conn: sqlite3.Connection) -> None:

@@ -62,12 +62,16 @@ CREATE TABLE attempt (
   PRIMARY KEY (workflow, step, attempt)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX attempt_twin ON attempt (workflow, step, attempt);
+
 CREATE TABLE crash (
   workflow INTEGER NOT NULL REFERENCES workflow (no),
   step INTEGER NOT NULL,
   at_ms INTEGER NOT NULL,
   PRIMARY KEY (workflow, step)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX crash_twin ON crash (workflow, step);
 
 CREATE TABLE past (
   workflow INTEGER PRIMARY KEY REFERENCES workflow (no),

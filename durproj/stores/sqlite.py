@@ -243,11 +243,8 @@ class SqliteStore(Statements):
     # -- attempts and crash points
 
     def attempts(self, no: int, step: int) -> list[Attempt]:
-        sql = (
-            "SELECT attempt, at_ms, kind, message, retry_ms, seal FROM attempt"
-            " WHERE workflow = ? AND step = ? ORDER BY attempt"
-        )
-        return attempts_of(no, step, self._read(sql, (no, step)))
+        columns = "attempt, at_ms, kind, message, retry_ms, seal"
+        return attempts_of(no, step, self._at_step("attempt", columns, no, step))
 
     def add_attempt(self, no: int, step: int, attempt: Attempt) -> None:
         with self.transaction():
@@ -262,7 +259,7 @@ class SqliteStore(Statements):
             )
 
     def crashed(self, no: int, step: int) -> bool:
-        return bool(self._read("SELECT 1 FROM crash WHERE workflow = ? AND step = ?", (no, step)))
+        return bool(self._at_step("crash", "1", no, step))
 
     def add_crash(self, no: int, step: int) -> None:
         self._write(

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from durproj.errors import StoreDamaged, StoreError
 from durproj.stores.connection import FAULTS, Fault, translate
 from durproj.stores.failed import Failed, is_io_error
+from durproj.stores.migrations import LACKING
 from durproj.stores.packing import damaged
 
 _NOT_INDEXED = (
@@ -28,6 +29,36 @@ def expect_indexed(conn: sqlite3.Connection | Failed, location: str) -> None:
             f"{location}: the store is damaged: the index of ids leads past {lost:,} of the workflows",
             "restore the store from a backup, or have SQLite make the index anew (REINDEX)",
         )
+
+
+TWINS = {
+    "run": ("name, identity, no", "sqlite_autoindex_run_1"),
+    "attempt": ("workflow, step, attempt", "attempt_twin"),
+    "crash": ("workflow, step", "crash_twin"),
+}
+"""Tables of which SQLite has some columns twice: these, and the index that has them again. A damaged page
+can lose rows of either without a word, but not the same ones of both."""
+
+
+def expect_twins(conn: sqlite3.Connection, location: str) -> None:
+    """Raise StoreDamaged when a table of TWINS and its index do not have the same rows. Raises what SQLite
+    does."""
+    (version,) = conn.execute("PRAGMA user_version").fetchone()
+    for table in _twins(version):
+        columns, index = TWINS[table]
+        # SQLite would read the index for both, but for a column that only the table has.
+        time = "updated_ms" if table == "run" else "at_ms"
+        here = f"SELECT {columns} FROM {table} NOT INDEXED WHERE typeof({time}) = 'integer'"
+        there = f"SELECT {columns} FROM {table} INDEXED BY {index}"
+        for one, other in ((here, there), (there, here)):
+            (odd,) = conn.execute(f"SELECT count(*) FROM ({one} EXCEPT {other})").fetchone()
+            if odd:
+                raise damaged(location, f"rows of the table {table} are missing")
+
+
+def _twins(version: int) -> list[str]:
+    """The tables of TWINS that have their index in this version of the schema."""
+    return [table for table, (_, index) in TWINS.items() if index not in LACKING.get(version, ())]
 
 
 class Statements:
@@ -110,6 +141,21 @@ class Statements:
         sql = f"SELECT count(*) FROM {table} INDEXED BY sqlite_autoindex_{table}_1"
         if met < self._read(sql)[0][0]:
             raise damaged(self.location, f"rows of the table {table} are missing")
+
+    def _at_step(self, table: str, columns: str, no: int, step: int) -> list[Any]:
+        """Rows of `attempt` or `crash` at a step, in their order. Raises StoreDamaged when some are missing."""
+        order, index = TWINS[table]
+        where = "WHERE workflow = ? AND step = ?"
+        with self.snapshot():
+            sql = f"SELECT {columns} FROM {table} NOT INDEXED {where} ORDER BY {order}"
+            rows = self._read(sql, (no, step))
+            if table in _twins(self._read("PRAGMA user_version")[0][0]):
+                sql = f"SELECT count(*) FROM {table} INDEXED BY {index} {where}"
+                if self._read(sql, (no, step))[0][0] != len(rows):
+                    raise damaged(
+                        f"step {step} of workflow {no}", f"rows of the table {table} are missing"
+                    )
+        return rows
 
     def _write(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:

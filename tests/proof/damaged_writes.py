@@ -166,7 +166,7 @@ def harm(trial: Trial, path: Path) -> tuple[str, bool]:
         path.write_bytes(blob)
         return f"bit {bit} of byte {at} (page {at // PAGE + 1}: {at % PAGE})", at < HEADER
     page, other = (trial.rng.randrange(len(blob) // PAGE) for _ in range(2))
-    kind = trial.rng.choice((*KINDS, "emptied"))
+    kind = trial.rng.choice(KINDS)
     path.write_bytes(with_page(trial, bytes(blob), page, kind, other))
     first = page == 0 or (other == 0 and kind == "swapped")
     return f"page {page + 1} {kind} (with page {other + 1})", first

@@ -6,8 +6,8 @@ from proof.trial import Trial
 
 PAGE = 4096
 
-KINDS = ("zeros", "ones", "noise", "sector", "swapped", "twice", "shifted", "cut")
-"""What becomes of a page: see `with_page`, which knows `emptied`, too."""
+KINDS = ("zeros", "ones", "noise", "sector", "swapped", "twice", "shifted", "cut", "emptied")
+"""What becomes of a page: see `with_page`."""
 
 
 def with_page(trial: Trial, blob: bytes, page: int, kind: str, other: int) -> bytes:

@@ -63,8 +63,17 @@ def attempt(at: int, retry_at: int | None = None) -> Attempt:
     return Attempt(at, "OSError", f"no luck at {at}", retry_at)
 
 
+def make_version_3(path: Path) -> None:
+    """Let a store be as version 3 of the schema had it: without the indexes of attempts and crash points."""
+    with closing(sqlite3.connect(path)) as conn:
+        conn.executescript(
+            "DROP INDEX attempt_twin; DROP INDEX crash_twin; PRAGMA user_version = 3;"
+        )
+
+
 def make_version_2(path: Path) -> None:
-    """Let a store be as version 2 of the schema had it: without pasts, the times of heads not sealed."""
+    """Let a store be as version 2 of the schema had it: without pasts, too, the times of heads not sealed."""
+    make_version_3(path)
     columns = (
         "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash"
     )

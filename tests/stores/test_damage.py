@@ -402,13 +402,10 @@ def test_a_rewind_to_before_the_damage_cures_it(sound, tmp_path, statement, kept
             Journal.open(store, ROWS).rewind(10)
 
 
-@pytest.mark.parametrize("table", ["run", "workflow", "step"])
+@pytest.mark.parametrize("table", ["run", "workflow", "step", "attempt"])
 def test_rows_that_a_damaged_page_does_not_count_any_more_are_missed(sound, tmp_path, table):
     path, truth = sound
-    with closing(sqlite3.connect(path)) as conn:
-        (root,) = conn.execute(
-            "SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)
-        ).fetchone()
+    root = root_of(path, table)
     for at, bit in [(at, bit) for at in range(3, 12) for bit in range(8)]:
         flipped = bytearray(path.read_bytes())
         flipped[(root - 1) * 4096 + at] ^= 1 << bit
@@ -417,17 +414,42 @@ def test_rows_that_a_damaged_page_does_not_count_any_more_are_missed(sound, tmp_
         open_and_check(copy, truth)
 
 
+def root_of(path, table):
+    with closing(sqlite3.connect(path)) as conn:
+        sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        return conn.execute(sql, (table,)).fetchone()[0]
+
+
+def empty(path, table):
+    """Let a table without row ids, or an index, be as it was when it was new: nothing is in it."""
+    with path.open("r+b") as file:
+        file.seek((root_of(path, table) - 1) * 4096)
+        file.write(b"\x0a\0\0\0\0\x10\0\0" + bytes(4088))
+
+
+@pytest.mark.parametrize("lost", ["attempt", "attempt_twin", "crash", "crash_twin"])
+def test_attempts_and_crash_points_that_are_lost_are_missed(tmp_path, lost):
+    path = tmp_path / "store.db"
+    with closing(SqliteStore.open_writer(path)) as store:
+        head = fill(store, "projection/u1", 3).head
+        store.add_attempt(head.no, 3, attempt(1))
+        store.add_crash(head.no, 3)
+    empty(path, lost)
+    table = lost.removesuffix("_twin")
+    missing = f"rows of the table {table} are missing"
+    with closing(SqliteStore.open_reader(path)) as store:
+        ask_for = store.attempts if table == "attempt" else store.crashed
+        assert not ask_for(head.no, 4)
+        with pytest.raises(StoreDamaged, match=missing):
+            ask_for(head.no, 3)
+    assert [missing in str(error) for error in take_inventory(path).damage] == [True]
+    assert missing in str(examine(path).error)
+
+
 def test_a_workflow_that_its_id_does_not_lead_to_is_not_begun_anew(sound, tmp_path):
-    """The index of ids is as it was when it was new: nothing is in it."""
     path = tmp_path / "store.db"
     shutil.copy(sound[0], path)
-    with closing(sqlite3.connect(path)) as conn:
-        name = "sqlite_autoindex_workflow_1"
-        sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
-        (root,) = conn.execute(sql, (name,)).fetchone()
-    with path.open("r+b") as file:
-        file.seek((root - 1) * 4096)
-        file.write(b"\x0a\0\0\0\0\x10\0\0" + bytes(4088))
+    empty(path, "sqlite_autoindex_workflow_1")
     with closing(SqliteStore.open_reader(path)) as store:
         assert [store.head(id) for id in sound[1].heads] == [*sound[1].heads.values()]
     with closing(SqliteStore.open_writer(path)) as store:

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 from conftest import environment
-from making import fill, make_version_2, read_all
+from making import fill, make_version_2, make_version_3, read_all
 
 from durproj.errors import StoreError, UsageError
 from durproj.stores import connection, migrations
@@ -205,8 +205,15 @@ def test_a_store_of_no_version_is_damaged(old, odd):
             opening(old)
 
 
-def test_a_store_of_version_2_is_brought_up_to_date(old, tmp_path):
-    make_version_2(old)
+EARLIER = pytest.mark.parametrize(
+    ("make", "number"), [(make_version_2, 2), (make_version_3, 3)], ids=["2", "3"]
+)
+
+
+@EARLIER
+def test_an_earlier_store_is_brought_up_to_date(old, tmp_path, make, number):
+    make(old)
+    assert version(old) == number
     with closing(SqliteStore.open_writer(old)) as store:
         journal = Journal.open(store, "projection/u1")
         journal.save("resolved")
@@ -215,8 +222,9 @@ def test_a_store_of_version_2_is_brought_up_to_date(old, tmp_path):
     assert schema(old) == schema(tmp_path / "new.db")
 
 
-def test_a_store_of_version_2_is_read_as_it_is(old, tmp_path, durproj):
-    make_version_2(old)
+@EARLIER
+def test_an_earlier_store_is_read_as_it_is(old, tmp_path, durproj, make, number):
+    make(old)
     before = old.read_bytes()
     with closing(SqliteStore.open_reader(old)) as store:
         assert len(read_all(Journal.open(store, "projection/u1"))) == 300
@@ -228,7 +236,7 @@ def test_a_store_of_version_2_is_read_as_it_is(old, tmp_path, durproj):
         assert (done.code, "earlier" in done.err) == (0, False), done.err
     copy = tmp_path / "copy.db"
     assert durproj("backup", copy, "--store", old).code == 0
-    assert (version(copy), schema(copy)) == (2, schema(old))
+    assert (version(copy), schema(copy)) == (number, schema(old))
     assert old.read_bytes() == before
     # What it says of itself is no less guarded.
     with closing(sqlite3.connect(old)) as conn:
