@@ -15,8 +15,9 @@ from durproj.history.alternative import (
     recorded_reducer,
 )
 from durproj.history.changes import changes
+from durproj.history.changing import changing
 from durproj.history.programs import programs_own
-from durproj.history.reading import journal_of
+from durproj.history.reading import journal_of, run_of
 from durproj.ids import check_name, split_id, workflow_id
 from durproj.projections.reducer import Reducer
 from durproj.runtime.given import given_reducer
@@ -24,7 +25,6 @@ from durproj.runtime.request import FORK, REPLACED_BY, events_key
 from durproj.runtime.setup import ACCEPTING, RESTARTING
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
-from durproj.stores.sqlite import SqliteStore
 from durproj.stores.stored import stored_value
 
 _NOT_TAKEN_OVER = (REPLACED_BY, RESTARTING, ACCEPTING, "continues")
@@ -59,37 +59,26 @@ def fork(
     `other` then.
     """
     name, key = split_id(other) if "/" in other else (check_name(other), split_id(id)[1])
-    path = Path(store)
-    if not path.exists():
-        raise NotFound(f"{path}: no such store", "durproj run makes one")
-    opened = SqliteStore.open_writer(path, "fsync", wait_s)
-    try:
-        with opened.transaction():
-            source = journal_of(opened, id)
-            made = _Fork(opened, source, name, key)
-            last = source.steps - 1 if at is None else at
-            if not 0 <= last < source.steps:
-                has = (
-                    f"{id} has {source.steps} steps, from 0"
-                    if source.steps
-                    else "it has no step yet"
-                )
-                raise NotFound(f"{id}#{max(0, last)}: no such step", has)
-            course = made.course(last, replace or {}, frozenset(drop), every=reducer is not None)
-            base, found = path.resolve().parent, None
-            if reducer is not None:
-                # The initial state that the run was given was the other one's.
-                found, made.options["initial"] = given_reducer(reducer, None, base), None
-            elif course.begin <= last:
-                found = recorded_reducer(id, made.options, base, accept=accept_reducer)
-            elif accept_reducer:
-                raise UsageError(
-                    "no step is executed anew, so no reducer is needed",
-                    "leave --accept-reducer out",
-                )
-            return made.run(course, found)
-    finally:
-        opened.close()
+    with changing(Path(store), wait_s, "fsync") as opened, opened.transaction():
+        source = journal_of(opened, id)
+        made = _Fork(opened, source, name, key)
+        last = source.steps - 1 if at is None else at
+        if not 0 <= last < source.steps:
+            has = f"{id} has {source.steps} steps, from 0" if source.steps else "it has no step yet"
+            raise NotFound(f"{id}#{max(0, last)}: no such step", has)
+        course = made.course(last, replace or {}, frozenset(drop), every=reducer is not None)
+        base, found = Path(store).resolve().parent, None
+        if reducer is not None:
+            # The initial state that the run was given was the other one's.
+            found, made.options["initial"] = given_reducer(reducer, None, base), None
+        elif course.begin <= last:
+            found = recorded_reducer(id, made.options, base, accept=accept_reducer)
+        elif accept_reducer:
+            raise UsageError(
+                "no step is executed anew, so no reducer is needed",
+                "leave --accept-reducer out",
+            )
+        return made.run(course, found)
 
 
 class _Fork:
@@ -102,8 +91,7 @@ class _Fork:
             raise UsageError(
                 f"{self._id} is there already in {store.location}", "fork it under another id: --as"
             )
-        run = store.run(source.head.run)
-        self.options: dict[str, Any] = run.options if run else {}
+        self.options: dict[str, Any] = run_of(store, source.head).options
         self._is_projection = self.options.get("kind") == "fold"
         self._events_key = events_key(self.options, source.head.key)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from durproj.errors import NotFound, StoreError, UsageError
+from durproj.errors import StoreError, UsageError
+from durproj.history.changing import changing
 from durproj.history.collection import Asked, Collection
 from durproj.ids import split_id
 from durproj.runtime.given import given_names
@@ -101,16 +103,9 @@ def _collect(
     vacuum: bool | None,
     dry_run: bool,
 ) -> Iterator[dict[str, Any]]:
-    if not path.exists():
-        raise NotFound(f"{path}: no such store", "durproj run makes one")
     before = _size(path)
-    opened = (
-        SqliteStore.open_reader(path) if dry_run else SqliteStore.open_writer(path, wait_s=wait_s)
-    )
-    try:
-        if not dry_run:
-            # What is deleted from a page that is out of order may take the rest of the page along.
-            opened.expect_whole_pages()
+    store = closing(SqliteStore.open_reader(path)) if dry_run else changing(path, wait_s)
+    with store as opened:
         had = opened.free_bytes()
         collection = Collection(opened, asked, dry_run=dry_run)
         for record in collection.records():
@@ -123,8 +118,6 @@ def _collect(
             # It makes the indexes anew, from which alone it may be known that rows are missing.
             if wanted and not collection.met_damage:
                 _compact(opened)
-    finally:
-        opened.close()
     summary = collection.summary()
     if not dry_run:
         summary["file"] = {"freed": freed, "before": before, "after": _size(path)}

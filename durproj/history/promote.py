@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.errors import NotFound, UsageError
+from durproj.errors import UsageError
+from durproj.history.changing import changing
 from durproj.history.programs import programs_own
 from durproj.ids import check_name, workflow_id
 from durproj.runtime.absent import no_name
 from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Past, Run, Store
 from durproj.stores.journal import Journal
-from durproj.stores.sqlite import SqliteStore
 
 _SHOWN = 5
 
@@ -48,15 +48,8 @@ def promote(
         check_name(name)
     if new == current:
         raise UsageError(f"{new} has that name already", "name two: durproj promote NEW CURRENT")
-    path = Path(store)
-    if not path.exists():
-        raise NotFound(f"{path}: no such store", "durproj run makes one")
-    opened = SqliteStore.open_writer(path, "fsync", wait_s)
-    try:
-        with opened.transaction():
-            return _swap(opened, new, current, force=force)
-    finally:
-        opened.close()
+    with changing(Path(store), wait_s, "fsync") as opened, opened.transaction():
+        return _swap(opened, new, current, force=force)
 
 
 @dataclass

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from durproj.errors import NotFound, PastChanged, UsageError
+from durproj.errors import NotFound, UsageError
+from durproj.history.changing import changing
+from durproj.history.reading import journal_of, kept_from, run_of
 from durproj.ids import split_id
-from durproj.runtime.absent import no_workflow
 from durproj.runtime.request import FORK
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
-from durproj.stores.sqlite import SqliteStore
 
 
 def rewind(id: str, step: int, *, store: str | Path = "durproj.db", wait_s: float = 0.0) -> int:
@@ -32,41 +32,30 @@ def rewound(
     many `steps` and which `status` are left, and what `goes_on` with them: `resume`, the `program` whose
     workflow it is, or None where nothing is to be done."""
     split_id(id)
-    path = Path(store)
-    if not path.exists():
-        raise NotFound(f"{path}: no such store")
-    opened = SqliteStore.open_writer(path, wait_s=wait_s)
-    try:
-        with opened.transaction():
-            journal = Journal.open(opened, id)
-            if journal is None:
-                raise no_workflow(id, opened)
-            if step >= journal.steps:
-                has = f"{journal.steps} steps, from 0" if journal.steps else "no step"
-                raise NotFound(f"{id}#{step}: no such step", f"{id} has {has}")
-            run = opened.run(journal.head.run)
-            if run is None:
-                raise PastChanged(id, None, "a run", "none")
-            if journal.head.dropped and run.options["kind"] != "fold":
-                raise NotFound(
-                    f"{id}: steps before {journal.head.dropped:,} are no longer kept",
-                    "a program is replayed from step 0, so it cannot go on from a later one;\n"
-                    "run it again under another id",
-                )
-            dropped = journal.steps - step - 1
-            if dropped or journal.head.status in ("parked", "rejected"):
-                _drop(opened, journal, run, step + 1)
-            return {
-                "type": "rewind",
-                "id": id,
-                "dropped": dropped,
-                "steps": journal.steps,
-                **({"kept_from": journal.head.dropped} if journal.head.dropped else {}),
-                "status": journal.head.status,
-                "goes_on": _goes_on(journal.head, run),
-            }
-    finally:
-        opened.close()
+    with changing(Path(store), wait_s) as opened, opened.transaction():
+        journal = journal_of(opened, id)
+        if step >= journal.steps:
+            has = f"{journal.steps} steps, from 0" if journal.steps else "no step"
+            raise NotFound(f"{id}#{step}: no such step", f"{id} has {has}")
+        run = run_of(opened, journal.head)
+        if journal.head.dropped and run.options["kind"] != "fold":
+            raise NotFound(
+                f"{id}: steps before {journal.head.dropped:,} are no longer kept",
+                "a program is replayed from step 0, so it cannot go on from a later one;\n"
+                "run it again under another id",
+            )
+        dropped = journal.steps - step - 1
+        if dropped or journal.head.status in ("parked", "rejected"):
+            _drop(opened, journal, run, step + 1)
+        return {
+            "type": "rewind",
+            "id": id,
+            "dropped": dropped,
+            "steps": journal.steps,
+            **kept_from(journal.head),
+            "status": journal.head.status,
+            "goes_on": _goes_on(journal.head, run),
+        }
 
 
 def _drop(store: Store, journal: Journal, run: Run, steps: int) -> None:

@@ -15,7 +15,6 @@ from durproj.stores.journal import Journal
 from durproj.stores.lock import Lock
 from durproj.stores.mounts import is_remote
 from durproj.stores.sqlite import SqliteStore
-from durproj.stores.statements import expect_indexed, expect_twins
 
 # Two connections that write or checkpoint at the same instant can corrupt a WAL before these versions
 # (sqlite.org/wal.html, "WAL-reset bug"); 3.44.6 and 3.50.7 have the fix as well.
@@ -103,11 +102,9 @@ def _check_sqlite(conn: sqlite3.Connection, path: Path, found: Examination) -> N
 
     found.journal = conn.execute("PRAGMA journal_mode").fetchone()[0]
     found.schema = conn.execute("PRAGMA user_version").fetchone()[0]
-    complaint = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
+    complaint = conn.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if complaint != "ok":
         raise StoreDamaged(f"{path}: {complaint}", "restore the store from a backup")
-    expect_indexed(conn, str(path))
-    expect_twins(conn, str(path))
     db = sqlite_utils.Database(conn, execute_plugins=False)
     found.tables = {table.name: table.count for table in db.tables}
 

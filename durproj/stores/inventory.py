@@ -18,7 +18,6 @@ from durproj.stores.base import Run
 from durproj.stores.connection import FAULTS, connect_reader, translate
 from durproj.stores.packing import damaged
 from durproj.stores.sealed import HEADS, RUN, attempts_of, head_of, run_of
-from durproj.stores.statements import expect_indexed, expect_twins
 
 MOST_COMPLAINTS = 10
 """So many of what SQLite has to say about a damaged file are kept."""
@@ -57,7 +56,7 @@ def take_inventory(path: Path) -> Inventory:
     with closing(connect_reader(path)) as conn:
         # What is no UTF-8 is no damage to anything but the row that has it: its seal will not fit.
         conn.text_factory = lambda text: text.decode(errors="surrogateescape")
-        for look in (_sqlite, _indexes, _workflows, _runs, _attempts, _pieces, _owners):
+        for look in (_sqlite, _workflows, _runs, _attempts, _pieces, _owners):
             try:
                 look(conn, found, path)
             except FAULTS as error:
@@ -67,18 +66,9 @@ def take_inventory(path: Path) -> Inventory:
 
 def _sqlite(conn: sqlite3.Connection, found: Inventory, path: Path) -> None:
     """SQLite's own check of its pages."""
-    complaints = [row[0] for row in conn.execute(f"PRAGMA quick_check({MOST_COMPLAINTS})")]
+    complaints = [row[0] for row in conn.execute(f"PRAGMA integrity_check({MOST_COMPLAINTS})")]
     if complaints != ["ok"]:
         found.damage.append(damaged(str(path), "; ".join(map(ascii, complaints))))
-
-
-def _indexes(conn: sqlite3.Connection, found: Inventory, path: Path) -> None:
-    """What SQLite's own check does not compare."""
-    for expect in (expect_indexed, expect_twins):
-        try:
-            expect(conn, str(path))
-        except StoreDamaged as error:
-            found.damage.append(error)
 
 
 def _workflows(conn: sqlite3.Connection, found: Inventory, _path: Path) -> None:

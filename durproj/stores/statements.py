@@ -31,34 +31,9 @@ def expect_indexed(conn: sqlite3.Connection | Failed, location: str) -> None:
         )
 
 
-TWINS = {
-    "run": ("name, identity, no", "sqlite_autoindex_run_1"),
-    "attempt": ("workflow, step, attempt", "attempt_twin"),
-    "crash": ("workflow, step", "crash_twin"),
-}
-"""Tables of which SQLite has some columns twice: these, and the index that has them again. A damaged page
-can lose rows of either without a word, but not the same ones of both."""
-
-
-def expect_twins(conn: sqlite3.Connection, location: str) -> None:
-    """Raise StoreDamaged when a table of TWINS and its index do not have the same rows. Raises what SQLite
-    does."""
-    (version,) = conn.execute("PRAGMA user_version").fetchone()
-    for table in _twins(version):
-        columns, index = TWINS[table]
-        # SQLite would read the index for both, but for a column that only the table has.
-        time = "updated_ms" if table == "run" else "at_ms"
-        here = f"SELECT {columns} FROM {table} NOT INDEXED WHERE typeof({time}) = 'integer'"
-        there = f"SELECT {columns} FROM {table} INDEXED BY {index}"
-        for one, other in ((here, there), (there, here)):
-            (odd,) = conn.execute(f"SELECT count(*) FROM ({one} EXCEPT {other})").fetchone()
-            if odd:
-                raise damaged(location, f"rows of the table {table} are missing")
-
-
-def _twins(version: int) -> list[str]:
-    """The tables of TWINS that have their index in this version of the schema."""
-    return [table for table, (_, index) in TWINS.items() if index not in LACKING.get(version, ())]
+_TWINS = {"attempt": "attempt_twin", "crash": "crash_twin"}
+"""Tables, and the indexes that have their keys again. A damaged page can lose rows of either without a
+word, but not the same ones of both."""
 
 
 class Statements:
@@ -117,9 +92,10 @@ class Statements:
         )
         return int(free * page)
 
-    def expect_whole_pages(self) -> None:
-        """Raise StoreDamaged unless SQLite finds its pages in order, which takes reading all of them."""
-        (complaint,) = self._read("PRAGMA quick_check(1)")[0]
+    def expect_whole(self) -> None:
+        """Raise StoreDamaged unless SQLite finds its pages in order, and nothing in an index that is not in
+        its table. This takes reading all of the file."""
+        (complaint,) = self._read("PRAGMA integrity_check(1)")[0]
         if complaint != "ok":
             raise damaged(self.location, ascii(complaint))
 
@@ -144,12 +120,11 @@ class Statements:
 
     def _at_step(self, table: str, columns: str, no: int, step: int) -> list[Any]:
         """Rows of `attempt` or `crash` at a step, in their order. Raises StoreDamaged when some are missing."""
-        order, index = TWINS[table]
-        where = "WHERE workflow = ? AND step = ?"
+        index, where = _TWINS[table], "WHERE workflow = ? AND step = ?"
         with self.snapshot():
-            sql = f"SELECT {columns} FROM {table} NOT INDEXED {where} ORDER BY {order}"
-            rows = self._read(sql, (no, step))
-            if table in _twins(self._read("PRAGMA user_version")[0][0]):
+            rows = self._read(f"SELECT {columns} FROM {table} NOT INDEXED {where}", (no, step))
+            (version,) = self._read("PRAGMA user_version")[0]
+            if index not in LACKING.get(version, ()):
                 sql = f"SELECT count(*) FROM {table} INDEXED BY {index} {where}"
                 if self._read(sql, (no, step))[0][0] != len(rows):
                     raise damaged(

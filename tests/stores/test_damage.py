@@ -442,8 +442,9 @@ def test_attempts_and_crash_points_that_are_lost_are_missed(tmp_path, lost):
         assert not ask_for(head.no, 4)
         with pytest.raises(StoreDamaged, match=missing):
             ask_for(head.no, 3)
-    assert [missing in str(error) for error in take_inventory(path).damage] == [True]
-    assert missing in str(examine(path).error)
+    said = f"index {table}_twin"
+    assert [said in str(error) for error in take_inventory(path).damage] == [True]
+    assert said in str(examine(path).error)
 
 
 def test_a_workflow_that_its_id_does_not_lead_to_is_not_begun_anew(sound, tmp_path):
@@ -456,8 +457,9 @@ def test_a_workflow_that_its_id_does_not_lead_to_is_not_begun_anew(sound, tmp_pa
         for id in (*sound[1].heads, "not/there"):
             with pytest.raises(StoreDamaged, match="leads past 4 of the workflows"):
                 store.head(id)
-    assert any("leads past 4" in str(error) for error in take_inventory(path).damage)
-    assert "leads past 4" in str(examine(path).error)
+    said = "missing from index sqlite_autoindex_workflow_1"
+    assert any(said in str(error) for error in take_inventory(path).damage)
+    assert said in str(examine(path).error)
     with closing(sqlite3.connect(path)) as conn:
         conn.execute("REINDEX")
     with closing(SqliteStore.open_writer(path)) as store:
