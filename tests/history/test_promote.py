@@ -54,7 +54,9 @@ def ids(durproj):
 def everything(store):
     """All that is in a store, so that it can be told whether anything changed."""
     with closing(sqlite3.connect(store)) as conn:
-        tables = [name for (name,) in conn.execute("SELECT name FROM sqlite_schema")]
+        tables = [
+            name for (name,) in conn.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        ]
         named = [name for name in tables if name[0] != "s" and name != "projections"]
         return {name: conn.execute(f"SELECT * FROM {name}").fetchall() for name in named}
 
