@@ -135,9 +135,17 @@ def harmless(shown: str, *, colored: bool = True) -> list[str]:
     return [*map(ascii, rest), *commands]
 
 
+class Screen(pyte.Screen):
+    """A terminal that goes on after a joiner: pyte leaves out what comes with it in one piece."""
+
+    def draw(self, data: str) -> None:
+        for each in data:
+            super().draw(each)
+
+
 def screen_of(shown: str, columns: int = 100, rows: int = 400) -> pyte.Screen:
     """A terminal that was fed `shown`."""
-    screen = pyte.Screen(columns, rows)
+    screen = Screen(columns, rows)
     pyte.Stream(screen).feed(shown)
     return screen
 
