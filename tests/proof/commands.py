@@ -190,7 +190,9 @@ class Commands(Machine):
         self.set_broken(False)
         # A restart that died drops what is left to drop.
         anew = any(RESTARTING in options for options in self.unfinished())
-        target = self.fed(NAME, None, "stop") | {
+        names = [NAME, *(name for name in self.used_again if not name.startswith("fork"))]
+        target = {id: each for name in names for id, each in self.fed(name, None, "stop").items()}
+        target |= {
             id: replace(each, status="pending", anew=anew).fed(
                 of_key(self.events, each.key), "stop"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,9 @@ from proof.trial import Proof, Trial
 
 NEXT = "next"
 """The name under which a log is folded anew, to take the place of NAME."""
+
+LAST = 6
+"""So many parts of a traceback say where something was found, and the notes which rules led to it."""
 
 STEPS = 50
 """Rules of an example; where there are few of them, half as many."""
@@ -235,7 +239,7 @@ def prove(trial: Trial) -> None:
     try:
         run_state_machine_as_test(kind, settings=asked)
     except (Exception, pytest.fail.Exception) as error:
-        found = "\n".join((str(error), *getattr(error, "__notes__", ())))
+        found = "\n".join(traceback.format_exception(error)[-LAST:])
         with trial.case("commands in this order"):
             raise AssertionError(found) from None
     trial.passed(kind.done[0])
