@@ -176,7 +176,7 @@ def test_a_step_that_is_lost_is_named_with_what_differs(lives):
     (id,) = left
     whole.whole["step"].left = {id: left[id]._replace(steps=7, state=b'{"n":7,"last":6}')}
     wrong = whole.live(Plan("step", (Kill("after", 3),))).wrong
-    assert (wrong["id"], wrong["differs"]) == (id, "steps 7 without, 6 with the crash")
+    assert (wrong["id"], wrong["differs"]) == (id, "it has 7 steps without, 6 with the crash")
     assert [change["path"] for change in wrong["changes"]] == ["n", "last"]
 
 
