@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Literal, NamedTuple
 
 from durproj.crashing.killing import Kill, Plan
 from durproj.crashing.life import Whole
@@ -12,10 +13,22 @@ from durproj.stores.base import Durability
 
 Kind = Literal["before", "after", "twice", "backoff", "race", "random"]
 
+Wholes = Mapping[Durability, Whole]
+"""Of one part of a log."""
+
 FEW = 8
 """So many lives of the kinds that have no end, for each durability."""
 
 MOST_KILLS = 4
+
+
+class Life(NamedTuple):
+    """A life to live: its kind, its seed, what is killed, and the number of the part of the log."""
+
+    kind: Kind
+    seed: str
+    plan: Plan
+    part: int
 
 
 def spread(count: int) -> Iterator[int]:
@@ -39,47 +52,49 @@ def spread(count: int) -> Iterator[int]:
         parts *= 2
 
 
-def planned(whole: dict[Durability, Whole], seeds: int) -> Iterator[tuple[Kind, str, Plan]]:
-    """Every life to live, as (kind, its seed, plan), of the kinds in turn, so that wherever it breaks off
-    there were some of each."""
-    queues: list[Iterator[tuple[Kind, str, Plan]]] = [
-        (("random", str(seed), drawn(whole, seed)) for seed in range(1, seeds + 1))
-    ]
-    for durability, one in whole.items():
-        steps = max((left.steps for left in one.left.values()), default=0)
-        last = one.commits
-        few = list(spread(last))[:FEW]
-        queues += [
-            _named("before", [Plan(durability, (Kill("before", n),)) for n in spread(last)]),
-            _named("after", [Plan(durability, (Kill("after", n),)) for n in spread(last)]),
-            _named("twice", [
-                Plan(durability, (Kill("after", n), Kill("after", (last - n) // 3))) for n in few
-            ]),
-            _named("backoff", [
-                Plan(durability, (Kill("backoff", n), Kill("backoff", n))) for n in list(spread(steps))[:FEW]
-            ]),
-            _named("race", [
-                Plan(durability, (Kill("before", n), Kill("after", last - 1 - n)), race=True) for n in few
-            ]),
-        ]  # fmt: skip
+def planned(parts: Sequence[Wholes], seeds: int) -> Iterator[Life]:
+    """Every life to live: of the kinds in turn, and each kind of the parts in turn, so that wherever it
+    breaks off there were some of each from all over."""
+    queues: list[Iterator[Life]] = [(at_random(parts, seed) for seed in range(1, seeds + 1))]
+    for durability in parts[0]:
+        for kind in ("before", "after", "twice", "backoff", "race"):
+            begin = len(queues) % len(parts)
+            numbers = [*range(begin, len(parts)), *range(begin)]
+            queues.append(
+                _in_turn([_of_kind(kind, durability, parts[number], number) for number in numbers])
+            )
+    return _in_turn(queues)
+
+
+def _in_turn(queues: Sequence[Iterator[Life]]) -> Iterator[Life]:
     while queues:
-        for queue in list(queues):
-            found = next(queue, None)
-            if found is None:
-                queues.remove(queue)
-            else:
-                yield found
+        found = [(queue, next(queue, None)) for queue in queues]
+        yield from (life for _, life in found if life)
+        queues = [queue for queue, life in found if life]
 
 
-def _named(kind: Kind, plans: Sequence[Plan]) -> Iterator[tuple[Kind, str, Plan]]:
-    return ((kind, str(plan), plan) for plan in plans)
+def _of_kind(kind: Kind, durability: Durability, wholes: Wholes, part: int) -> Iterator[Life]:
+    one = wholes[durability]
+    last, steps = one.commits, max((left.steps for left in one.left.values()), default=0)
+    all_over = spread(steps if kind == "backoff" else last)
+    for n in all_over if kind in ("before", "after") else islice(all_over, FEW):
+        kills = {
+            "before": (Kill("before", n),),
+            "after": (Kill("after", n),),
+            "twice": (Kill("after", n), Kill("after", (last - n) // 3)),
+            "backoff": (Kill("backoff", n), Kill("backoff", n)),
+            "race": (Kill("before", n), Kill("after", last - 1 - n)),
+        }[kind]
+        plan = Plan(durability, kills, race=kind == "race")
+        yield Life(kind, str(plan), plan, part)
 
 
-def drawn(whole: dict[Durability, Whole], seed: int) -> Plan:
+def at_random(parts: Sequence[Wholes], seed: int) -> Life:
     """The life of a seed: up to MOST_KILLS kills at instants that are drawn, some of them in a race."""
     rng = random.Random(f"life {seed}")  # noqa: S311  it has to be the same again
-    durability = rng.choice(list(whole))
-    one = whole[durability]
+    part = seed % len(parts)
+    durability = rng.choice(list(parts[part]))
+    one = parts[part][durability]
     kills = []
     left = 1.0
     for _ in range(rng.randint(1, MOST_KILLS)):
@@ -87,7 +102,8 @@ def drawn(whole: dict[Durability, Whole], seed: int) -> Plan:
         total = one.calls if at == "call" else one.commits
         kills.append(Kill(at, int(rng.random() * total * left)))
         left *= 0.7
-    return Plan(durability, tuple(kills), race=rng.random() < 0.2)
+    plan = Plan(durability, tuple(kills), race=rng.random() < 0.2)
+    return Life("random", str(seed), plan, part)
 
 
 def kind_of(plan: Plan) -> Kind:

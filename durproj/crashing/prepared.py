@@ -153,7 +153,7 @@ def _run(task: Answer) -> Answer:
         }
         try:
             if begun:
-                resume(**how)
+                resume(durability=durability, **how)
             else:
                 fail = (backoff["step"], FAILURES_PLANNED) if backoff else None
                 retry = BACKOFF if backoff else RETRY

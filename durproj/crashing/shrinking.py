@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +15,10 @@ from durproj.crashing.killing import Instant, Kill, Plan
 from durproj.crashing.life import Lives
 from durproj.crashing.plans import spread
 from durproj.crashing.prepared import Answer
+from durproj.crashing.sample import resolved
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.errors import DurprojError
-from durproj.events.formats.mapping import Layers, Mapping
+from durproj.events.formats.mapping import Layers
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
@@ -120,16 +121,11 @@ class Shrinking:
 
 
 def as_lines(options: Answer, store: Path) -> dict[str, str | None]:
-    """The mapping that suits what `store` has of a log as JSON lines: what was an array, a CSV file or the like
-    is one no more."""
+    """The mapping that suits what `store` has of a log as JSON lines."""
     asked: dict[str, str | None] = options["mapping"]
     with closing(SqliteStore.open_reader(store)) as opened:
-        found = Mapping.from_dict(opened.runs()[-1].options["mapping"])
-    layers = Layers.parse(found.format)
-    if layers.container is None:
-        return asked
-    plain = replace(found, format=Layers(None, layers.kafka, layers.convention).name)
-    return {name: path or "" for name, path in plain.to_dict().items()}
+        found = opened.runs()[-1].options["mapping"].get("format")
+        return resolved(opened) if Layers.parse(found).container else asked
 
 
 _FLAGS = {
@@ -159,7 +155,7 @@ class Again:
             "type": "reproduction", "reproduce": self._line(smallest), "kept": kept
         }  # fmt: skip
         events = smallest.options["events"]
-        if all(Path(path).parent == self.folder for path in events):
+        if all(self.folder in Path(path).parents for path in events):
             data = b"".join(Path(path).read_bytes() for path in events)
             lines = data.decode(errors="backslashreplace").split("\n")[:-1]
             record |= {"log": lines} if len(lines) <= SHORT else {}

@@ -18,6 +18,7 @@ from conftest import environment
 import durproj as library
 from durproj.cli.verdicts import verdict
 from durproj.crashing.faults import Faults
+from durproj.crashing.life import Lives
 from durproj.crashing.servers import TimeUp
 
 REDUCERS = """
@@ -29,6 +30,12 @@ def clock(state, event):
 def poisoned(state, event):
     if event.id == "e3":
         raise ValueError("poison")
+    return count(state, event)
+seen = []
+def middle(state, event):
+    if event.id in ("e25", "e28", "e31", "e34"):
+        seen.append(event.id)
+        return {"seen": len(seen)}
     return count(state, event)
 def hanging(state, event):
     open("pid", "w").write(str(os.getpid()))
@@ -159,23 +166,71 @@ def test_too_little_time_is_no_success(lab):
     ]
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_of_a_log_that_is_too_long_a_part_is_crashed(lab, monkeypatch, kind):
+@pytest.fixture(params=["jsonl", "csv", "array"])
+def long_log(request, lab, monkeypatch):
+    """A log of three streams that does not fit into the time, and how it is read."""
     monkeypatch.setattr("durproj.crashing.sample.RUNS", 10**9)
     monkeypatch.chdir(lab.folder)
-    if kind == "csv":
-        rows = "".join(f"{'abc'[n % 3]},T,e{n}\n" for n in range(60))
-        (lab.folder / "long.log").write_text(f"user,type,id\n{rows}")
+    rows = [{"user": "abc"[n % 3], "type": "T", "id": f"e{n}"} for n in range(60)]
+    if request.param == "csv":
+        text = "user,type,id\n" + "".join(",".join(row.values()) + "\n" for row in rows)
+    elif request.param == "array":
+        text = json.dumps(rows)
     else:
-        rows = [{"user": "abc"[n % 3], "type": "T", "id": f"e{n}"} for n in range(60)]
-        (lab.folder / "long.log").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    mapping = library.Mapping(key="user", format="csv" if kind == "csv" else None)
-    *_, summary = library.crashtest(
-        "long.log", reducer="r.py:count", seed="step:after@3", mapping=mapping
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+    (lab.folder / "long.log").write_text(text)
+    return library.Mapping(key="user", format=None if request.param == "jsonl" else request.param)
+
+
+def test_of_a_log_that_is_too_long_parts_from_all_over_are_crashed(long_log):
+    told = library.crashtest(
+        "long.log", reducer="r.py:count", seed="step:after@3", mapping=long_log
     )
-    assert (summary["events"], summary["of"], summary["projections"]) == (20, 60, 1)
-    assert (summary["survived"], summary["exit"], summary["complete"]) == (1, 0, False)
+    sample, _, summary = told
+    starts = ("a", 0), ("a", 14), ("b", 8), ("c", 2), ("c", 16)
+    assert sample == {
+        "type": "sample", "events": 20, "of": 60, "beyond": False,
+        "parts": [{"id": f"projection/{key}", "step": step, "events": 4} for key, step in starts],
+    }  # fmt: skip
+    assert (summary["events"], summary["of"], summary["projections"]) == (20, 60, 3)
+    assert (summary["survived"], summary["exit"], summary["complete"]) == (5, 0, False)
     assert summary["uncovered"] == ["20 of 60 events were taken: more do not fit into the time"]
+    said = "".join(text for text, _ in next(verdict(sample)))
+    assert said.startswith("sample  20 of 60 events, in 5 parts, which begin with projection/a#0, ")
+
+
+def test_what_goes_wrong_in_the_middle_only_is_found_there(lab, long_log):
+    told = library.crashtest(
+        "long.log", reducer="r.py:middle", seed="step:after@3", mapping=long_log, keep="here"
+    )
+    _, _, failure, again, _ = told
+    assert failure["part"] == {"id": "projection/b", "step": 8, "events": 4}
+    assert (failure["cause"], failure["id"]) == ("the reducer", "projection/b")
+    lines = ["".join(text for text, _ in line) for line in verdict(failure)]
+    assert "  in the part that begins with projection/b#8: that is its step 0" in lines
+    repeated = lab(*shlex.split(again["reproduce"])[1:], "--json")
+    assert repeated.code == 1
+    assert [record["type"] for record in repeated.json[:2]] == ["crashes", "failure"]
+    assert "part" not in repeated.json[1]
+
+
+def test_a_log_that_is_longer_than_could_be_looked_through_is_told(lab, monkeypatch):
+    monkeypatch.setattr("durproj.crashing.sample.RUNS", 10**9)
+    monkeypatch.chdir(lab.folder)
+    plain = Lives.first
+
+    def first(self, durability, most_s):
+        store, answer = plain(self, durability, most_s)
+        return store, answer | {"partial": True}
+
+    monkeypatch.setattr(Lives, "first", first)
+    sample, *_, summary = library.crashtest("log.jsonl", reducer="r.py:count", seed="step:after@1")
+    assert (sample["beyond"], sample["of"]) == (True, 5)
+    assert summary["uncovered"] == [
+        "4 of the first 5 events were taken: more do not fit into the time"
+    ]
+    said = "".join(text for text, _ in next(verdict(sample)))
+    assert said.startswith("sample  4 of the first 5 events, in 1 part")
 
 
 def test_what_was_found_is_told_though_the_time_is_over(lab, monkeypatch):
