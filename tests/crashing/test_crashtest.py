@@ -31,6 +31,8 @@ def poisoned(state, event):
     if event.id == "e3":
         raise ValueError("poison")
     return count(state, event)
+def late(state, event):
+    return clock(state, event) if event.id == "e31" else count(state, event)
 seen = []
 def middle(state, event):
     if event.id in ("e25", "e28", "e31", "e34"):
@@ -212,6 +214,20 @@ def test_what_goes_wrong_in_the_middle_only_is_found_there(lab, long_log):
     assert repeated.code == 1
     assert [record["type"] for record in repeated.json[:2]] == ["crashes", "failure"]
     assert "part" not in repeated.json[1]
+
+
+def test_whatever_a_log_is_the_line_that_does_it_again_reads_what_it_became(lab, long_log):
+    told = library.crashtest("long.log", reducer="r.py:late", mapping=long_log, keep="here")
+    _, fault, again, _ = told
+    assert (fault["id"], fault["step"]) == ("projection/b", 10)
+    (line,) = again["log"]
+    assert json.loads(line) == {"user": "b", "type": "T", "id": "e31"}
+    words = shlex.split(again["reproduce"])[1:]
+    assert words[words.index("--initial") + 1] == '{"n":10,"last":"e28"}'
+    (repeated, _, summary) = lab(*words, "--json").json
+    same = ("kind", "message", "changes", "event")
+    assert [repeated[name] for name in same] == [fault[name] for name in same]
+    assert (summary["events"], summary["faults"]) == (1, 1)
 
 
 def test_a_log_that_is_longer_than_could_be_looked_through_is_told(lab, monkeypatch):
