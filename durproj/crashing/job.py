@@ -49,7 +49,20 @@ class Job:
     def records(
         self, levels: Sequence[Durability], seeds: int, only: Plan | int | None
     ) -> Iterator[Record]:
-        """All of it."""
+        """All of it. Raises StoreDamaged when what a run leaves that nobody kills is damaged."""
+        try:
+            yield from self._records(levels, seeds, only)
+        except StoreDamaged as error:
+            self.wrong = True
+            raise StoreDamaged(
+                f"a run that nobody killed left this: {error.message}",
+                "something besides durproj wrote to that store, which is this test's own: the reducer?\n"
+                f"kept: {self._again.folder}",
+            ) from None
+
+    def _records(
+        self, levels: Sequence[Durability], seeds: int, only: Plan | int | None
+    ) -> Iterator[Record]:
         try:
             first = self._begin(levels)
             unsound = self._unsound()

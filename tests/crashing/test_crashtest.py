@@ -33,6 +33,14 @@ def poisoned(state, event):
     return count(state, event)
 def late(state, event):
     return clock(state, event) if event.id == "e31" else count(state, event)
+def thief(state, event):
+    import gc
+    from durproj.stores.sqlite import SqliteStore
+    if event.id == "e4":
+        for store in gc.get_objects():
+            if isinstance(store, SqliteStore):
+                store._conn.execute("DELETE FROM step WHERE step = 0")
+    return count(state, event)
 seen = []
 def middle(state, event):
     if event.id in ("e25", "e28", "e31", "e34"):
@@ -314,6 +322,18 @@ def test_what_cannot_be_crashed_is_refused_as_run_refuses_it(lab, args, code, sa
     assert says in done.err
     assert "Traceback" not in done.err
     assert lab.left() == []
+
+
+def test_a_reducer_that_takes_steps_out_of_the_store_is_told_without_any_crash(lab):
+    done = lab("crashtest", "log.jsonl", "--reducer", "r.py:thief")
+    assert (done.code, done.out) == (74, "")
+    said, *advice, kept = done.err.splitlines()
+    assert said == (
+        "durproj: a run that nobody killed left this: projection/a#0: the store is damaged:"
+        " the step is missing"
+    )
+    assert "which is this test's own" in advice[0]
+    assert kept == f"  kept: {lab.left()[0]}"
 
 
 def test_poison_events_can_be_skipped_or_parked(lab):
