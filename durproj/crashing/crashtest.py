@@ -11,11 +11,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self, get_args
 
+from durproj.crashing.again import SECONDS, Again
 from durproj.crashing.job import Job, Progress, Record
-from durproj.crashing.killing import Plan
+from durproj.crashing.lives.killing import Plan
 from durproj.crashing.prepared import Answer
 from durproj.crashing.servers import Servers
-from durproj.crashing.shrinking import SECONDS, Again
 from durproj.errors import OutputFailed, UsageError
 from durproj.events.formats.mapping import Mapping
 from durproj.events.sequence.order import Order

@@ -8,16 +8,17 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, get_args
 
-from durproj.crashing.cause import cause, first_difference
-from durproj.crashing.faults import Faults
-from durproj.crashing.killing import Plan
-from durproj.crashing.left import remove
-from durproj.crashing.life import Lived, Lives
-from durproj.crashing.plans import Kind, Life, at_random, kind_of, planned
+from durproj.crashing.again import Again
+from durproj.crashing.lives.killing import Plan
+from durproj.crashing.lives.left import remove
+from durproj.crashing.lives.life import Lived, Lives
+from durproj.crashing.lives.plans import Kind, Life, at_random, kind_of, planned
 from durproj.crashing.prepared import Answer, raised
+from durproj.crashing.purity.cause import cause, first_difference
+from durproj.crashing.purity.faults import Faults
 from durproj.crashing.sample import Part, most_events, parts_of
 from durproj.crashing.servers import Servers, TimeUp
-from durproj.crashing.shrinking import Again, Shrinking, Smallest
+from durproj.crashing.shrinking import Shrinking, Smallest
 from durproj.errors import StoreDamaged
 from durproj.stores.base import Durability
 from durproj.stores.sqlite import SqliteStore

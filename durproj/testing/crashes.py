@@ -8,7 +8,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from durproj import codec
-from durproj.crashing.left import Left, difference, left_in, remove
+from durproj.crashing.lives.left import Left, difference, left_in, remove
 from durproj.crashing.process import in_a_child
 from durproj.events.formats.detection import Mapping
 from durproj.history.paths import ABSENT

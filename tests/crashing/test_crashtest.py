@@ -17,8 +17,8 @@ from conftest import environment
 
 import durproj as library
 from durproj.cli.verdicts import verdict
-from durproj.crashing.faults import Faults
-from durproj.crashing.life import Lives
+from durproj.crashing.lives.life import Lives
+from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import TimeUp
 
 REDUCERS = """
@@ -236,6 +236,32 @@ def test_whatever_a_log_is_the_line_that_does_it_again_reads_what_it_became(lab,
     same = ("kind", "message", "changes", "event")
     assert [repeated[name] for name in same] == [fault[name] for name in same]
     assert (summary["events"], summary["faults"]) == (1, 1)
+
+
+@pytest.mark.parametrize("size", [2000, 200_000])
+def test_a_long_state_is_no_part_of_the_line_that_does_it_again(lab, size):
+    (lab.folder / "big.py").write_text(
+        "import time\n"
+        "def big(state, event):\n"
+        f'    if event.id == "e3": return {{"n": "n" * {size}, "at": time.time()}}\n'
+        f'    return {{"n": "n" * {size}}}\n'
+    )
+    args = ["log.jsonl", "--reducer", "big.py:big", "--keep", "k", "--seconds", "600"]
+    fault, again, _ = lab("crashtest", *args, "--json").json
+    assert fault["step"] == 1
+    (folder,) = (lab.folder / "k").iterdir()
+    if size == 2000:
+        assert f'--initial "$(cat k/{folder.name}/initial.json)"' in again["reproduce"]
+        assert len((folder / "initial.json").read_text()) > size
+    else:
+        assert "--initial" not in again["reproduce"]
+        assert len(again["log"]) == 2
+    line = again["reproduce"].replace("durproj", f"{sys.executable} -m durproj", 1)
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=lab.folder, env=environment(), capture_output=True
+    )
+    assert done.returncode == 1, done.stderr
+    assert b"goes by the clock" in done.stdout
 
 
 def test_a_log_that_is_longer_than_could_be_looked_through_is_told(lab, monkeypatch):

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from durproj.crashing.faults import Faults
-from durproj.crashing.life import Lives
+from durproj.crashing.lives.life import Lives
+from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import Servers
 from durproj.runtime.observer import Stop
 

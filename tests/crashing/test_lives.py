@@ -10,11 +10,11 @@ from contextlib import suppress
 import pytest
 
 from durproj import StoreError, UsageError, crashtest
-from durproj.crashing.cause import cause, first_difference
-from durproj.crashing.killing import Kill, Plan
-from durproj.crashing.left import Left
-from durproj.crashing.life import Lives, Whole
-from durproj.crashing.plans import at_random, kind_of, planned, spread
+from durproj.crashing.lives.killing import Kill, Plan
+from durproj.crashing.lives.left import Left
+from durproj.crashing.lives.life import Lives, Whole
+from durproj.crashing.lives.plans import at_random, kind_of, planned, spread
+from durproj.crashing.purity.cause import cause, first_difference
 from durproj.crashing.sample import places_of
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.runtime.observer import Stop

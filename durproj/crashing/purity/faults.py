@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.crashing.left import MOST_CHANGES
+from durproj.crashing.lives.left import MOST_CHANGES
 from durproj.crashing.prepared import Answer, raised
+from durproj.crashing.purity.stepping import write_step, write_steps
 from durproj.crashing.servers import SEEDS, Servers
-from durproj.crashing.stepping import write_step, write_steps
 from durproj.history.changes import changes
 
 _DAY_S = 86_400

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from durproj import codec
-from durproj.crashing.calls import MOST, Calls, watching
-from durproj.crashing.surroundings import Surroundings
+from durproj.crashing.purity.calls import MOST, Calls, watching
+from durproj.crashing.purity.surroundings import Surroundings
 from durproj.errors import NotFound, Unstorable
 from durproj.events.event import Event
 from durproj.history.changes import changes

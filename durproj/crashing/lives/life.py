@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.judging import forgotten, misremembered, unkept, wrong
-from durproj.crashing.killing import WAIT_S, Kill, Plan
-from durproj.crashing.left import Left, difference, left_in, remove
+from durproj.crashing.lives.judging import forgotten, misremembered, unkept, wrong
+from durproj.crashing.lives.killing import WAIT_S, Kill, Plan
+from durproj.crashing.lives.left import Left, difference, left_in, remove
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.servers import Servers
 from durproj.errors import DurprojError, StoreError

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
-from durproj.crashing.killing import Kill, Plan
-from durproj.crashing.life import Whole
+from durproj.crashing.lives.killing import Kill, Plan
+from durproj.crashing.lives.life import Whole
 from durproj.stores.base import Durability
 
 Kind = Literal["before", "after", "twice", "backoff", "race", "random"]
