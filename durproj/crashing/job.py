@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,12 +16,11 @@ from durproj.crashing.lives.plans import Kind, Life, at_random, kind_of, planned
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.purity.cause import cause, first_difference
 from durproj.crashing.purity.faults import Faults
-from durproj.crashing.sample import Part, most_events, parts_of
+from durproj.crashing.sample import Part, events_of, most_events, parts_of
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.crashing.shrinking import Shrinking, Smallest
 from durproj.errors import StoreDamaged
 from durproj.stores.base import Durability
-from durproj.stores.sqlite import SqliteStore
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -67,11 +66,11 @@ class Job:
         try:
             first = self._begin(levels)
             unsound = self._unsound()
-            if self._sample:
-                yield self._sampled(first)
             if only is None:
                 self._servers.begin()
                 yield from self._faults(first)
+            if self._sample and not self.wrong:
+                yield self._sampled()
             if unsound and not self.wrong:
                 self.wrong = True
                 yield self._unlike(*unsound)
@@ -99,6 +98,7 @@ class Job:
             self._sample = parts_of(first, most, self._options, self._again.folder)
             if not self._sample:
                 raise TimeUp
+            self._events = events_of(first)
             self._parts = [self._lives_of(part, number) for number, part in enumerate(self._sample)]
         for each in self._parts:
             for level in levels:
@@ -110,11 +110,9 @@ class Job:
         folder.mkdir()
         return Lives(self._servers, folder, part.options)
 
-    def _sampled(self, first: Path) -> Record:
+    def _sampled(self) -> Record:
         """What was taken of a log that is too long: some `events`, in `parts`, `of` as many as there was time
         to come to; `beyond`: whether there are more."""
-        with closing(SqliteStore.open_reader(first)) as opened:
-            self._events = sum(head.steps for head in opened.heads())
         return {
             "type": "sample",
             "events": sum(part.events for part in self._sample),
@@ -275,7 +273,7 @@ class Job:
         counts = sum(self._counts.values(), Counter())
         wholes = [next(iter(lives.whole.values())) for lives in self._parts if lives.whole]
         events = sum(left.steps for whole in wholes for left in whole.left.values())
-        if self._sample:
+        if self._sample and not self._faults_found:
             of = f"{'the first ' if self._beyond else ''}{self._events:,}"
             self._uncovered.append(
                 f"{events:,} of {of} events were taken: more do not fit into the time"

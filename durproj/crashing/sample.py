@@ -47,6 +47,12 @@ def most_events(first: Answer, seconds: float) -> int | None:
     return None if not first["partial"] and (fits or most >= first["done"]) else most
 
 
+def events_of(store: Path) -> int:
+    """How many events were taken into `store`."""
+    with closing(SqliteStore.open_reader(store)) as opened:
+        return sum(head.steps for head in opened.heads())
+
+
 def parts_of(store: Path, most: int, options: Answer, folder: Path) -> list[Part]:
     """Parts of what `store` has of a fold with these options, `most` events in all: the first is the
     beginning, the others are as far from each other. Their logs are put into `folder`."""

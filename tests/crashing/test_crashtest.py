@@ -226,7 +226,7 @@ def test_what_goes_wrong_in_the_middle_only_is_found_there(lab, long_log):
 
 def test_whatever_a_log_is_the_line_that_does_it_again_reads_what_it_became(lab, long_log):
     told = library.crashtest("long.log", reducer="r.py:late", mapping=long_log, keep="here")
-    _, fault, again, _ = told
+    fault, again, _ = told
     assert (fault["id"], fault["step"]) == ("projection/b", 10)
     (line,) = again["log"]
     assert json.loads(line) == {"user": "b", "type": "T", "id": "e31"}
