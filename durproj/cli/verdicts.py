@@ -59,9 +59,9 @@ def _sample(record: dict[str, Any]) -> Iterator[Line]:
     yield (
         ("sample  ", "yellow"),
         (f"{record['events']:,} of {_first(record)}{record['of']:,} events", "bold"),
-        (f", in {number(len(parts), 'part')}, which begin with ", ""),
-        (", ".join(f"{part['id']}#{part['step']}" for part in parts), ""),
+        (f", in {number(len(parts), 'part')} from all over, each crashed as a log of its own:", ""),
     )
+    yield (("  from ", "dim"), (", ".join(f"{part['id']}#{part['step']}" for part in parts), ""))
 
 
 def _first(record: dict[str, Any]) -> str:

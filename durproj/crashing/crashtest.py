@@ -79,9 +79,10 @@ def crashtest(
     Interrupted.
     """
     levels = list(dict.fromkeys(durability))
-    if not levels or any(level not in get_args(Durability) for level in levels):
+    unknown = [str(level) for level in levels if level not in get_args(Durability)]
+    if unknown or not levels:
         known = ", ".join(get_args(Durability))
-        raise UsageError(f"durability is {list(durability)!r}", f"name some of {known}")
+        raise UsageError(f"no such durability: {', '.join(unknown)}", f"name some of {known}")
     if seeds < 0 or not seconds > 0:
         raise UsageError(f"{seeds} seeds, {seconds} seconds", "take 0 or more, and more than 0")
     only = None if seed is None else _life_of(str(seed))

@@ -205,8 +205,9 @@ def test_of_a_log_that_is_too_long_parts_from_all_over_are_crashed(long_log):
     assert (summary["events"], summary["of"], summary["projections"]) == (20, 60, 3)
     assert (summary["survived"], summary["exit"], summary["complete"]) == (5, 0, False)
     assert summary["uncovered"] == ["20 of 60 events were taken: more do not fit into the time"]
-    said = "".join(text for text, _ in next(verdict(sample)))
-    assert said.startswith("sample  20 of 60 events, in 5 parts, which begin with projection/a#0, ")
+    first, second = ("".join(text for text, _ in line) for line in verdict(sample))
+    assert first.startswith("sample  20 of 60 events, in 5 parts from all over")
+    assert second.startswith("  from projection/a#0, projection/a#14, projection/b#8")
 
 
 def test_what_goes_wrong_in_the_middle_only_is_found_there(lab, long_log):
@@ -218,7 +219,9 @@ def test_what_goes_wrong_in_the_middle_only_is_found_there(lab, long_log):
     assert (failure["cause"], failure["id"]) == ("the reducer", "projection/b")
     lines = ["".join(text for text, _ in line) for line in verdict(failure)]
     assert "  in the part that begins with projection/b#8: that is its step 0" in lines
-    repeated = lab(*shlex.split(again["reproduce"])[1:], "--json")
+    words = shlex.split(again["reproduce"])[1:]
+    assert words[words.index("--initial") + 1] == '{"n":8,"last":"e22"}'
+    repeated = lab(*words, "--json")
     assert repeated.code == 1
     assert [record["type"] for record in repeated.json[:2]] == ["crashes", "failure"]
     assert "part" not in repeated.json[1]
@@ -336,7 +339,7 @@ def test_what_is_kept_is_where_it_is_asked_for(lab):
         (["--seed", "²"], 2, "is no life"),
         (["--seed", "٣"], 2, "is no life"),
         (["--seconds", "0"], 2, "0.0 seconds"),
-        (["--durability", "never"], 2, "durability is ['never']"),
+        (["--durability", "never"], 2, "no such durability: never"),
         (["--junit", "nowhere/x.xml"], 74, "nowhere/x.xml cannot be written"),
         (["--initial", "{"], 2, "--initial is not JSON"),
     ],
