@@ -104,7 +104,7 @@ def crashtest(
             metavar="S",
             min=0,
             callback=finite,
-            help="How long it may take; of a log that is too long for it, a part is crashed.",
+            help="How long it may take; of a log that is too long for it, parts from all over are crashed.",
         ),
     ] = 60.0,
     allow_mutation: Annotated[

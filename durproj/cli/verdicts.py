@@ -54,6 +54,20 @@ def _warning(record: dict[str, Any]) -> Iterator[Line]:
     )
 
 
+def _sample(record: dict[str, Any]) -> Iterator[Line]:
+    parts = record["parts"]
+    yield (
+        ("sample  ", "yellow"),
+        (f"{record['events']:,} of {_first(record)}{record['of']:,} events", "bold"),
+        (f", in {number(len(parts), 'part')} from all over, each crashed as a log of its own:", ""),
+    )
+    yield (("  from ", "dim"), (", ".join(f"{part['id']}#{part['step']}" for part in parts), ""))
+
+
+def _first(record: dict[str, Any]) -> str:
+    return "the first " if record["beyond"] else ""
+
+
 def _crashes(record: dict[str, Any]) -> Iterator[Line]:
     lives, planned = record["lives"], record["planned"]
     struck = lives - record["unstruck"]
@@ -79,6 +93,10 @@ def _failure(record: dict[str, Any]) -> Iterator[Line]:
         life = record["life"]
         seed = "" if record["seed"] == life else f", seed {record['seed']}"
         yield ((f"  {KINDS[record['kind']]}{seed}: {life}", ""),)
+    if part := record.get("part"):
+        yield (
+            (f"  in the part that begins with {part['id']}#{part['step']}: that is its step 0", ""),
+        )
     if "cause" in record:
         yield from _cause(record)
 
@@ -138,6 +156,7 @@ def _counted(count: int, one: str, more: str) -> str:
 _LINES = {
     "fault": _fault,
     "warning": _warning,
+    "sample": _sample,
     "crashes": _crashes,
     "failure": _failure,
     "reproduction": _reproduction,

@@ -11,11 +11,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self, get_args
 
+from durproj.crashing.again import SECONDS, Again
 from durproj.crashing.job import Job, Progress, Record
-from durproj.crashing.killing import Plan
+from durproj.crashing.lives.killing import Plan
 from durproj.crashing.prepared import Answer
 from durproj.crashing.servers import Servers
-from durproj.crashing.shrinking import SECONDS, Again
 from durproj.errors import OutputFailed, UsageError
 from durproj.events.formats.mapping import Mapping
 from durproj.events.sequence.order import Order
@@ -60,7 +60,8 @@ def crashtest(
     many lives are drawn at random, besides those that are killed before and after every commit, in back-off,
     twice in a row and with two runners. seed: this life only, and the reducer is not looked into: a number, or
     what a failure named, such as `step:before@3`. seconds: how long it may take. Lives that are left out then
-    are from all over; of a log that is too long for it, the first events of its first streams are crashed.
+    are from all over; of a log that is too long for it, parts from all over are crashed, each as a log of
+    its own that begins with the state that was there; a life that was named is lived in each.
     allow_mutation: the reducer may change the state that it is given. keep: where the folder is made that
     holds the stores (None: among what is temporary). The rest is as in `fold`. progress: told of lives;
     stop: ends it.
@@ -69,7 +70,8 @@ def crashtest(
     their own, which stays when something is wrong. The reducer is executed many times: what it does besides
     giving a state, it does again and again.
 
-    Yields a `fault` for whatever is wrong with the reducer (and crashes nothing then); else a record of the
+    Yields a `sample` if parts of the log are crashed; a `warning` when the reducer does something besides
+    giving a state; a `fault` for whatever is wrong with it (and crashes nothing then); else a record of the
     `crashes` of each kind and a `failure` if there was one; behind the first fault or failure a
     `reproduction`, as small as there was time for; and a `summary` in the end, whose `exit` is 0 only when
     nothing was wrong and the reducer was looked into and every kind of crash struck, at every level, at least
@@ -77,9 +79,10 @@ def crashtest(
     Interrupted.
     """
     levels = list(dict.fromkeys(durability))
-    if not levels or any(level not in get_args(Durability) for level in levels):
+    unknown = [str(level) for level in levels if level not in get_args(Durability)]
+    if unknown or not levels:
         known = ", ".join(get_args(Durability))
-        raise UsageError(f"durability is {list(durability)!r}", f"name some of {known}")
+        raise UsageError(f"no such durability: {', '.join(unknown)}", f"name some of {known}")
     if seeds < 0 or not seconds > 0:
         raise UsageError(f"{seeds} seeds, {seconds} seconds", "take 0 or more, and more than 0")
     only = None if seed is None else _life_of(str(seed))

@@ -8,24 +8,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
-from durproj.crashing.cause import cause, first_difference
-from durproj.crashing.faults import Faults
-from durproj.crashing.killing import Plan
-from durproj.crashing.left import remove
-from durproj.crashing.life import Lived, Lives
-from durproj.crashing.plans import Kind, drawn, kind_of, planned
+from durproj.crashing.again import Again
+from durproj.crashing.lives.killing import Plan
+from durproj.crashing.lives.left import remove
+from durproj.crashing.lives.life import Lived, Lives
+from durproj.crashing.lives.plans import Kind, Life, at_random, kind_of, planned
 from durproj.crashing.prepared import Answer, raised
-from durproj.crashing.sample import fitting
+from durproj.crashing.purity.cause import cause, first_difference
+from durproj.crashing.purity.faults import Faults
+from durproj.crashing.sample import Part, events_of, most_events, parts_of
 from durproj.crashing.servers import Servers, TimeUp
-from durproj.crashing.shrinking import Again, Shrinking, Smallest
+from durproj.crashing.shrinking import Shrinking, Smallest
 from durproj.errors import StoreDamaged
 from durproj.stores.base import Durability
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
 """Told how many lives more were lived, and of how many in all."""
-
-Life = tuple[Kind, str, Plan]
 
 MORE = "give it more time: --seconds"
 
@@ -37,29 +36,45 @@ class Job:
         self, servers: Servers, again: Again, options: Answer, told: Progress | None
     ) -> None:
         self._servers, self._again, self._options, self._told = servers, again, options, told
-        self._lives = Lives(servers, again.folder, options)
+        self._sample: list[Part] = []
+        self._beyond = False
+        self._parts: list[Lives] = []
         self._counts: dict[Kind, Counter[str]] = {}
         self._missing: dict[str, None] = {}
         self._uncovered: list[str] = []
         self._enough = True
-        self._stores: list[Path] = []
         self._events = self._probed = self._faults_found = 0
         self.wrong = False
 
     def records(
         self, levels: Sequence[Durability], seeds: int, only: Plan | int | None
     ) -> Iterator[Record]:
-        """All of it."""
+        """All of it. Raises StoreDamaged when what a run leaves that nobody kills is damaged."""
+        try:
+            yield from self._records(levels, seeds, only)
+        except StoreDamaged as error:
+            self.wrong = True
+            raise StoreDamaged(
+                f"a run that nobody killed left this: {error.message}",
+                "something besides durproj wrote to that store, which is this test's own: the reducer?\n"
+                f"kept: {self._again.folder}",
+            ) from None
+
+    def _records(
+        self, levels: Sequence[Durability], seeds: int, only: Plan | int | None
+    ) -> Iterator[Record]:
         try:
             first = self._begin(levels)
             unsound = self._unsound()
             if only is None:
                 self._servers.begin()
                 yield from self._faults(first)
+            if self._sample and not self.wrong:
+                yield self._sampled()
             if unsound and not self.wrong:
                 self.wrong = True
-                yield self._unlike(unsound)
-                yield self._again.record(Smallest(self._options))
+                yield self._unlike(*unsound)
+                yield self._again.record(Smallest(self._parts[unsound[1]].options))
         except TimeUp:
             self._lack(f"the time was over before anything could be crashed: {MORE}")
         else:
@@ -68,26 +83,56 @@ class Job:
         yield self._summary()
 
     def _begin(self, levels: Sequence[Durability]) -> Path:
-        """Let runs come to their ends that nobody kills, of as much of the log as fits into the time; the
-        store of the first, which may be of more."""
-        first, answer = self._lives.first(levels[0], self._servers.left() / 10)
+        """Let runs come to their ends that nobody kills, of parts of the log if it does not fit into the time;
+        the store of one that went as far as there was time."""
+        lives = Lives(self._servers, self._again.folder, self._options)
+        first, answer = lives.first(levels[0], self._servers.left() / 10)
         self._events = answer["of"]
-        options = fitting(answer, first, self._options, self._again.folder, self._servers.left())
-        if options is not self._options:
-            self._lives.options = self._options = options
-        self._stores = [self._lives.begin(level) for level in levels]
-        return first if options is not self._options or answer["partial"] else self._stores[0]
+        most = most_events(answer, self._servers.left())
+        if most is None:
+            self._parts = [lives]
+        else:
+            if answer["partial"]:
+                _, answer = lives.first("batch", self._servers.left() / 4)
+                self._beyond = answer["partial"]
+            self._sample = parts_of(first, most, self._options, self._again.folder)
+            if not self._sample:
+                raise TimeUp
+            self._events = events_of(first)
+            self._parts = [self._lives_of(part, number) for number, part in enumerate(self._sample)]
+        for each in self._parts:
+            for level in levels:
+                each.begin(level)
+        return first if self._sample else lives.store(levels[0])
 
-    def _unsound(self) -> Record | None:
-        """What differs between a run that nobody kills and what the log folds to, at any level."""
-        for number, store in enumerate(self._stores):
-            answer = self._servers.ask(number, act="verify", store=str(store))
-            if "error" in answer:
-                raise raised(answer["error"])
-            for record in answer.get("records", ()):
-                if record["status"] == "damaged":
-                    raise StoreDamaged(record["error"])
-                return dict(record)
+    def _lives_of(self, part: Part, number: int) -> Lives:
+        folder = self._again.folder / f"part-{number}"
+        folder.mkdir()
+        return Lives(self._servers, folder, part.options)
+
+    def _sampled(self) -> Record:
+        """What was taken of a log that is too long: some `events`, in `parts`, `of` as many as there was time
+        to come to; `beyond`: whether there are more."""
+        return {
+            "type": "sample",
+            "events": sum(part.events for part in self._sample),
+            "of": self._events,
+            "beyond": self._beyond,
+            "parts": [part.record() for part in self._sample],
+        }
+
+    def _unsound(self) -> tuple[Record, int, Durability] | None:
+        """What differs between a run that nobody kills and what the log folds to, in which part, at which
+        level."""
+        for part, lives in enumerate(self._parts):
+            for number, level in enumerate(lives.whole):
+                answer = self._servers.ask(number, act="verify", store=str(lives.store(level)))
+                if "error" in answer:
+                    raise raised(answer["error"])
+                for record in answer.get("records", ()):
+                    if record["status"] == "damaged":
+                        raise StoreDamaged(record["error"])
+                    return record, part, level
         return None
 
     def _faults(self, store: Path) -> Iterator[Record]:
@@ -115,7 +160,7 @@ class Job:
                 smallest = shrinking.of_fault(first, mutation=self._again.mutation)
             yield self._again.record(smallest)
 
-    def _unlike(self, record: Record) -> Record:
+    def _unlike(self, record: Record, part: int, level: Durability) -> Record:
         """A run that was left alone is not what the log folds to."""
         found = (record.get("differences") or [{}])[0]
         why = record.get("reason") or found.get("reason") or "it is another state"
@@ -126,21 +171,28 @@ class Job:
             "id": record["id"],
             "differs": f"a run that nobody kills is not what the log folds to: {why}",
             "changes": found.get("changes", []),
-            **cause(self._servers, self._stores[0], record["id"], found.get("step")),
+            **self._place(part),
+            **cause(
+                *(self._servers, self._parts[part].store(level), record["id"], found.get("step"))
+            ),
         }
+
+    def _place(self, part: int) -> Record:
+        """Of a failure: in which part of the log it is, if that was not crashed as a whole."""
+        return {"part": self._sample[part].record()} if self._sample else {}
 
     def _crash(self, seeds: int, only: Plan | int | None) -> Iterator[Record]:
         """Live the lives, as far as there is time, until one fails, and tell of them."""
-        whole = self._lives.whole
+        wholes = [lives.whole for lives in self._parts]
         if isinstance(only, int):
-            todo: list[Life] = [("random", str(only), drawn(whole, only))]
+            todo = [at_random(wholes, only)]
         elif only:
-            todo = [(kind_of(only), str(only), only)]
+            todo = [Life(kind_of(only), str(only), only, part) for part in range(len(wholes))]
         else:
-            todo = list(planned(whole, seeds))
-        for kind, _, plan in todo:
-            self._counts.setdefault(kind, Counter())["planned"] += 1
-            self._missing[_cell(kind, plan)] = None
+            todo = list(planned(wholes, seeds))
+        for life in todo:
+            self._counts.setdefault(life.kind, Counter())["planned"] += 1
+            self._missing[_cell(life)] = None
         failed = None
         with suppress(TimeUp):
             failed = self._live(todo)
@@ -157,7 +209,7 @@ class Job:
     def _live(self, todo: Sequence[Life]) -> tuple[Life, Record] | None:
         for life in todo:
             self._servers.check()
-            lived = self._lives.live(life[2])
+            lived = self._parts[life.part].live(life.plan)
             self._count(life, lived)
             if self._told:
                 self._told(1, len(todo))
@@ -166,23 +218,23 @@ class Job:
         return None
 
     def _count(self, life: Life, lived: Lived) -> None:
-        kind, _, plan = life
-        counts = self._counts[kind]
+        counts = self._counts[life.kind]
         counts["lives"] += 1
         counts["kills"] += lived.kills
         if lived.wrong is None:
             counts["survived" if lived.kills else "unstruck"] += 1
         if lived.kills:
-            self._missing.pop(_cell(kind, plan), None)
+            self._missing.pop(_cell(life), None)
 
     def _look_for_gaps(self, only: Plan | int | None) -> None:
         """Note what was not crashed."""
         counts = sum(self._counts.values(), Counter())
-        if isinstance(only, Plan) and counts["unstruck"]:
-            one = self._lives.whole[only.durability]
+        if isinstance(only, Plan) and counts["unstruck"] and not counts["survived"]:
+            wholes = [lives.whole[only.durability] for lives in self._parts]
+            commits, calls = max(one.commits for one in wholes), max(one.calls for one in wholes)
             self._lack(
-                f"nothing was killed: {only} names no instant of this run, which has {one.commits} commits and"
-                f" {one.calls} calls, counted from 0"
+                f"nothing was killed: {only} names no instant of this run, which has {commits} commits and"
+                f" {calls} calls, counted from 0"
             )
         elif self._missing and counts["lives"] < counts["planned"]:
             kinds = ", ".join(self._missing)
@@ -195,19 +247,21 @@ class Job:
             self._uncovered.append(f"the time was over before {left:,} more lives")
 
     def _failure(self, life: Life, wrong: Record) -> Iterator[Record]:
-        kind, seed, plan = life
-        broken, left = self._again.folder / "life.db", self._again.folder / "failed.db"
+        kind, seed, plan, part = life
+        lives = self._parts[part]
+        broken, left = lives.folder / "life.db", self._again.folder / "failed.db"
         remove(left)
-        for file in self._again.folder.glob(f"{broken.name}*"):
+        for file in broken.parent.glob(f"{broken.name}*"):
             file.rename(f"{left}{file.name.removeprefix(broken.name)}")
-        store, id = self._stores[list(self._lives.whole).index(plan.durability)], wrong["id"]
+        store, id = lives.store(plan.durability), wrong["id"]
         with suppress(TimeUp):
             wrong |= cause(self._servers, store, id, first_difference(store, left, id))
-        yield {"type": "failure", "kind": kind, "seed": seed, "life": str(plan), **wrong}
-        shrinking = Shrinking(self._servers, store, self._options, self._again.folder)
-        smallest = Smallest(self._options, plan)
+        place = self._place(part)
+        yield {"type": "failure", "kind": kind, "seed": seed, "life": str(plan), **place, **wrong}
+        shrinking = Shrinking(self._servers, store, lives.options, self._again.folder)
+        smallest = Smallest(lives.options, plan)
         with suppress(TimeUp):
-            smallest = shrinking.of_life(self._lives, plan, id)
+            smallest = shrinking.of_life(lives, plan, id)
         yield self._again.record(smallest)
 
     def _lack(self, what: str) -> None:
@@ -217,16 +271,16 @@ class Job:
 
     def _summary(self) -> Record:
         counts = sum(self._counts.values(), Counter())
-        left = next((whole.left for whole in self._lives.whole.values()), {})
-        events = sum(one.steps for one in left.values())
-        parked = sum(one.status == "parked" for one in left.values())
-        if events + parked < self._events:
+        wholes = [next(iter(lives.whole.values())) for lives in self._parts if lives.whole]
+        events = sum(left.steps for whole in wholes for left in whole.left.values())
+        if self._sample and not self._faults_found:
+            of = f"{'the first ' if self._beyond else ''}{self._events:,}"
             self._uncovered.append(
-                f"{events:,} of {self._events:,} events were taken: more do not fit into the time"
+                f"{events:,} of {of} events were taken: more do not fit into the time"
             )
         return {
             "type": "summary",
-            "projections": len(left),
+            "projections": len({id for whole in wholes for id in whole.left}),
             "events": events,
             "of": max(events, self._events),
             "probed": self._probed,
@@ -243,6 +297,6 @@ class Job:
         }
 
 
-def _cell(kind: Kind, plan: Plan) -> str:
+def _cell(life: Life) -> str:
     """What is to be struck once: a kind of crash at a level; those at random draw the level, too."""
-    return kind if kind == "random" else f"{kind} ({plan.durability})"
+    return life.kind if life.kind == "random" else f"{life.kind} ({life.plan.durability})"

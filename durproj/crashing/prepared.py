@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from durproj import codec, errors
-from durproj.crashing.killing import (
+from durproj.crashing.lives.killing import (
     BACKOFF,
     FAILURES_PLANNED,
     Kill,
@@ -27,7 +27,7 @@ from durproj.crashing.killing import (
     counting_calls,
 )
 from durproj.crashing.process import Child, ended, fork
-from durproj.crashing.stepping import execute_steps
+from durproj.crashing.purity.stepping import execute_steps
 from durproj.errors import DurprojError, Interrupted, NotFound
 from durproj.events.formats.mapping import Mapping
 from durproj.projections.reducer import MISSING
@@ -153,7 +153,7 @@ def _run(task: Answer) -> Answer:
         }
         try:
             if begun:
-                resume(**how)
+                resume(durability=durability, **how)
             else:
                 fail = (backoff["step"], FAILURES_PLANNED) if backoff else None
                 retry = BACKOFF if backoff else RETRY

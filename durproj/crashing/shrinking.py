@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from durproj.crashing.faults import Faults
-from durproj.crashing.killing import Instant, Kill, Plan
-from durproj.crashing.life import Lives
-from durproj.crashing.plans import spread
+from durproj.crashing.lives.killing import Instant, Kill, Plan
+from durproj.crashing.lives.life import Lives
+from durproj.crashing.lives.plans import spread
 from durproj.crashing.prepared import Answer
+from durproj.crashing.purity.faults import Faults
+from durproj.crashing.sample import resolved
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.errors import DurprojError
-from durproj.events.formats.mapping import Layers, Mapping
+from durproj.events.formats.mapping import Layers
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
-SECONDS = 60.0
-"""How long a crash test may take unless it is said."""
-
-SHORT = 5
-"""Of so many lines at most, the log is a part of the record."""
-
 MOST_COMMITS = 12
 """So many commits of a shorter log are tried."""
+
+
+LONGEST = 100_000
+"""An initial state of more bytes is none: a command line could not carry it."""
 
 
 class Smallest(NamedTuple):
@@ -103,8 +100,9 @@ class Shrinking:
             if journal is None or not journal.steps:
                 return
             last = journal.steps - 1 if step is None else step
-            if step:
-                yield [journal.read(step).input], journal.read(step - 1).output.decode()
+            before = journal.read(step - 1).output if step else b""
+            if step and len(before) <= LONGEST:
+                yield [journal.read(step).input], before.decode()
             count = 1
             while count <= last:
                 yield list(islice(journal.inputs(), count)), None
@@ -120,65 +118,8 @@ class Shrinking:
 
 
 def as_lines(options: Answer, store: Path) -> dict[str, str | None]:
-    """The mapping that suits what `store` has of a log as JSON lines: what was an array, a CSV file or the like
-    is one no more."""
+    """The mapping that suits what `store` has of a log as JSON lines."""
     asked: dict[str, str | None] = options["mapping"]
     with closing(SqliteStore.open_reader(store)) as opened:
-        found = Mapping.from_dict(opened.runs()[-1].options["mapping"])
-    layers = Layers.parse(found.format)
-    if layers.container is None:
-        return asked
-    plain = replace(found, format=Layers(None, layers.kafka, layers.convention).name)
-    return {name: path or "" for name, path in plain.to_dict().items()}
-
-
-_FLAGS = {
-    "reducer": "--reducer",
-    "initial": "--initial",
-    "no_key": "--no-key",
-    "order": "--order",
-    "dedupe": "--dedupe",
-    "on_error": "--on-error",
-    "on_bad_line": "--on-bad-line",
-}
-
-
-@dataclass(frozen=True)
-class Again:
-    """How a crash test is done again. folder: where logs and stores are; mutation: whether changes in place
-    are looked for; seconds: how long it may take."""
-
-    folder: Path
-    mutation: bool
-    seconds: float
-
-    def record(self, smallest: Smallest) -> dict[str, Any]:
-        """A record of the line to be pasted into a shell, and the log that it takes, if that is short."""
-        kept = str(self.folder)
-        record: dict[str, Any] = {
-            "type": "reproduction", "reproduce": self._line(smallest), "kept": kept
-        }  # fmt: skip
-        events = smallest.options["events"]
-        if all(Path(path).parent == self.folder for path in events):
-            data = b"".join(Path(path).read_bytes() for path in events)
-            lines = data.decode(errors="backslashreplace").split("\n")[:-1]
-            record |= {"log": lines} if len(lines) <= SHORT else {}
-        return record
-
-    def _line(self, smallest: Smallest) -> str:
-        options, plan = smallest.options, smallest.plan
-        words = ["durproj", "crashtest", *options["events"]]
-        for name, flag in _FLAGS.items():
-            by_default = "stop" if name in ("on_error", "on_bad_line") else None
-            if options[name] not in (None, by_default):
-                words += [flag, str(options[name])]
-        for name, value in options["mapping"].items():
-            if value is not None:
-                words += [f"--{name}", value]
-        for key in options["keys"] or ():
-            words += ["--user", key]
-        words += ["--strict-types"] if options["strict_types"] else []
-        words += [] if self.mutation else ["--allow-mutation"]
-        words += ["--seconds", f"{self.seconds:g}"] if self.seconds != SECONDS else []
-        words += ["--seed", str(plan)] if plan else []
-        return shlex.join(words)
+        found = opened.runs()[-1].options["mapping"].get("format")
+        return resolved(opened) if Layers.parse(found).container else asked

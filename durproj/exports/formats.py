@@ -118,9 +118,10 @@ def export_records(
 
     One for each workflow: `type` ("projection"), `id`, `name`, `key`, `status`, `steps`, `state`, and
     where there is such a thing `error` (where it stopped), `kept_from` (the first step that is kept),
-    `forked_from` (a step) and `replaced_by` (a name). With `journal` one for each step: `type` ("step"), `id`, `name`, `key`, `step`, `event`
-    (its `id`, `type`, `time`), `state`, and `skipped` or `error`. All are of the instant at which the first
-    one is asked for. Raises NotFound, UsageError, StoreDamaged, OutputFailed.
+    `forked_from` (a step) and `replaced_by` (a name). With `journal` one for each step: `type` ("step"),
+    `id`, `name`, `key`, `step`, `event` (its `id`, `type`, `time`), `state`, and `skipped` or `error`. All
+    are of the instant at which the first one is asked for. Raises NotFound, UsageError, StoreDamaged,
+    OutputFailed.
     """
     with keeping(store, Choice(which, status, journal)) as kept:
         yield from kept

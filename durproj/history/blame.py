@@ -31,7 +31,8 @@ def blame(
 
     path: the life of the value there instead, oldest first: a `step` record for each step that changed
     it, with its `changes`; the first with `step` None when it was there in the initial state (or, with
-    `at_latest`, in the oldest one that is known). The value is followed from the newest state back, through the places that it had in lists.
+    `at_latest`, in the oldest one that is known). The value is followed from the newest state back, through
+    the places that it had in lists.
 
     Raises UsageError, NotFound, StoreError, and StoreDamaged when what is stored is not what was
     written.

@@ -54,9 +54,9 @@ def fork(
     kept: `durproj.run` under the new id goes on after them.
 
     Returns a record: `id`, `from`, `at`, `replaced`, `dropped`, `steps`, `copied`, `executed`, `skipped`,
-    `kept_from` (where `gc` had dropped the steps before that one) and, of a projection, its `state` and the `changes` against that of `id` after step `at`. Raises
-    NotFound, UsageError, PastChanged (another reducer), StepFailed, StoreBusy, StoreError; there is no
-    `other` then.
+    `kept_from` (where `gc` had dropped the steps before that one) and, of a projection, its `state` and the
+    `changes` against that of `id` after step `at`. Raises NotFound, UsageError, PastChanged (another
+    reducer), StepFailed, StoreBusy, StoreError; there is no `other` then.
     """
     name, key = split_id(other) if "/" in other else (check_name(other), split_id(id)[1])
     with changing(Path(store), wait_s, "fsync") as opened, opened.transaction():

@@ -40,7 +40,8 @@ Lane = Literal[
 """What the store knows of a step. executed: it was recorded, and not needed again; cached: it was recorded
 before a planned crash, and served from the journal when the workflow was resumed; retried: attempts at it
 failed; crashed: the planned crash happened here; skipped, failed (a program's): it was recorded so; replaced:
-its event took the place of another when the workflow was forked. Of the step at which the workflow stands: parked, rejected, pending."""
+its event took the place of another when the workflow was forked. Of the step at which the workflow stands:
+parked, rejected, pending."""
 
 
 @dataclass

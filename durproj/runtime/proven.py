@@ -10,8 +10,8 @@ from durproj.runtime.observer import Counts
 
 def held_cursor(cursor: Cursor, counts: Counts) -> dict[str, Any]:
     """`cursor` with how many workflows and steps there are as far as that, and how many of the
-    workflows are parked, and how many events wait behind those. Heads are not counted for it each time: there may be many, and what they say
-    is under a seal of its own only."""
+    workflows are parked, and how many events wait behind those. Heads are not counted for it each time: there
+    may be many, and what they say is under a seal of its own only."""
     held = {"workflows": counts.projections, "steps": counts.cached, "parked": counts.parked}
     waiting = {"waiting": counts.waiting} if counts.waiting else {}
     return {**cursor.to_dict(), **held, **waiting}

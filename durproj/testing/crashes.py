@@ -8,14 +8,15 @@ from tempfile import mkdtemp
 from typing import Any
 
 from durproj import codec
-from durproj.crashing.left import Left, left_in, remove
+from durproj.crashing.lives.left import Left, difference, left_in, remove
 from durproj.crashing.process import in_a_child
 from durproj.events.formats.detection import Mapping
+from durproj.history.paths import ABSENT
 from durproj.projections.reducer import MISSING
 from durproj.render import safe
 from durproj.runtime.project import fold
 from durproj.runtime.retry import Never
-from durproj.testing.differences import differences, path_shown, show_both
+from durproj.testing.differences import show_both
 from durproj.testing.folding import AnyReducer, prepare
 from durproj.testing.streams import exactly, flatten, make_stream
 
@@ -94,31 +95,18 @@ def _expect_done(ended: tuple[int, str], when: str) -> None:
 
 def _compare(step: int, whole: dict[str, Left], found: dict[str, Left], store: Path) -> None:
     __tracebackhide__ = True
-    for id, expected in whole.items():
-        left = found.get(id)
-        if left == expected:
-            continue
-        raise AssertionError(
-            f"{safe(id)} ends otherwise after a crash before step {step}\n"
-            f"{_difference(expected, left)}\n"
-            f"the store is kept: {store}\n"
-            "a reducer may go by the state and the event only: no clock, no random number, nothing that\n"
-            "it remembers"
-        )
+    wrong = difference(whole, found)
+    if wrong:
+        lines = [
+            f"{safe(wrong['id'])} ends otherwise after a crash before step {step}: {wrong['differs']}",
+            *(f"  {_shown(change)}" for change in wrong["changes"]),
+            f"the store is kept: {store}",
+            "a reducer may go by the state and the event only: no clock, no random number, nothing that",
+            "it remembers",
+        ]
+        raise AssertionError("\n".join(lines))
 
 
-def _difference(expected: Left, left: Left | None) -> str:
-    if left is None:
-        return "  it is not there"
-    states = [codec.decode(side.state or b"null") for side in (expected, left)]
-    found = [
-        "  {}: {} without, {} with the crash".format(
-            path_shown(each.path), *show_both(each.expected, each.actual)
-        )
-        for each in differences(*states)[:5]
-    ]
-    if left.status != expected.status:
-        found.append(f"  it is {expected.status} without, {left.status} with the crash")
-    if left.steps != expected.steps:
-        found.append(f"  it has {expected.steps} steps without, {left.steps} with the crash")
-    return "\n".join(found) or "  the states are the same in the end, but not on the way there"
+def _shown(change: dict[str, Any]) -> str:
+    without, crashed = show_both(change.get("old", ABSENT), change.get("new", ABSENT))
+    return f"{safe(change['path'])}: {without} without, {crashed} with the crash"

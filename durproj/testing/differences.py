@@ -92,6 +92,8 @@ def _paired(expected: Any, actual: Any) -> list[tuple[int, Any, Any]]:
 
 
 def _text(value: Any) -> str:
+    if value is ABSENT:
+        return "(absent)"
     try:
         return safe_json(codec.encode(value).decode())
     except Unstorable:

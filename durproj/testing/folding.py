@@ -130,7 +130,7 @@ def _between(first: bytes | BaseException, then: bytes | BaseException) -> str:
         if not found:
             return "  it gave the fields of an object in another order"
         path, was, now = found[0].path, found[0].expected, found[0].actual
-        shown = show_both(*("(absent)" if side is ABSENT else side for side in (was, now)))
+        shown = show_both(was, now)
         return f"  {path_shown(path)}: first {shown[0]}, then {shown[1]}"
     words = [
         f"failed with {told(result)}" if isinstance(result, BaseException) else "gave a state"

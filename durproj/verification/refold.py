@@ -19,7 +19,8 @@ from durproj.verification.stream import Pairs, StreamCheck, beginning
 
 class Refold:
     """The streams of `run` that are the workflows `ids`, to be folded again: from its log or, where that
-    cannot be read a second time, from the events in the journals. ids None: all that are in the log. reducer: not the run's own. Close it.
+    cannot be read a second time, from the events in the journals. ids None: all that are in the log. reducer:
+    not the run's own. Close it.
 
     source: what the events are from, the `log` or the `journal`; note: why it is not the log.
     """

@@ -60,8 +60,9 @@ def verify(
 
     Yields a record for each workflow, then one for each damage that is no workflow's (its `id` is None),
     and a `summary` in the end. `steps` are those that are kept (`kept_from`: the first of them, where `gc`
-    dropped others), `refolded` and `folded_twice` those that were executed for these. The summary's `exit` is 1 unless all are `ok`. A status is `ok`, `damaged`,
-    `different` (see `differences`) or `unverifiable` (see `reason`), the gravest that applies.
+    dropped others), `refolded` and `folded_twice` those that were executed for these. The summary's `exit` is
+    1 unless all are `ok`. A status is `ok`, `damaged`, `different` (see `differences`) or `unverifiable` (see
+    `reason`), the gravest that applies.
 
     Nothing is written but in temporary folders. Raises NotFound when there is no such store or workflow,
     UsageError, Interrupted, and StoreError when the store cannot be opened at all.

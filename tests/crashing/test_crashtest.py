@@ -17,7 +17,8 @@ from conftest import environment
 
 import durproj as library
 from durproj.cli.verdicts import verdict
-from durproj.crashing.faults import Faults
+from durproj.crashing.lives.life import Lives
+from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import TimeUp
 
 REDUCERS = """
@@ -29,6 +30,22 @@ def clock(state, event):
 def poisoned(state, event):
     if event.id == "e3":
         raise ValueError("poison")
+    return count(state, event)
+def late(state, event):
+    return clock(state, event) if event.id == "e31" else count(state, event)
+def thief(state, event):
+    import gc
+    from durproj.stores.sqlite import SqliteStore
+    if event.id == "e4":
+        for store in gc.get_objects():
+            if isinstance(store, SqliteStore):
+                store._conn.execute("DELETE FROM step WHERE step = 0")
+    return count(state, event)
+seen = []
+def middle(state, event):
+    if event.id in ("e25", "e28", "e31", "e34"):
+        seen.append(event.id)
+        return {"seen": len(seen)}
     return count(state, event)
 def hanging(state, event):
     open("pid", "w").write(str(os.getpid()))
@@ -159,23 +176,114 @@ def test_too_little_time_is_no_success(lab):
     ]
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_of_a_log_that_is_too_long_a_part_is_crashed(lab, monkeypatch, kind):
+@pytest.fixture(params=["jsonl", "csv", "array"])
+def long_log(request, lab, monkeypatch):
+    """A log of three streams that does not fit into the time, and how it is read."""
     monkeypatch.setattr("durproj.crashing.sample.RUNS", 10**9)
     monkeypatch.chdir(lab.folder)
-    if kind == "csv":
-        rows = "".join(f"{'abc'[n % 3]},T,e{n}\n" for n in range(60))
-        (lab.folder / "long.log").write_text(f"user,type,id\n{rows}")
+    rows = [{"user": "abc"[n % 3], "type": "T", "id": f"e{n}"} for n in range(60)]
+    if request.param == "csv":
+        text = "user,type,id\n" + "".join(",".join(row.values()) + "\n" for row in rows)
+    elif request.param == "array":
+        text = json.dumps(rows)
     else:
-        rows = [{"user": "abc"[n % 3], "type": "T", "id": f"e{n}"} for n in range(60)]
-        (lab.folder / "long.log").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    mapping = library.Mapping(key="user", format="csv" if kind == "csv" else None)
-    *_, summary = library.crashtest(
-        "long.log", reducer="r.py:count", seed="step:after@3", mapping=mapping
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+    (lab.folder / "long.log").write_text(text)
+    return library.Mapping(key="user", format=None if request.param == "jsonl" else request.param)
+
+
+def test_of_a_log_that_is_too_long_parts_from_all_over_are_crashed(long_log):
+    told = library.crashtest(
+        "long.log", reducer="r.py:count", seed="step:after@3", mapping=long_log
     )
-    assert (summary["events"], summary["of"], summary["projections"]) == (20, 60, 1)
-    assert (summary["survived"], summary["exit"], summary["complete"]) == (1, 0, False)
+    sample, _, summary = told
+    starts = ("a", 0), ("a", 14), ("b", 8), ("c", 2), ("c", 16)
+    assert sample == {
+        "type": "sample", "events": 20, "of": 60, "beyond": False,
+        "parts": [{"id": f"projection/{key}", "step": step, "events": 4} for key, step in starts],
+    }  # fmt: skip
+    assert (summary["events"], summary["of"], summary["projections"]) == (20, 60, 3)
+    assert (summary["survived"], summary["exit"], summary["complete"]) == (5, 0, False)
     assert summary["uncovered"] == ["20 of 60 events were taken: more do not fit into the time"]
+    first, second = ("".join(text for text, _ in line) for line in verdict(sample))
+    assert first.startswith("sample  20 of 60 events, in 5 parts from all over")
+    assert second.startswith("  from projection/a#0, projection/a#14, projection/b#8")
+
+
+def test_what_goes_wrong_in_the_middle_only_is_found_there(lab, long_log):
+    told = library.crashtest(
+        "long.log", reducer="r.py:middle", seed="step:after@3", mapping=long_log, keep="here"
+    )
+    _, _, failure, again, _ = told
+    assert failure["part"] == {"id": "projection/b", "step": 8, "events": 4}
+    assert (failure["cause"], failure["id"]) == ("the reducer", "projection/b")
+    lines = ["".join(text for text, _ in line) for line in verdict(failure)]
+    assert "  in the part that begins with projection/b#8: that is its step 0" in lines
+    words = shlex.split(again["reproduce"])[1:]
+    assert words[words.index("--initial") + 1] == '{"n":8,"last":"e22"}'
+    repeated = lab(*words, "--json")
+    assert repeated.code == 1
+    assert [record["type"] for record in repeated.json[:2]] == ["crashes", "failure"]
+    assert "part" not in repeated.json[1]
+
+
+def test_whatever_a_log_is_the_line_that_does_it_again_reads_what_it_became(lab, long_log):
+    told = library.crashtest("long.log", reducer="r.py:late", mapping=long_log, keep="here")
+    fault, again, _ = told
+    assert (fault["id"], fault["step"]) == ("projection/b", 10)
+    (line,) = again["log"]
+    assert json.loads(line) == {"user": "b", "type": "T", "id": "e31"}
+    words = shlex.split(again["reproduce"])[1:]
+    assert words[words.index("--initial") + 1] == '{"n":10,"last":"e28"}'
+    (repeated, _, summary) = lab(*words, "--json").json
+    same = ("kind", "message", "changes", "event")
+    assert [repeated[name] for name in same] == [fault[name] for name in same]
+    assert (summary["events"], summary["faults"]) == (1, 1)
+
+
+@pytest.mark.parametrize("size", [2000, 200_000])
+def test_a_long_state_is_no_part_of_the_line_that_does_it_again(lab, size):
+    (lab.folder / "big.py").write_text(
+        "import time\n"
+        "def big(state, event):\n"
+        f'    if event.id == "e3": return {{"n": "n" * {size}, "at": time.time()}}\n'
+        f'    return {{"n": "n" * {size}}}\n'
+    )
+    args = ["log.jsonl", "--reducer", "big.py:big", "--keep", "k", "--seconds", "600"]
+    fault, again, _ = lab("crashtest", *args, "--json").json
+    assert fault["step"] == 1
+    (folder,) = (lab.folder / "k").iterdir()
+    if size == 2000:
+        assert f'--initial "$(cat k/{folder.name}/initial.json)"' in again["reproduce"]
+        assert len((folder / "initial.json").read_text()) > size
+    else:
+        assert "--initial" not in again["reproduce"]
+        assert len(again["log"]) == 2
+    line = again["reproduce"].replace("durproj", f"{sys.executable} -m durproj", 1)
+    done = subprocess.run(
+        ["sh", "-c", line], check=False, cwd=lab.folder, env=environment(), capture_output=True
+    )
+    assert done.returncode == 1, done.stderr
+    assert b"goes by the clock" in done.stdout
+
+
+def test_a_log_that_is_longer_than_could_be_looked_through_is_told(lab, monkeypatch):
+    monkeypatch.setattr("durproj.crashing.sample.RUNS", 10**9)
+    monkeypatch.chdir(lab.folder)
+    plain = Lives.first
+
+    def first(self, durability, most_s):
+        store, answer = plain(self, durability, most_s)
+        return store, answer | {"partial": True}
+
+    monkeypatch.setattr(Lives, "first", first)
+    sample, *_, summary = library.crashtest("log.jsonl", reducer="r.py:count", seed="step:after@1")
+    assert (sample["beyond"], sample["of"]) == (True, 5)
+    assert summary["uncovered"] == [
+        "4 of the first 5 events were taken: more do not fit into the time"
+    ]
+    said = "".join(text for text, _ in next(verdict(sample)))
+    assert said.startswith("sample  4 of the first 5 events, in 1 part")
 
 
 def test_what_was_found_is_told_though_the_time_is_over(lab, monkeypatch):
@@ -231,7 +339,7 @@ def test_what_is_kept_is_where_it_is_asked_for(lab):
         (["--seed", "²"], 2, "is no life"),
         (["--seed", "٣"], 2, "is no life"),
         (["--seconds", "0"], 2, "0.0 seconds"),
-        (["--durability", "never"], 2, "durability is ['never']"),
+        (["--durability", "never"], 2, "no such durability: never"),
         (["--junit", "nowhere/x.xml"], 74, "nowhere/x.xml cannot be written"),
         (["--initial", "{"], 2, "--initial is not JSON"),
     ],
@@ -243,6 +351,18 @@ def test_what_cannot_be_crashed_is_refused_as_run_refuses_it(lab, args, code, sa
     assert says in done.err
     assert "Traceback" not in done.err
     assert lab.left() == []
+
+
+def test_a_reducer_that_takes_steps_out_of_the_store_is_told_without_any_crash(lab):
+    done = lab("crashtest", "log.jsonl", "--reducer", "r.py:thief")
+    assert (done.code, done.out) == (74, "")
+    said, *advice, kept = done.err.splitlines()
+    assert said == (
+        "durproj: a run that nobody killed left this: projection/a#0: the store is damaged:"
+        " the step is missing"
+    )
+    assert "which is this test's own" in advice[0]
+    assert kept == f"  kept: {lab.left()[0]}"
 
 
 def test_poison_events_can_be_skipped_or_parked(lab):

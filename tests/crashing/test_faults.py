@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from durproj.crashing.faults import Faults
-from durproj.crashing.life import Lives
+from durproj.crashing.lives.life import Lives
+from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import Servers
 from durproj.runtime.observer import Stop
 
@@ -265,3 +265,31 @@ def own(state, event):
     assert (records, lacks) == (
         [], ["projection/all#0 could not be probed: TypeError: no clock of mine"]
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("seconds", "seen"), [(10_000, 100), (20, 50), (10, 25)])
+def test_fewer_steps_are_executed_where_the_probes_would_take_half_of_the_time(
+    two_servers, tmp_path, monkeypatch, seconds, seen
+):
+    (tmp_path / "r.py").write_text("def count(state, event): return {'n': state.get('n', 0) + 1}\n")
+    (tmp_path / "log.jsonl").write_text('{"type":"T"}\n' * 100)
+    options = {
+        **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
+        "events": [str(tmp_path / "log.jsonl")],
+        "mapping": {},
+        "on_error": "stop",
+        "reducer": f"{tmp_path}/r.py:count",
+    }
+    store = Lives(two_servers, tmp_path, options).begin("step")
+    faults = Faults(two_servers, store, mutation=True)
+    executed, plain = [], Servers.ask
+    # Each execution takes a second.
+    monkeypatch.setattr(Servers, "left", lambda _: max(1.0, seconds - len(executed)))
+
+    def ask(self, number, **task):
+        executed.append(number)
+        return plain(self, number, **task)
+
+    monkeypatch.setattr(Servers, "ask", ask)
+    assert list(faults.found()) == []
+    assert faults.seen == seen

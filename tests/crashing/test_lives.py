@@ -10,13 +10,15 @@ from contextlib import suppress
 import pytest
 
 from durproj import StoreError, UsageError, crashtest
-from durproj.crashing.cause import cause, first_difference
-from durproj.crashing.killing import Kill, Plan
-from durproj.crashing.left import Left
-from durproj.crashing.life import Lives, Whole
-from durproj.crashing.plans import drawn, kind_of, planned, spread
+from durproj.crashing.lives.killing import Kill, Plan
+from durproj.crashing.lives.left import Left
+from durproj.crashing.lives.life import Lives, Whole
+from durproj.crashing.lives.plans import at_random, kind_of, planned, spread
+from durproj.crashing.purity.cause import cause, first_difference
+from durproj.crashing.sample import places_of
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.runtime.observer import Stop
+from durproj.stores.base import Head
 
 BROKEN = '''
 from durproj.stores.sqlite import SqliteStore
@@ -176,7 +178,7 @@ def test_a_step_that_is_lost_is_named_with_what_differs(lives):
     (id,) = left
     whole.whole["step"].left = {id: left[id]._replace(steps=7, state=b'{"n":7,"last":6}')}
     wrong = whole.live(Plan("step", (Kill("after", 3),))).wrong
-    assert (wrong["id"], wrong["differs"]) == (id, "steps 7 without, 6 with the crash")
+    assert (wrong["id"], wrong["differs"]) == (id, "it has 7 steps without, 6 with the crash")
     assert [change["path"] for change in wrong["changes"]] == ["n", "last"]
 
 
@@ -213,19 +215,52 @@ def test_wherever_it_breaks_off_they_are_from_all_over(count):
 def test_there_are_lives_of_every_kind_in_turn():
     left = {"projection/a": Left("a", "resolved", 20, b"{}", b"")}
     whole = {level: Whole(left, 30, 9000) for level in ("step", "batch")}
-    found = list(planned(whole, 5))
-    assert {kind for kind, _, _ in found[:6]} == {
+    found = list(planned([whole], 5))
+    assert {life.kind for life in found[:6]} == {
         *("before", "after", "twice", "backoff", "race", "random")
     }
-    before = [plan.kills[0].number for kind, _, plan in found if kind == "before"]
+    before = [life.plan.kills[0].number for life in found if life.kind == "before"]
     assert sorted(before) == sorted([*range(30)] * 2)
-    assert [plan for kind, _, plan in found if kind == "random"] == [
-        drawn(whole, seed) for seed in range(1, 6)
+    assert [life for life in found if life.kind == "random"] == [
+        at_random([whole], seed) for seed in range(1, 6)
     ]
     # One that is asked for by what it is, is of its kind, too.
-    for kind, _, plan in found:
+    for kind, _, plan, _ in found:
         assert kind == "random" or kind_of(plan) == kind
     assert kind_of(Plan.parse("step:after@2+backoff@1")) == "random"
+
+
+def test_parts_are_crashed_in_turn_and_every_kind_soon():
+    left = {"projection/a": Left("a", "resolved", 20, b"{}", b"")}
+    parts = [{level: Whole(left, 30, 9000) for level in ("step", "batch")} for _ in range(8)]
+    found = list(planned(parts, 16))
+    assert len({(life.kind, life.plan.durability) for life in found[:11]}) >= 11
+    assert {life.part for life in found[:11]} == {*range(8)}
+    assert len({life[2:] for life in found}) == len(found)
+    before = [life for life in found if (life.kind, life.plan.durability) == ("before", "step")]
+    assert len(before) == 8 * 30
+    assert {life.part for life in before[:8]} == {*range(8)}
+    assert [at_random(parts, seed).part for seed in (0, 7, 8, 17)] == [0, 7, 0, 1]
+
+
+def heads_of(*steps):
+    return [Head(str(n), "projection", str(n), n, steps=count) for n, count in enumerate(steps)]
+
+
+@pytest.mark.parametrize(
+    ("streams", "size", "count", "places"),
+    [
+        ((1000,), 10, 1, [(0, 0)]),
+        ((1000,), 100, 4, [(0, 0), (0, 300), (0, 600), (0, 900)]),
+        # What is left of a stream is too short: the next one is begun with.
+        ((50, 50, 50, 50), 40, 3, [(0, 0), (2, 0), (3, 10)]),
+        ((3,) * 100, 30, 3, [(0, 0), (45, 0), (90, 0)]),
+        ((90, 8, 2), 20, 3, [(0, 0), (0, 40), (1, 0)]),
+        ((2, 2, 95), 90, 2, [(0, 0), (2, 5)]),
+    ],
+)
+def test_parts_begin_all_over_where_there_is_one_state_to_begin_with(streams, size, count, places):
+    assert list(places_of(heads_of(*streams), size, count)) == places
 
 
 def test_when_the_time_is_over_it_ends(tmp_path):

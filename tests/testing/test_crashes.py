@@ -101,7 +101,7 @@ def test_what_is_kept_outside_of_the_state_is_told(tmp_path, hidden):
         lambda: crash_everywhere(EVENTS, {"clock": clock, "memory": memory}[hidden], tmp_path)
     )
     step = {"clock": 0, "memory": 2}[hidden]
-    assert lines[0] == f"projection/all ends otherwise after a crash before step {step}"
+    assert lines[0] == f"projection/all ends otherwise after a crash before step {step}: its state"
     if hidden == "memory":
         assert lines[1] == "  n: 6 without, 5 with the crash"
     path = lines[2].removeprefix("the store is kept: ")
@@ -115,7 +115,32 @@ def test_states_that_differ_on_the_way_only_are_told_too(tmp_path):
         return {"pid": os.getpid()} if event.data["n"] < 3 else {}
 
     lines = told(lambda: crash_everywhere(EVENTS, forgets, tmp_path))
-    assert lines[1] == "  the states are the same in the end, but not on the way there"
+    assert lines[0].endswith(": the states are the same in the end, but not on the way there")
+
+
+def test_a_field_that_is_missing_is_told(tmp_path):
+    seen = []
+
+    def forgets(state, event):
+        seen.append(event)
+        return {"n": 1} if len(seen) == 4 else {}
+
+    lines = told(lambda: crash_everywhere(EVENTS, forgets, tmp_path))
+    assert lines[1] == "  n: 1 without, (absent) with the crash"
+
+
+def test_fields_in_another_order_are_told(tmp_path):
+    seen = []
+
+    def turns(state, event):
+        seen.append(event)
+        return {"a": 1, "b": 1} if len(seen) == 4 else {"b": 1, "a": 1}
+
+    lines = told(lambda: crash_everywhere(EVENTS, turns, tmp_path))
+    assert lines[0] == (
+        "projection/all ends otherwise after a crash before step 1:"
+        " the fields of an object come in another order"
+    )
 
 
 def test_a_fold_that_fails_is_told_with_its_reason(tmp_path):

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.faults import Faults
+from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import Servers
 from durproj.errors import DurprojError
 from durproj.stores.journal import Journal

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.judging import forgotten, misremembered, unkept, wrong
-from durproj.crashing.killing import WAIT_S, Kill, Plan
-from durproj.crashing.left import Left, difference, left_in, remove
+from durproj.crashing.lives.judging import forgotten, misremembered, unkept, wrong
+from durproj.crashing.lives.killing import WAIT_S, Kill, Plan
+from durproj.crashing.lives.left import Left, difference, left_in, remove
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.servers import Servers
 from durproj.errors import DurprojError, StoreError
@@ -47,16 +47,21 @@ class Lives:
 
     def first(self, durability: Durability, most_s: float) -> tuple[Path, Answer]:
         """The store of a run that is stopped after so many seconds, and what it says: whether it is
-        `partial`, how many events it has `done`, `of` how many, in how many `seconds`. Raises what it raises."""
+        `partial`, how many events it has `done`, `of` how many, in how many `seconds`. Where it was stopped,
+        it goes on. Raises what it raises."""
         store = self.folder / "first.db"
         return store, self._expect_end(self._task(store, durability, None) | {"most_s": most_s})
 
     def begin(self, durability: Durability) -> Path:
         """Let a run come to its end, and take down what it leaves; its store. Raises what the run raises."""
-        store = self.folder / f"whole-{durability}.db"
+        store = self.store(durability)
         answer = self._expect_end(self._task(store, durability, None) | {"counting": True})
         self.whole[durability] = Whole(left_in(store), answer["commits"], answer["calls"])
         return store
+
+    def store(self, durability: Durability) -> Path:
+        """The store of the run that came to its end."""
+        return self.folder / f"whole-{durability}.db"
 
     def _expect_end(self, task: Answer) -> Answer:
         answer = self.servers.ask(0, **task)

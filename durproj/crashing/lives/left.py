@@ -46,30 +46,28 @@ def difference(expected: dict[str, Left], found: dict[str, Left]) -> dict[str, A
             continue
         if left is None:
             return {"id": id, "differs": "it is not there", "changes": []}
-        states = [codec.decode(side.state or b"null") for side in (whole, left)]
-        differing = [
-            f"{name} {was} without, {now} with the crash"
-            for name, was, now in zip(
-                ("status", "steps"),
-                (whole.status, whole.steps),
-                (left.status, left.steps),
-                strict=True,
-            )
-            if was != now
-        ]
-        changed = [change.record() for change in changes(*states)[:MOST_CHANGES]]
-        if not differing and not changed:
-            same = whole.state == left.state
-            differing = [
-                "the states are the same in the end, but not on the way there"
-                if same
-                else "the fields of an object come in another order"
-            ]
-        return {"id": id, "differs": "; ".join(differing) or "its state", "changes": changed}
+        differs, changed = _unlike(whole, left)
+        return {"id": id, "differs": differs, "changes": changed}
     more = next((id for id in found if id not in expected), None)
     return (
         None if more is None else {"id": more, "differs": "it should not be there", "changes": []}
     )
+
+
+def _unlike(whole: Left, left: Left) -> tuple[str, list[dict[str, Any]]]:
+    """What differs between what two folds left of a workflow, in words, and the changes of its state."""
+    states = [codec.decode(side.state or b"null") for side in (whole, left)]
+    changed = [change.record() for change in changes(*states)[:MOST_CHANGES]]
+    differing = []
+    if whole.status != left.status:
+        differing.append(f"it is {whole.status} without, {left.status} with the crash")
+    if whole.steps != left.steps:
+        differing.append(f"it has {whole.steps} steps without, {left.steps} with the crash")
+    if differing or changed:
+        return "; ".join(differing) or "its state", changed
+    if whole.state == left.state:
+        return "the states are the same in the end, but not on the way there", []
+    return "the fields of an object come in another order", []
 
 
 def remove(store: Path) -> None:

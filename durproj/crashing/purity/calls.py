@@ -15,7 +15,7 @@ _MODULES = {
     *("getpass", "tempfile", "threading", "_thread", "locale", "_uuid", "_random"),
 }
 _BUILT_IN = {"id", "hash", "next", "open", "input"}
-_REPLACED = "durproj.crashing.surroundings"
+_REPLACED = f"{__package__}.surroundings"
 MOST = 4
 
 

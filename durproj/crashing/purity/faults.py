@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from durproj import codec
-from durproj.crashing.left import MOST_CHANGES
+from durproj.crashing.lives.left import MOST_CHANGES
 from durproj.crashing.prepared import Answer, raised
+from durproj.crashing.purity.stepping import write_step, write_steps
 from durproj.crashing.servers import SEEDS, Servers
 from durproj.history.changes import changes
 
@@ -90,6 +92,10 @@ PROBES = (
     ),
 )
 
+EXECUTIONS = sum(len(probe.servers) for probe in PROBES)
+SHARE = 2
+"""So large a part of the time that is left may be taken by the probes: half of it."""
+
 EFFECTS = (
     "the reducer does something besides giving a state, which is done again whenever a step is executed"
     " again, and was done many times here"
@@ -113,13 +119,14 @@ class Faults:
         self._still = {
             "clock": NOW, "later": 0, "seed": 0, "zone": zone, "bare": False
         }  # fmt: skip
-        self._file = store.parent / "steps.first"
+        self._steps, self._file = store.parent / "steps", store.parent / "steps.first"
         self.seen = 0
         self.lacks: list[str] = []
 
     def found(self) -> Iterator[dict[str, Any]]:
         """A record for each kind of fault, at the first step that shows it."""
-        answer = self._execute(self._file, watching=True)
+        write_steps(self._store, self._steps)
+        answer = self._execute_first()
         if "error" in answer:
             raise raised(answer["error"])
         if why := _failed(answer):
@@ -144,20 +151,42 @@ class Faults:
         if not kinds:
             self._expect_as_recorded()
 
+    def _execute_first(self) -> Answer:
+        """Execute the steps as all others are compared with; fewer of them if there is no time for all probes."""
+        before = self._servers.left()
+        answer = self._execute(self._file, watching=True)
+        left = self._servers.left()
+        every = ceil((before - left) * EXECUTIONS / (left / SHARE)) if left else 1
+        if every > 1 and not _failed(answer):
+            lines = self._steps.read_bytes().splitlines(keepends=True)
+            self._steps.write_bytes(b"".join(lines[::every]))
+            answer = self._execute(self._file, watching=True)
+        return answer
+
     def alone(
         self, id: str, step: int, seeds: Iterable[int]
     ) -> tuple[list[str | None], list[str]] | None:
         """The states that a step gives when nothing else is executed, with each of the random seeds (None:
         it fails), and what it calls; None when it cannot be executed."""
-        into, states, calls = self._store.parent / "steps.alone", [], []
+        states, calls = [], []
         for seed in seeds:
             probe = Probe("random", "", "", changed=(("seed", seed),))
-            answer = self._execute(into, probe, only=[id, step])
+            answer, outcome = self._execute_alone(id, step, probe)
             if _failed(answer):
                 return None
-            states += [outcome[0] for _, _, outcome, *_ in _outcomes(into)]
+            states.append(outcome[0])
             calls = answer["calls"]
         return states, calls
+
+    def _execute_alone(
+        self, id: str, step: int, probe: Probe | None = None
+    ) -> tuple[Answer, list[Any]]:
+        """What comes of a step when nothing else is executed: the answer, and if it is one, the outcome."""
+        folder = self._store.parent
+        alone, into = folder / "step.alone", folder / "outcome.alone"
+        write_step(self._store, id, step, alone)
+        answer = self._execute(into, probe, steps=str(alone), alone=True)
+        return answer, [] if _failed(answer) else next(_outcomes(into))[2]
 
     def _expect_as_recorded(self) -> None:
         """Note what fails here and did not when it was recorded: two failures look the same, whatever the
@@ -179,7 +208,13 @@ class Faults:
             store=str(self._store),
             surroundings=self._still | changed,
             backwards=probe is not None and probe.backwards,
-            **{"into": str(into), "only": None, "watching": False, **more},
+            **{
+                "into": str(into),
+                "steps": str(self._steps),
+                "alone": False,
+                "watching": False,
+                **more,
+            },
         )
 
     def _mutated(self) -> dict[str, Any] | None:
@@ -231,7 +266,7 @@ class Faults:
         found: list[Any],
         reason: str | None = None,
     ) -> dict[str, Any]:
-        alone = self._execute(self._store.parent / "steps.alone", only=[id, step])
+        alone, _ = self._execute_alone(id, step)
         if kind == "zone" and any(call.startswith("the clock") for call in alone.get("calls", ())):
             kind, says, advice = "clock", f"{CLOCK}, or in another time zone", TIME
         more = {"reason": reason, "calls": alone.get("calls")}

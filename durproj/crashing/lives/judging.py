@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.killing import BACKOFF, FAILURES_PLANNED, acknowledged
-from durproj.crashing.left import left_in
+from durproj.crashing.lives.killing import BACKOFF, FAILURES_PLANNED, acknowledged
+from durproj.crashing.lives.left import left_in
 from durproj.errors import NotFound, Retry, StoreDamaged
 from durproj.runtime.planned import PlannedFailure
 from durproj.stores.base import Attempt
