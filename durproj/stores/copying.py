@@ -52,6 +52,8 @@ def copy_store(
             os.chmod(new, mode)
             sync(new)
             _check_dest(source, dest, force=force)
+            # A journal of the store that was there, removed just now, must not come back beside the copy.
+            sync_name(dest)
             os.replace(new, dest)
             sync_name(dest)
 

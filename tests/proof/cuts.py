@@ -21,7 +21,7 @@ from durproj.stores.packing import Record
 from durproj.stores.sqlite import SqliteStore
 from durproj.verification.journal import sound_blocks
 from proof.images import Disk, Image
-from proof.tracing import Recorder
+from proof.tracing import Linked, Recorder, Renamed, Unlinked
 from proof.trial import MEMORY, Trial
 
 STORE = "durproj.db"
@@ -41,6 +41,10 @@ class Judge(Protocol):
 
     def go_on(self, folder: Path) -> None:
         """Raises unless it can be gone on with to the same end."""
+
+
+AT_NAMES = 6
+"""So many more images are made where names have just changed: such instants are few."""
 
 
 @contextmanager
@@ -71,6 +75,8 @@ class Cuts:
         calls = recorder.calls
         for at, call in enumerate([*calls, None]):
             draws = count * (at + 1) // (len(calls) + 1) - count * at // (len(calls) + 1)
+            if at and isinstance(calls[at - 1], Linked | Unlinked | Renamed):
+                draws += AT_NAMES
             for image in disk.images(self.trial.rng, draws) if draws else ():
                 self.made += 1
                 key = _digest(image), disk.said
