@@ -68,11 +68,16 @@ def _check_dest(source: Path, dest: Path, *, force: bool) -> None:
         raise NotFound(f"{dest.parent}: no such folder", "make it first, or name another file")
     if not force and os.path.lexists(dest):
         raise UsageError(f"{dest} is there already", "name another file, or replace it: --force")
+    check_beside(dest)
+
+
+def check_beside(path: str | Path) -> None:
+    """Raise UsageError when a journal is there that SQLite would take for that of a new file at `path`."""
     for end in ("-wal", "-journal"):
-        if os.path.lexists(f"{dest}{end}"):
+        if os.path.lexists(f"{path}{end}"):
             raise UsageError(
-                f"{dest}{end} is there: what a store of that name has not taken in yet",
-                "it would be taken for a part of the copy; name another file",
+                f"{path}{end} is there: what a database of that name has not taken in yet",
+                "it would be taken for a part of the new one; name another file",
             )
 
 
