@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,8 +44,8 @@ class Judge(Protocol):
         """Raises unless it can be gone on with to the same end."""
 
 
-AT_NAMES = 6
-"""So many more images are made where names have just changed: such instants are few."""
+AT_NAMES = 8
+"""So many times as many images as elsewhere are made where names have just changed: such instants are few."""
 
 
 @contextmanager
@@ -66,17 +67,20 @@ class Cuts:
     calls: int = 0
 
     def cut(self, recorder: Recorder, judge: Judge, count: int, continued: int = CONTINUED) -> None:
-        """Judge about `count` images of the disk that `recorder` wrote to, spread over all its calls. What
-        is the same, and has to hold the same, is judged once."""
+        """Judge about `count` images of the disk that `recorder` wrote to, spread over all its calls; where
+        one is drawn, none and all of what waits are two more. What is the same, and has to hold the same, is
+        judged once."""
         disk = Disk(recorder.began, recorder.before)
         folder = recorder.folder.with_name("image")
         seen: dict[bytes, Any] = {}
         judged: set[tuple[bytes, bytes]] = set()
         calls = recorder.calls
+        weights = [
+            AT_NAMES if isinstance(call, Linked | Unlinked | Renamed) else 1 for call in calls
+        ]
+        due = [0, *(count * weight // (sum(weights) + 1) for weight in accumulate([1, *weights]))]
         for at, call in enumerate([*calls, None]):
-            draws = count * (at + 1) // (len(calls) + 1) - count * at // (len(calls) + 1)
-            if at and isinstance(calls[at - 1], Linked | Unlinked | Renamed):
-                draws += AT_NAMES
+            draws = due[at + 1] - due[at]
             for image in disk.images(self.trial.rng, draws) if draws else ():
                 self.made += 1
                 key = _digest(image), disk.said

@@ -34,9 +34,11 @@ class Disk:
         self._files = {file: contents[name] for name, file in names.items()}
         self._naming: list[Naming] = []
         self._writes: list[Written | Cut] = []
+        self._renamed = False
 
     def take(self, call: Call) -> None:
         """Let one call happen."""
+        self._renamed = isinstance(call, Renamed)
         if isinstance(call, Said):
             self.said += call.text
         elif isinstance(call, Written | Cut):
@@ -56,11 +58,14 @@ class Disk:
         return len(self._writes) + len(self._naming)
 
     def images(self, rng: random.Random, count: int) -> Iterator[Image]:
-        """What a power cut may leave now: nothing of what waits, all of it, and `count` mixtures."""
+        """What a power cut may leave now: nothing of what waits, all of it, after a rename all but what befell
+        one other name, and `count` mixtures."""
         yield self._image([], [])
         if not self.waiting:
             return
         yield self._image(self._naming, self._writes)
+        for lost in range(len(self._naming) - 1 if self._renamed else 0):
+            yield self._image(self._naming[:lost] + self._naming[lost + 1 :], self._writes)
         for _ in range(count):
             yield self._image(self._some_naming(rng), self._mixture(rng))
 

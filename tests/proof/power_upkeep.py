@@ -23,14 +23,14 @@ COPY = "copy.db"
 EVENTS = [(f"u{value % 3}", value) for value in range(300)]
 
 LIVES = (
-    (("backup", COPY), ("rewind", "projection/u1#40"), ("backup", COPY, "--force")),
-    (("gc", "--keep-last", "5", "--vacuum"), ("gc", "projection/u2", "--drop", "--vacuum")),
-    (("rewind", "projection/u0#3"), ("resume",), ("gc", "--vacuum")),
     (
         ("backup", COPY),
+        ("rewind", "projection/u1#40"),
         ("gc", "--keep-last", "5", "--vacuum", "--store", COPY),
         ("backup", COPY, "--force"),
     ),
+    (("gc", "--keep-last", "5", "--vacuum"), ("gc", "projection/u2", "--drop", "--vacuum")),
+    (("rewind", "projection/u0#3"), ("resume",), ("gc", "--vacuum")),
 )
 
 
