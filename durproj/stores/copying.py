@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError, UsageError
 from durproj.events.disk import sync, sync_name
 from durproj.stores.connection import FAULTS, connect_reader, translate
 from durproj.stores.lock import Lock
-from durproj.stores.temporary import new_file
+from durproj.stores.temporary import file_for
 
 PAGES = 2_000
 """So many pages are copied while a writer waits."""
@@ -101,18 +101,15 @@ def _locked(dest: Path) -> Iterator[None]:
 def _beside(dest: Path) -> Iterator[Path]:
     """A new file in the folder of `dest`, for its owner until it is whole; removed unless it was
     renamed."""
-    try:
-        file, name = new_file(dest.parent)
-        os.close(file)
-    except OSError as error:
-        kind = StoreDenied if isinstance(error, PermissionError) else StoreError
-        raise kind(f"{dest}: {error.strerror}", "the folder of the copy must be writable") from None
-    try:
+    with ExitStack() as stack:
+        try:
+            _, name = stack.enter_context(file_for(dest))
+        except OSError as error:
+            kind = StoreDenied if isinstance(error, PermissionError) else StoreError
+            raise kind(
+                f"{dest}: {error.strerror}", "the folder of the copy must be writable"
+            ) from None
         yield Path(name)
-    finally:
-        for end in ("", "-journal", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                os.unlink(f"{name}{end}")
 
 
 def _copy(conn: sqlite3.Connection, source: Path, new: Path) -> None:
