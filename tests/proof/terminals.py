@@ -266,7 +266,7 @@ PROOFS = [
         hostile_data,
         90,
         5_000,
-        case_ms=50,
+        case_ms=65,
     ),
     Proof(
         "control: output printed as it came", ("P8",), a_raw_title, 4, 20, case_ms=50, control=True
