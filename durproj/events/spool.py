@@ -64,7 +64,8 @@ class Spool:
 
 def kept(path: str) -> tuple[str, bool] | None:
     """The file in which the copy at `path` is, and whether it breaks off; None when there is none."""
-    for name, partial in ((path, False), (f"{path}.part", True)):
+    # Where both are there, a power cut brought back the one whose place the other took.
+    for name, partial in ((f"{path}.part", True), (path, False)):
         if os.path.exists(name):
             return name, partial
     return None

@@ -15,6 +15,7 @@ from typing import Any
 from durproj import codec
 from durproj.errors import DurprojError, OutputFailed, StoreBusy, StoreDenied, UsageError
 from durproj.exports.table import Column, Row
+from durproj.stores.copying import check_beside
 
 MOST_COLUMNS = 2_000
 """SQLite's own limit, unless it is built otherwise."""
@@ -27,13 +28,15 @@ _KEYS = ("_id", "_step")
 
 
 def check(path: str, table: str, *, force: bool) -> None:
-    """Raise UsageError when `table` cannot be made in the file at `path`; what there is may be replaced
-    with `force`."""
+    """Raise UsageError when `table` cannot be made in the file at `path`, be it that the file would be a new
+    one beside the journal of another; what there is may be replaced with `force`."""
     if table.lower().startswith("sqlite_"):
         raise UsageError(f"{table} is reserved for SQLite's own use", "name another with --table")
     if os.path.exists(path):
         with _transaction(path) as conn:
             _check_table(conn, path, table, force=force)
+    else:
+        check_beside(path)
 
 
 def write(

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from durproj.errors import NotFound, OutputFailed, StoreDenied, UsageError
 from durproj.stores.migrations import APPLICATION_ID
-from durproj.stores.temporary import new_file
+from durproj.stores.temporary import file_for
 
 _BESIDE_A_STORE = ("", "-wal", "-shm", "-journal", ".lock")
 _SQLITE = b"SQLite format 3\0"
@@ -67,21 +67,14 @@ def replacing(path: str, *, force: bool) -> Iterator[str]:
     it is removed. What is there already is refused with UsageError, or with `force` replaced."""
     check_free(path, force=force)
     try:
-        file, beside = new_file(os.path.dirname(path) or ".")
-        os.fchmod(file, _mode(path))
+        with file_for(path) as (file, beside):
+            os.fchmod(file, _mode(path))
+            yield beside
+            os.fsync(file)
+            check_free(path, force=force)
+            os.replace(beside, path)
     except OSError as error:
         raise failed(path, error) from None
-    try:
-        yield beside
-        os.fsync(file)
-        check_free(path, force=force)
-        os.replace(beside, path)
-    except OSError as error:
-        raise failed(path, error) from None
-    finally:
-        os.close(file)
-        with suppress(FileNotFoundError):
-            os.unlink(beside)
 
 
 def check_free(path: str, *, force: bool) -> None:

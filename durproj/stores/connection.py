@@ -28,7 +28,7 @@ from durproj.stores.migrations import (
     expected_schema,
 )
 from durproj.stores.mounts import is_mounted, is_remote
-from durproj.stores.temporary import new_file
+from durproj.stores.temporary import file_for
 
 _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA}
@@ -129,9 +129,7 @@ def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
     does, and StoreError when there is no room."""
     source = connect_reader(path)
     try:
-        file, name = new_file(folder)
-        os.close(file)
-        try:
+        with file_for(os.path.join(folder or tempfile.gettempdir(), "copy")) as (_, name):
             copy = _connect(Path(name))
             copy.execute("PRAGMA synchronous = 0")
             source.backup(copy)
@@ -139,8 +137,6 @@ def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
             copy.execute("PRAGMA journal_mode = MEMORY")
             _stand_in(copy, copy.execute("PRAGMA user_version").fetchone()[0])
             copy.execute("PRAGMA query_only = 1")
-        finally:
-            os.unlink(name)
     except FAULTS as error:
         raise translate(error, str(path)) from None
     except OSError as error:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError, UsageError
 from durproj.events.disk import sync, sync_name
 from durproj.stores.connection import FAULTS, connect_reader, translate
 from durproj.stores.lock import Lock
-from durproj.stores.temporary import new_file
+from durproj.stores.temporary import file_for
 
 PAGES = 2_000
 """So many pages are copied while a writer waits."""
@@ -52,6 +52,8 @@ def copy_store(
             os.chmod(new, mode)
             sync(new)
             _check_dest(source, dest, force=force)
+            # A journal of the store that was there, removed just now, must not come back beside the copy.
+            sync_name(dest)
             os.replace(new, dest)
             sync_name(dest)
 
@@ -66,11 +68,16 @@ def _check_dest(source: Path, dest: Path, *, force: bool) -> None:
         raise NotFound(f"{dest.parent}: no such folder", "make it first, or name another file")
     if not force and os.path.lexists(dest):
         raise UsageError(f"{dest} is there already", "name another file, or replace it: --force")
+    check_beside(dest)
+
+
+def check_beside(path: str | Path) -> None:
+    """Raise UsageError when a journal is there that SQLite would take for that of a new file at `path`."""
     for end in ("-wal", "-journal"):
-        if os.path.lexists(f"{dest}{end}"):
+        if os.path.lexists(f"{path}{end}"):
             raise UsageError(
-                f"{dest}{end} is there: what a store of that name has not taken in yet",
-                "it would be taken for a part of the copy; name another file",
+                f"{path}{end} is there: what a database of that name has not taken in yet",
+                "it would be taken for a part of the new one; name another file",
             )
 
 
@@ -94,18 +101,15 @@ def _locked(dest: Path) -> Iterator[None]:
 def _beside(dest: Path) -> Iterator[Path]:
     """A new file in the folder of `dest`, for its owner until it is whole; removed unless it was
     renamed."""
-    try:
-        file, name = new_file(dest.parent)
-        os.close(file)
-    except OSError as error:
-        kind = StoreDenied if isinstance(error, PermissionError) else StoreError
-        raise kind(f"{dest}: {error.strerror}", "the folder of the copy must be writable") from None
-    try:
+    with ExitStack() as stack:
+        try:
+            _, name = stack.enter_context(file_for(dest))
+        except OSError as error:
+            kind = StoreDenied if isinstance(error, PermissionError) else StoreError
+            raise kind(
+                f"{dest}: {error.strerror}", "the folder of the copy must be writable"
+            ) from None
         yield Path(name)
-    finally:
-        for end in ("", "-journal", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                os.unlink(f"{name}{end}")
 
 
 def _copy(conn: sqlite3.Connection, source: Path, new: Path) -> None:

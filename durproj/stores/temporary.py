@@ -2,11 +2,72 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from blake3 import blake3
 
-def new_file(folder: str | Path | None) -> tuple[int, str]:
-    """A file that was not there before, in `folder` (None: where the system keeps such files), which
-    only its owner may read: its descriptor, to be closed, and its path. Raises OSError."""
-    return tempfile.mkstemp(".tmp", ".durproj-", folder)
+_BEGIN = ".durproj-"
+_END = ".tmp"
+_LOCK = ".lock"
+
+
+@contextmanager
+def file_for(path: str | Path) -> Iterator[tuple[int, str]]:
+    """A file that was not there before, beside `path`, whose place it may take; only its owner may read it.
+    Its descriptor and its path: what still bears that name at the end is removed, with what SQLite put beside it,
+    and so is at the beginning what killed processes left of theirs for the same `path`. Raises OSError."""
+    folder, name = os.path.split(path)
+    begin = f"{_BEGIN}{blake3(os.fsencode(name)).hexdigest(4)}-"
+    _remove_left(folder or ".", begin)
+    lock, fresh = _claimed(folder or ".", begin)
+    try:
+        file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            yield file, fresh
+        finally:
+            os.close(file)
+    finally:
+        _remove(fresh)
+        os.close(lock)
+
+
+def _claimed(folder: str, begin: str) -> tuple[int, str]:
+    """A name that is this process's for as long as it lives: the descriptor of a locked file beside it, and the
+    name. (The file itself is not locked: where flock and SQLite's locks are of one kind, SQLite would wait.)"""
+    while True:
+        lock, name = tempfile.mkstemp(f"{_END}{_LOCK}", begin, folder)
+        with suppress(OSError):  # without locks nobody can tell that a file was left
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:
+            return lock, name.removesuffix(_LOCK)
+        os.close(lock)  # somebody took it for one that was left
+
+
+def _remove_left(folder: str, begin: str) -> None:
+    names: list[str] = []
+    with suppress(OSError):  # a folder that cannot be read may be written to
+        names = os.listdir(folder)
+    for name in names:
+        if name.startswith(begin) and name.endswith(f"{_END}{_LOCK}"):
+            with suppress(
+                OSError
+            ):  # it is gone already, or another user's, or its process is alive
+                path = os.path.join(folder, name)
+                lock = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(path.removesuffix(_LOCK))
+                finally:
+                    os.close(lock)
+
+
+def _remove(path: str) -> None:
+    # The lock goes last: without it nobody would know what the others are.
+    for end in ("", "-journal", "-wal", "-shm", _LOCK):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{path}{end}")

@@ -267,6 +267,15 @@ def test_a_file_that_exists_is_replaced_with_force_only(shop, end):
     assert left_behind(shop.folder) == []
 
 
+@pytest.mark.parametrize("end", ["-wal", "-journal"])
+def test_a_new_database_is_not_made_beside_the_journal_of_another(shop, end):
+    (shop.folder / f"out.db{end}").write_bytes(b"x")
+    done = shop("export", "--to", "out.db")
+    assert refused(done, 2, f"out.db{end} is there: what a database of that name has not taken in")
+    assert not (shop.folder / "out.db").exists()
+    assert shop("export", "--to", "out.csv").code == 0
+
+
 def test_a_new_file_has_the_permissions_of_any_other(shop):
     (shop.folder / "any").touch()
     for name in ("out.csv", "out.db"):

@@ -14,6 +14,8 @@ import pytest
 from conftest import environment
 from live import PATIENCE_S, add, line, lines, recorded, until
 
+from durproj.events.spool import Spool, kept
+
 RUN = ["run", "-", "--reducer", "counts"]
 
 
@@ -33,6 +35,19 @@ def test_a_crash_in_a_pipe_is_resumed_from_the_copy(durproj, durability):
     assert durproj("resume").code == 0
     assert there(durproj.folder) == list(range(8))
     assert not copies(durproj.folder)
+
+
+def test_a_copy_whose_place_another_took_is_not_read_when_a_power_cut_brings_it_back(tmp_path):
+    path = str(tmp_path / "durproj.db.input-1")
+    for count in (3, 5):
+        spool = Spool(path, sync=True)
+        spool.write(lines(range(count)))
+        if count == 3:
+            spool.end()
+    assert not os.path.exists(path)
+    with open(path, "wb") as former:
+        former.write(lines(range(3)))
+    assert kept(path) == (f"{path}.part", True)
 
 
 def killed_while_open(folder, given, *options):

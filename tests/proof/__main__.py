@@ -6,9 +6,11 @@ import argparse
 import json
 import os
 import secrets
+import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -44,7 +46,12 @@ def main() -> int:
     )
     began = time.monotonic()
     found, code = _prove(asked, seed, options.jobs)
-    report = {"seed": seed, "seconds": round(time.monotonic() - began, 1), "rows": found}
+    report = {
+        "seed": seed,
+        "counts": _counts(options),
+        "seconds": round(time.monotonic() - began, 1),
+        "rows": found,
+    }
     out = options.json or ROOT / "build" / "proof.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1, ensure_ascii=False))
@@ -64,11 +71,13 @@ def _prove(
         if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(signum, _stop)
     try:
-        for row in rows(asked, seed, jobs):
+        for row in rows(asked, seed, jobs, _tell):
             found.append(row)
+            _tell(())
             _say(f"[{len(found)}/{len(asked)}] {row['fault']}: {_told(row)}")
     except _Stopped as stopped:
         code = 128 + stopped.signum
+    _tell(())
     order = [proof.fault for proof, _ in asked]
     found.sort(key=lambda row: order.index(row["fault"]))
     return found, code or int(any(row["faults"] for row in found))
@@ -86,6 +95,15 @@ def _told(row: dict[str, Any]) -> str:
         return f"not run: {row['not_run']}"
     kept = ": NOT HELD" if row["faults"] else ""
     return f"{row['cases']:,} cases, {row['seconds']:.0f} s{kept}"
+
+
+def _tell(at_work: Sequence[str]) -> None:
+    """On a terminal: what is at work, on a line that the next one replaces."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        text = f"at work: {'; '.join(at_work)}" if at_work else ""
+        sys.stderr.write(f"\r\x1b[2K{text[:width]}")
+        sys.stderr.flush()
 
 
 def _say(text: str) -> None:
@@ -108,7 +126,8 @@ def print_table(report: dict[str, Any]) -> None:
             print(f"{row['fault']}: {note}")
     for row in report["rows"]:
         for fault in row["faults"]:
-            again = f"make proof ARGS='--seed {report['seed']} --only \"{row['fault']}\"'"
+            words = f'--seed {report["seed"]}{report["counts"]} --only "{row["fault"]}"'
+            again = f"make proof ARGS='{words}'"
             _say(f"\n{row['fault']}, again with: {again}\n{fault}")
 
 
@@ -119,6 +138,12 @@ def _cells(row: dict[str, Any]) -> list[str]:
     survived = "" if row["control"] else f"{row['cases'] - row['lost']:,}"
     lost = f"{row['lost']:,} (control)" if row["control"] else f"{row['lost']:,}"
     return [f"{row['cases']:,}", survived, lost, f"{row['seconds']:.0f}"]
+
+
+def _counts(options: argparse.Namespace) -> str:
+    """The options that say how many cases there are: what is drawn is the same with the same ones only."""
+    quick = " --quick" if options.quick else ""
+    return quick if options.scale == 1 else f"{quick} --scale {options.scale}"
 
 
 def _count(proof: Proof, options: argparse.Namespace) -> int:
@@ -148,4 +173,13 @@ def _options() -> tuple[argparse.Namespace, list[Proof]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+        sys.stdout.flush()
+    except (
+        BrokenPipeError
+    ):  # its reader has left; nothing more can be told, and nothing of it is left
+        code = 128 + signal.SIGPIPE
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(code)

@@ -1,6 +1,7 @@
 """`python altered.py PRAGMAS ARGS…`: the command line with the store's pragmas altered, for the controls (what
 is broken on purpose has to be found). Instead of a pragma: with `early` it tells of a step before it is
-committed; with `next`, which breaks nothing, when it begins the next one."""
+committed; with `next`, which breaks nothing, when it begins the next one; with `unsynced` no file is synced but by
+SQLite."""
 
 from __future__ import annotations
 
@@ -60,7 +61,12 @@ def acknowledge(id: str, step: int) -> None:
     os.write(1, json.dumps(said).encode() + b"\n")
 
 
-WAYS = {"early": acknowledge_early, "next": acknowledge_by_the_next}
+def sync_nothing() -> None:
+    """Let what durproj itself writes be on the disk whenever the system likes."""
+    os.fsync = lambda _: None
+
+
+WAYS = {"early": acknowledge_early, "next": acknowledge_by_the_next, "unsynced": sync_nothing}
 
 asked = sys.argv.pop(1).split(",")
 alter([pragma for pragma in asked if pragma not in WAYS])

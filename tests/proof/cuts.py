@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from durproj.stores.packing import Record
 from durproj.stores.sqlite import SqliteStore
 from durproj.verification.journal import sound_blocks
 from proof.images import Disk, Image
-from proof.tracing import Recorder
+from proof.tracing import Linked, Recorder, Renamed, Unlinked
 from proof.trial import MEMORY, Trial
 
 STORE = "durproj.db"
@@ -43,6 +44,10 @@ class Judge(Protocol):
         """Raises unless it can be gone on with to the same end."""
 
 
+AT_NAMES = 8
+"""So many times as many images as elsewhere are made where names have just changed: such instants are few."""
+
+
 @contextmanager
 def fast_folder(trial: Trial) -> Iterator[Path]:
     """A folder of the trial's in memory, where there is one: the images are many, and no disk is needed."""
@@ -62,15 +67,20 @@ class Cuts:
     calls: int = 0
 
     def cut(self, recorder: Recorder, judge: Judge, count: int, continued: int = CONTINUED) -> None:
-        """Judge about `count` images of the disk that `recorder` wrote to, spread over all its calls. What
-        is the same, and has to hold the same, is judged once."""
+        """Judge about `count` images of the disk that `recorder` wrote to, spread over all its calls; where
+        one is drawn, none and all of what waits are two more. What is the same, and has to hold the same, is
+        judged once."""
         disk = Disk(recorder.began, recorder.before)
         folder = recorder.folder.with_name("image")
         seen: dict[bytes, Any] = {}
         judged: set[tuple[bytes, bytes]] = set()
         calls = recorder.calls
+        weights = [
+            AT_NAMES if isinstance(call, Linked | Unlinked | Renamed) else 1 for call in calls
+        ]
+        due = [0, *(count * weight // (sum(weights) + 1) for weight in accumulate([1, *weights]))]
         for at, call in enumerate([*calls, None]):
-            draws = count * (at + 1) // (len(calls) + 1) - count * at // (len(calls) + 1)
+            draws = due[at + 1] - due[at]
             for image in disk.images(self.trial.rng, draws) if draws else ():
                 self.made += 1
                 key = _digest(image), disk.said

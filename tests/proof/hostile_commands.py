@@ -76,6 +76,7 @@ def commands(folder: Path, attack: str, *, json_lines: bool) -> list[list[str]]:
         ["verify", "-q", "-v", *flags],
         ["verify", "-q", id, "--refold", "--twice", *flags],
         ["verify", "-q", f"projection/{words}", "--name", words, *flags],
+        ["verify", "-q", "--junit", "verify.xml", *flags],
         ["verify", "-q", "--junit", f"./{name}/x.xml", *flags],
         # Life 0 alone: what is tested is what it says. Quietly or not, its bar would move the cursor.
         ["crashtest", *log, "--on-error", "skip", "--seed", "0", "--json"],

@@ -1,9 +1,11 @@
 """What a disk may hold after the power went: every file that was synced, and of the rest anything.
 
-Rules: `fsync` of a file makes its content durable, and not its name; names become durable with their
-folder, and before that in their order (they are journalled metadata). What was written since the last sync may
-be there or not, write by write and in no order, and of one write some sectors, or zeros in its place where the
-file became longer.
+Rules: `fsync` of a file makes its content durable, and not its name; names become durable with their folder.
+Before that a name that was given, taken or changed may be so or not, one by one: POSIX promises no order. (ext4
+and XFS keep one; btrfs and F2FS write down the name of a file that is synced, ahead of what befell other names.)
+A name changes as a whole: with a rename the file has the old one or the new one. What was written since the last
+sync may be there or not, write by write and in no order, and of one write some sectors, or zeros in its
+place where the file became longer.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ SECTOR = 512
 Image = dict[str, bytes]
 """The files of the folder."""
 
+Naming = dict[str, int | None]
+"""What a call does to names: the file that each has from then on."""
+
 
 class Disk:
     """A disk that is written to by `calls`; `names` and `contents` are on it already. `said`: what was
@@ -27,19 +32,21 @@ class Disk:
         self.said = b""
         self._names = dict(names)
         self._files = {file: contents[name] for name, file in names.items()}
-        self._naming: list[Linked | Unlinked | Renamed] = []
+        self._naming: list[Naming] = []
         self._writes: list[Written | Cut] = []
+        self._renamed = False
 
     def take(self, call: Call) -> None:
         """Let one call happen."""
+        self._renamed = isinstance(call, Renamed)
         if isinstance(call, Said):
             self.said += call.text
         elif isinstance(call, Written | Cut):
             self._writes.append(call)
         elif not isinstance(call, Synced):
-            self._naming.append(call)
+            self._naming.append(self._renaming(call))
         elif call.file is None:
-            self._names, self._naming = self._named(len(self._naming)), []
+            self._names, self._naming = self._named(self._naming), []
         else:
             mine = [write for write in self._writes if write.file == call.file]
             self._files = self._written(mine)
@@ -51,16 +58,27 @@ class Disk:
         return len(self._writes) + len(self._naming)
 
     def images(self, rng: random.Random, count: int) -> Iterator[Image]:
-        """What a power cut may leave now: nothing of what waits, all of it, and `count` mixtures."""
-        yield self._image(0, [])
+        """What a power cut may leave now: nothing of what waits, all of it, after a rename all but what befell
+        one other name, and `count` mixtures."""
+        yield self._image([], [])
         if not self.waiting:
             return
-        yield self._image(len(self._naming), self._writes)
+        yield self._image(self._naming, self._writes)
+        for lost in range(len(self._naming) - 1 if self._renamed else 0):
+            yield self._image(self._naming[:lost] + self._naming[lost + 1 :], self._writes)
         for _ in range(count):
-            yield self._image(
-                rng.choice((0, len(self._naming), rng.randint(0, len(self._naming)))),
-                self._mixture(rng),
-            )
+            yield self._image(self._some_naming(rng), self._mixture(rng))
+
+    def _some_naming(self, rng: random.Random) -> list[Naming]:
+        """Some of what befell names: what came first, or all but a few, or any."""
+        naming = self._naming
+        how = rng.randrange(4)
+        if how == 0:
+            return naming
+        if how == 1:
+            return naming[: rng.randint(0, len(naming))]
+        share = 0.5 if how == 2 else 0.9
+        return [each for each in naming if rng.random() < share]
 
     def _mixture(self, rng: random.Random) -> list[Written | Cut]:
         """Some of what waits."""
@@ -89,20 +107,22 @@ class Disk:
         begin = max(write.offset, len(self._files.get(write.file, b"")))
         return Written(write.file, begin, bytes(max(0, write.offset + len(write.data) - begin)))
 
-    def _image(self, naming: int, writes: list[Written | Cut]) -> Image:
+    def _image(self, naming: list[Naming], writes: list[Written | Cut]) -> Image:
         files = self._written(writes)
         return {name: files.get(file, b"") for name, file in self._named(naming).items()}
 
-    def _named(self, count: int) -> dict[str, int]:
-        names = dict(self._names)
-        for call in self._naming[:count]:
-            if isinstance(call, Linked):
-                names[call.name] = call.file
-            elif isinstance(call, Unlinked):
-                del names[call.name]
-            else:
-                names[call.new] = names.pop(call.old)
-        return names
+    def _renaming(self, call: Linked | Unlinked | Renamed) -> Naming:
+        if isinstance(call, Linked):
+            return {call.name: call.file}
+        if isinstance(call, Unlinked):
+            return {call.name: None}
+        return {call.old: None, call.new: self._named(self._naming)[call.old]}
+
+    def _named(self, naming: list[Naming]) -> dict[str, int]:
+        names: Naming = dict(self._names)
+        for each in naming:
+            names |= each
+        return {name: file for name, file in names.items() if file is not None}
 
     def _written(self, writes: list[Written | Cut]) -> dict[int, bytes]:
         changed: dict[int, bytearray] = {}

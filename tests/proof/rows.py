@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
@@ -31,16 +31,27 @@ TESTS = Path(__file__).resolve().parents[1]
 SHARED_MEMORY = Path("/dev/shm")
 
 
-def rows(asked: Sequence[tuple[Proof, int]], seed: str, jobs: int) -> Iterator[dict[str, Any]]:
-    """The row of each of these proofs with its count, as they end. Whatever ends this early ends their
-    processes, and nothing of theirs is left."""
+TICK_S = 1.0
+"""So often, in seconds, it is told what is at work."""
+
+
+def rows(
+    asked: Sequence[tuple[Proof, int]],
+    seed: str,
+    jobs: int,
+    told: Callable[[Sequence[str]], None] = lambda _: None,
+) -> Iterator[dict[str, Any]]:
+    """The row of each of these proofs with its count, as they end; meanwhile `told` is given the names of those
+    that are at work. Whatever ends this early ends their processes, and nothing of theirs is left."""
     # The long ones first: the last to end is then a short one.
     order = sorted(asked, key=lambda each: -each[0].case_ms * each[1])
     with _folders() as env, _Processes(env) as processes, ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(processes.row, *each, seed) for each in order]
+        waiting = {pool.submit(processes.row, *each, seed) for each in order}
         try:
-            for done in as_completed(waiting):
-                yield done.result()
+            while waiting:
+                done, waiting = wait(waiting, TICK_S, FIRST_COMPLETED)
+                yield from (each.result() for each in done)
+                told(processes.at_work)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             processes.end()
@@ -68,6 +79,7 @@ class _Processes:
     def __init__(self, env: dict[str, str]) -> None:
         self._env, self._folder = {**os.environ, **env}, Path(env["TMPDIR"])
         self._lock, self._ended = Lock(), False
+        self.at_work: list[str] = []
         self._running: set[subprocess.Popen[bytes]] = set()
 
     def __enter__(self) -> Self:
@@ -80,7 +92,9 @@ class _Processes:
         """What came of `proof`, once its process has ended."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         began = time.monotonic()
+        self.at_work.append(proof.fault)
         code = self._run([proof.fault, seed, str(count), str(folder)])
+        self.at_work.remove(proof.fault)
         try:
             row = json.loads((folder / "row.json").read_bytes())
         except FileNotFoundError:

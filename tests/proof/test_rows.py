@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from proof import __main__ as proof_main
 from proof import rows
 from proof.trial import Proof
 
@@ -60,6 +61,28 @@ def test_a_row_that_lacks_its_tool_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "PROOFS", [made(skips)])
     row = rows.prove("made up", "seed", 1, tmp_path)
     assert (row["not_run"], row["cases"], row["faults"]) == ("there is no such tool", 0, [])
+
+
+def test_the_command_that_makes_a_lost_case_again_asks_for_as_many_cases(capsys):
+    row = rows._row(made(lambda _: None), faults=["gone"])
+    report = {
+        "seed": "5f",
+        "counts": " --quick --scale 0.5",
+        "seconds": 1.0,
+        "rows": [row | {"seconds": 1.0}],
+    }
+    proof_main.print_table(report)
+    again = "make proof ARGS='--seed 5f --quick --scale 0.5 --only \"made up\"'"
+    assert f"made up, again with: {again}\ngone" in capsys.readouterr().err
+
+
+def test_a_reader_who_leaves_is_not_answered_with_a_traceback():
+    words = [sys.executable, "-m", "proof", "--list"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(words, cwd=TESTS, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
 
 
 def test_a_process_that_dies_is_a_fault_of_its_row():

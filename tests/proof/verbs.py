@@ -154,6 +154,8 @@ class Template:
                 assert executed == missing, (
                     f"{executed} steps were executed, {missing} were missing"
                 )
+            left = [path.name for path in folder.glob(".durproj-*")]
+            assert not left, f"the same command has left {left}"
         assert contents(folder) == self.after
         assert files(folder) == self.files, files(folder)
 
@@ -189,7 +191,7 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 def files(folder: Path) -> set[str]:
-    """The names of all files there, but for what a killed process could not remove: unnamed files."""
+    """The names of all files there, but for what a killed process could not remove."""
     beside = ("-wal", "-shm", "-journal", ".lock")
     return {
         name
