@@ -54,9 +54,8 @@ def _remove_left(folder: str, begin: str) -> None:
         names = os.listdir(folder)
     for name in names:
         if name.startswith(begin) and name.endswith(f"{_END}{_LOCK}"):
-            with suppress(
-                OSError
-            ):  # it is gone already, or another user's, or its process is alive
+            # It may be gone already, or another user's, or its process alive.
+            with suppress(OSError):
                 path = os.path.join(folder, name)
                 lock = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
                 try:

@@ -136,17 +136,9 @@ def harmless(shown: str, *, colored: bool = True) -> list[str]:
     return [*map(ascii, acting(plain.replace("\r\n", "\n"))), *commands]
 
 
-class Screen(pyte.Screen):
-    """A terminal that goes on after a joiner: pyte leaves out what comes with it in one piece."""
-
-    def draw(self, data: str) -> None:
-        for each in data:
-            super().draw(each)
-
-
 def screen_of(shown: str, columns: int = 100, rows: int = 400) -> pyte.Screen:
     """A terminal that was fed `shown`."""
-    screen = Screen(columns, rows)
+    screen = pyte.Screen(columns, rows)
     pyte.Stream(screen).feed(shown)
     return screen
 
