@@ -6,7 +6,6 @@ import contextlib
 import inspect
 import json
 import os
-from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +20,7 @@ from durproj.runtime import attempts, observer, ownership
 from durproj.stores.sqlite import SqliteStore
 from proof import kills
 from proof.children import Child, Ended, begin
-from proof.kept import MANY, Killed, Streams, Watched, begun, existing
+from proof.kept import MANY, Killed, Streams, Watched, begun, expect_printed
 from proof.trial import Proof, Trial
 
 STEPS = 40
@@ -111,7 +110,7 @@ def prove_printed(trial: Trial) -> None:
             ended = printing.killed(store, durability, timed=0.3)
             what = f"{durability}, killed when it had printed {len(ended.lines)} lines"
             with trial.case(what):
-                _expect_printed(ended, store, durability)
+                expect_printed(ended, store, durability)
                 held = printing.streams.expect_beginning(store)
                 if begun(store):
                     args = ["resume", "--json", "--store", store]
@@ -130,7 +129,7 @@ def prove_printed_early(trial: Trial) -> None:
         with printing.streams.store() as store:
             ended = printing.killed(store, "step", timed=0)
             with trial.case(f"killed when it had printed {len(ended.lines)} lines"):
-                _expect_printed(ended, store, "step")
+                expect_printed(ended, store, "step")
 
 
 class _Printing:
@@ -166,22 +165,6 @@ class _Printing:
                 return ended
             for file in self.folder.glob(f"{store.name}*"):
                 file.unlink()
-
-
-def _expect_printed(ended: Ended, store: Path, durability: str) -> None:
-    """What was printed as done is in the store, but for steps that share a commit."""
-    found = {id: journal["steps"] for id, journal in existing(store).items()}
-    shown: Counter[str] = Counter()
-    for line in map(json.loads, ended.lines):
-        if line["type"] == "step":
-            shown[line["id"]] = max(shown[line["id"]], line["step"] + 1)
-        elif line["type"] == "projection":
-            steps = found.get(line["id"], 0)
-            assert steps >= line["steps"], f"{line} was printed, and {steps} steps are there"
-    lost = {
-        id: (steps, found.get(id, 0)) for id, steps in shown.items() if found.get(id, 0) < steps
-    }
-    assert durability == "batch" or not lost, f"printed as done, and how many are there: {lost}"
 
 
 class Clock:
