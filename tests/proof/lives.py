@@ -107,8 +107,9 @@ def prove_printed(trial: Trial) -> None:
     while trial.cases < trial.count:
         durability = trial.rng.choice(("step", "fsync", "batch"))
         with printing.streams.store() as store:
-            ended = printing.killed(store, durability, timed=0.3)
-            what = f"{durability}, killed when it had printed {len(ended.lines)} lines"
+            crash = trial.rng.choice((None, None, 20))
+            ended = printing.killed(store, durability, timed=0.3, crash=crash)
+            what = f"{durability}, --crash {crash}, killed when it had printed {len(ended.lines)} lines"
             with trial.case(what):
                 expect_printed(ended, store, durability)
                 held = printing.streams.expect_beginning(store)
@@ -149,19 +150,22 @@ class _Printing:
         how = ["--json", "-v", "--durability", durability, "--store", store]
         return ["run", self.streams.log, "--reducer", "trail.py:trail", *how]
 
-    def killed(self, store: Path, durability: str, *, timed: float) -> Ended:
+    def killed(
+        self, store: Path, durability: str, *, timed: float, crash: int | None = None
+    ) -> Ended:
         """How it ended when it was killed as soon as it had printed so much, or, with the probability
-        `timed`, at any instant."""
+        `timed`, at any instant; or crashed as it was told to."""
+        args = [*self.args(store, durability), *(() if crash is None else ("--crash", crash))]
         while True:
-            child = begin(self.args(store, durability), self.folder, before=self._before)
+            child = begin(args, self.folder, before=self._before)
             if self._rng.random() >= timed:
                 lines = self._rng.randrange(len(self.streams.events))
-                child.until(lambda out, lines=lines: out.count(b"\n") > lines)
+                child.until(lambda out, lines=lines: out.count(b"\n") > lines or b'"crash"' in out)
                 ended = child.end(0)
             else:
                 ended = child.end(self._patience.draw())
                 self._patience.learn(through=not ended.killed, idle=not ended.out)
-            if ended.killed:
+            if ended.killed or ended.code == 3:
                 return ended
             for file in self.folder.glob(f"{store.name}*"):
                 file.unlink()
