@@ -16,7 +16,7 @@ from durproj.history.alternative import (
 )
 from durproj.history.changes import changes
 from durproj.history.programs import programs_own
-from durproj.history.reading import journal_of
+from durproj.history.reading import journal_of, own_run
 from durproj.ids import check_name, split_id, workflow_id
 from durproj.projections.reducer import Reducer
 from durproj.runtime.given import given_reducer
@@ -103,7 +103,7 @@ class _Fork:
                 f"{self._id} is there already in {store.location}", "fork it under another id: --as"
             )
         run = store.run(source.head.run)
-        self.options: dict[str, Any] = run.options if run else {}
+        self.options: dict[str, Any] = own_run(source.head, run).options
         self._is_projection = self.options.get("kind") == "fold"
         self._events_key = events_key(self.options, source.head.key)
 

@@ -46,7 +46,7 @@ def sql(*statements: str) -> Callable[[Path], None]:
     return harm
 
 
-def _sealed_state(store: Path, id: str, **columns: object) -> None:
+def sealed_head(store: Path, id: str, **columns: object) -> None:
     """Give the head of a workflow other columns, and the seal that fits them."""
     with closing(sqlite3.connect(store, isolation_level=None)) as conn:
         conn.execute("PRAGMA ignore_check_constraints = 1")
@@ -74,16 +74,17 @@ def _sealed_state(store: Path, id: str, **columns: object) -> None:
                      (*columns.values(), seal(*values.values()), id))  # fmt: skip
 
 
-def _sealed_row(store: Path, output: bytes) -> None:
-    """Let the newest step of the pending workflow have another output, and the seal that fits it."""
+def sealed_row(store: Path, output: bytes | None = None, meta: bytes | None = None) -> None:
+    """Let the newest step of the pending workflow have another output or meta, and the seal that fits it."""
     with closing(sqlite3.connect(store, isolation_level=None)) as conn:
-        no, step, meta, event = conn.execute(
-            "SELECT workflow, step, meta, input FROM step WHERE workflow ="
+        no, step, was, event, after = conn.execute(
+            "SELECT workflow, step, meta, input, output FROM step WHERE workflow ="
             " (SELECT no FROM workflow WHERE id = 'open/late') ORDER BY step DESC LIMIT 1"
         ).fetchone()
-        fits = seal_row("open/late", step, Record(meta, event, output))
-        conn.execute("UPDATE step SET output = ?, hash = ? WHERE workflow = ? AND step = ?",
-                     (output, fits, no, step))  # fmt: skip
+        record = Record(was if meta is None else meta, event, after if output is None else output)
+        fits = seal_row("open/late", step, record)
+        conn.execute("UPDATE step SET meta = ?, output = ?, hash = ? WHERE workflow = ? AND step = ?",
+                     (record.meta, record.output, fits, no, step))  # fmt: skip
 
 
 def _bomb(store: Path) -> None:
@@ -130,13 +131,14 @@ HOSTILE: Mapping[str, tuple[Callable[[Path], None], set[int]]] = {
     "segments that lie about their steps": (sql("UPDATE segment SET steps = 9000000000000000000"), {0, 1, 74}),
     "segments of negative steps": (sql("UPDATE segment SET steps = -1, start = -5"), {0, 1, 74}),
     "steps far away": (sql("UPDATE step SET step = step + 9000000000000000000"), {0, 1, 66, 74}),
-    "heads that count too many steps": (lambda store: _sealed_state(store, "projection/long", steps=2**62), {0, 1, 66, 74}),
-    "a head of negative steps": (lambda store: _sealed_state(store, "projection/long", steps=-3), {0, 1, 66, 74}),
-    "a state that is no JSON": (lambda store: _sealed_state(store, "projection/long", state="{"), {0, 1, 66, 74}),
-    "a step that is no JSON": (lambda store: _sealed_row(store, b"{"), {0, 1, 66, 74}),
-    "a step of a thousand levels": (lambda store: _sealed_row(store, b"[" * 1000 + b"]" * 1000), {0, 1, 66, 74}),
-    "escapes in a state": (lambda store: _sealed_row(store, ESCAPES.encode()), {0, 1, 66, 74}),
-    "escapes in a head's key": (lambda store: _sealed_state(store, "other/long", key="\x1b]0;x\x07"), {0, 1, 66, 74}),
+    "heads that count too many steps": (lambda store: sealed_head(store, "projection/long", steps=2**62), {0, 1, 66, 74}),
+    "a head of negative steps": (lambda store: sealed_head(store, "projection/long", steps=-3), {0, 1, 66, 74}),
+    "a state that is no JSON": (lambda store: sealed_head(store, "projection/long", state="{"), {0, 1, 66, 74}),
+    "a step that is no JSON": (lambda store: sealed_row(store, b"{"), {0, 1, 66, 74}),
+    "a step whose meta is a number": (lambda store: sealed_row(store, meta=b"5"), {0, 74}),
+    "a step of a thousand levels": (lambda store: sealed_row(store, b"[" * 1000 + b"]" * 1000), {0, 1, 66, 74}),
+    "escapes in a state": (lambda store: sealed_row(store, ESCAPES.encode()), {0, 1, 66, 74}),
+    "escapes in a head's key": (lambda store: sealed_head(store, "other/long", key="\x1b]0;x\x07"), {0, 1, 66, 74}),
     "a page that is its own child": (_cycle, {0, 1, 66, 74}),
     "two names": (_hard_link, {2}),
 }  # fmt: skip
