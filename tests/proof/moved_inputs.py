@@ -3,6 +3,7 @@ events are the recorded ones, and otherwise it is told which file is missing, or
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -106,7 +107,53 @@ def _put_back(folder: Path) -> None:
     write_log(folder)
 
 
+def broken_off(trial: Trial) -> None:
+    """A copy that ends within its last line, and then the whole log, in any order of its events: what is recorded
+    is gone on with, but where the line was left out and is an event that belongs before recorded ones."""
+    for _ in range(trial.count):
+        places = trial.rng.sample(range(6), 6)
+        order = trial.rng.choice(("file", "time", "seq"))
+        skips, at = trial.rng.random() < 0.5, trial.rng.choice((1, 2, 9, 30))
+        what = f"events {places} by {order}, {at} bytes short, bad lines are left out: {skips}"
+        with trial.case(what), trial.scratch() as folder:
+            lines = [_placed(place) for place in places]
+            ordered = places if order == "file" else sorted(places)
+            run = ["run", LOG, "--reducer", "merge", "--order", order, "--seq", "v"]
+            run += ["--on-bad-line", "skip"] if skips else []
+            (folder / LOG).write_bytes(b"".join(lines)[:-at])
+            # Without its line end it is whole.
+            whole = at == 1
+            broken = command(run, folder)
+            assert broken.code == (0 if whole else 1 if skips else 65), broken
+            there = ordered
+            if not whole:
+                there = [place for place in ordered if place != places[-1]]
+                there = there if skips or order == "file" else []
+            assert _recorded(folder) == there
+            (folder / LOG).write_bytes(b"".join(lines))
+            was = all_rows(folder / "durproj.db")
+            done = command(run, folder)
+            late = there != ordered[: len(there)]
+            assert done.code == (4 if late else 0), done
+            assert not late or skips
+            assert _recorded(folder) == (there if late else ordered)
+            assert not late or all_rows(folder / "durproj.db") == was
+            expect_sound(folder)
+
+
+def _placed(place: int) -> bytes:
+    time = f"2026-01-0{place + 1}T00:00:00Z"
+    return json.dumps({"key": "u1", "type": "T", "time": time, "v": place}).encode() + b"\n"
+
+
+def _recorded(folder: Path) -> list[int]:
+    """The places of the events that are recorded."""
+    return [record["state"]["v"] for record in journal(folder)]
+
+
 PROOFS = [
     Proof("the log moved, linked, rotated between crash and resume", ("P2", "P5"), moved, 13, 260,
           case_ms=110),
+    Proof("a log broken off in its last line, in any order, then whole", ("P2", "P5"), broken_off, 12, 900,
+          case_ms=95),
 ]  # fmt: skip
