@@ -31,6 +31,7 @@ from proof import (
     power,
     power_pipes,
     power_upkeep,
+    programs,
     runners,
     signals,
     soak,
@@ -45,6 +46,7 @@ from proof.trial import Proof
 PROOFS: list[Proof] = [
     *kills.PROOFS,
     *lives.PROOFS,
+    *programs.PROOFS,
     *followed.PROOFS,
     *syscalls.PROOFS,
     *runners.PROOFS,
