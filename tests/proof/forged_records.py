@@ -86,7 +86,7 @@ def forged(trial: Trial) -> None:
             for log in ("log.jsonl", "parks.jsonl"):
                 shutil.copyfile(sound.with_name(log), folder / log)
             forge(store, json.dumps(made))
-            code = limited(words.split(), folder)
+            code = limited(words.split(), folder).code
             assert code in CODES, f"exit {code}"
 
 
