@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from durproj.history import fork, gc, promote, rewind
+from durproj.history import changing
 from durproj.runtime import engine, folding
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
@@ -93,7 +93,7 @@ def dying(
 
 
 def _let_write_to(store: type[SqliteStore]) -> None:
-    for module in (folding, engine, fork, gc, promote, rewind):
+    for module in (folding, engine, changing):
         module.SqliteStore = store
 
 

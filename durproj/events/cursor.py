@@ -33,10 +33,10 @@ class Cursor:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Cursor:
         """The Cursor that `to_dict` described; other names in `values` are passed over."""
-        file = values.get("file")
+        file: Any = values.get("file")
         return cls(
             *(values["bytes"], values["lines"], values["digest"], values.get("origin", 0)),
-            file=(file[0], file[1]) if file else None,
+            file=tuple(file) if file else None,
         )
 
 

@@ -18,7 +18,7 @@ from durproj.runtime.retry import from_options
 from durproj.runtime.steps import StepExecutor, Steps
 from durproj.stores.journal import Journal
 from durproj.stores.packing import BLOCK_STEPS, Records
-from durproj.stores.stored import stored_value
+from durproj.stores.stored import META, stored_record
 
 FromJournal = tuple[bytes, bool]
 """The line of an event, and whether its step may be a skip: it is one in the journal."""
@@ -43,7 +43,7 @@ class Course:
                     yield self.lines[step], False
                 elif step not in self.dropped:
                     record = records[step - start]
-                    yield record.input, "skipped" in stored_value(record.meta)
+                    yield record.input, "skipped" in stored_record(record.meta, META)
             if start + len(records) >= self.stop:
                 return
 

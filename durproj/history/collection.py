@@ -186,7 +186,7 @@ def _needed(journal: Journal, run: Run) -> int:
     event of a stream may be compared with the last one before it; and where events are read from the
     run's cursor on, the steps made since are compared one by one."""
     head = journal.head
-    if run.options["kind"] != "fold":
+    if run.options.get("kind") != "fold":
         return 0
     behind = run.cursor is None or Cursor.from_dict(run.cursor).bytes != head.prefix_bytes
     if behind or not head.prefix_steps:

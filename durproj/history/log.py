@@ -15,7 +15,7 @@ from durproj.history.reading import reading
 from durproj.history.timeline import Checkpoint, Timeline, Transition
 from durproj.ids import split_step
 from durproj.stores.base import Store
-from durproj.stores.stored import stored_value
+from durproj.stores.stored import ERROR, stored_record, stored_value
 
 
 def log(
@@ -143,7 +143,7 @@ def _stopped(timeline: Timeline) -> list[dict[str, Any]]:
     head = timeline.head
     if head.error is None or head.status not in ("parked", "rejected"):
         return []
-    error = stored_value(head.error)
+    error = stored_record(head.error, ERROR)
     record = {"type": "stopped", "id": head.id, "step": error["step"], "status": head.status}
     if "event" in error:
         record["event"] = error["event"]

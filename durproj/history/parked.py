@@ -9,7 +9,7 @@ from durproj.history.reading import reading
 from durproj.runtime.release import not_parked
 from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
-from durproj.stores.stored import stored_line, stored_value
+from durproj.stores.stored import PARKED, stored_line, stored_record, stored_value
 
 
 def parked(*, store: str | Path | Store = "durproj.db") -> list[dict[str, Any]]:
@@ -56,5 +56,4 @@ def _record(head: Head) -> dict[str, Any]:
 
 
 def _stored(head: Head) -> dict[str, Any]:
-    error: dict[str, Any] = stored_value(head.error or b"{}")
-    return error
+    return stored_record(head.error or b"{}", PARKED)

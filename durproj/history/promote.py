@@ -163,7 +163,7 @@ def _refuse_kinds(promoted: _Side, replaced: _Side) -> None:
             "fold the log under a name of its own, and promote that: durproj run --name NAME …",
         )
     for side in (promoted, replaced):
-        if any(run.options["kind"] != "fold" for run in side.runs):
+        if any(run.options.get("kind") != "fold" for run in side.runs):
             raise programs_own(
                 f"{side.name}/…", "it knows them by their ids", "only projections are promoted"
             )

@@ -12,6 +12,7 @@ from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import damaged
 from durproj.stores.sqlite import SqliteStore
+from durproj.stores.stored import whole_options
 
 
 @contextmanager
@@ -48,11 +49,13 @@ def run_of(store: Store, head: Head) -> Run:
 
 
 def own_run(head: Head, run: Run | None) -> Run:
-    """The run that the store has for this head. Raises StoreDamaged when there is none or it is another's."""
+    """The run that the store has for this head. Raises StoreDamaged when there is none, or it is another's or
+    none that durproj wrote."""
     if run is None:
         raise damaged(head.id, "its run is missing")
     if run.name != head.name:
         raise damaged(head.id, f"its run is one of {run.name!r}")
+    whole_options(run.options)
     return run
 
 

@@ -38,7 +38,7 @@ def rewound(
             has = f"{journal.steps} steps, from 0" if journal.steps else "no step"
             raise NotFound(f"{id}#{step}: no such step", f"{id} has {has}")
         run = run_of(opened, journal.head)
-        if journal.head.dropped and run.options["kind"] != "fold":
+        if journal.head.dropped and run.options.get("kind") != "fold":
             raise NotFound(
                 f"{id}: steps before {journal.head.dropped:,} are no longer kept",
                 "a program is replayed from step 0, so it cannot go on from a later one;\n"
@@ -61,7 +61,7 @@ def rewound(
 def _drop(store: Store, journal: Journal, run: Run, steps: int) -> None:
     _refuse_loss(journal.head.id, run)
     journal.rewind(steps)
-    if run.options["kind"] == "fold" and FORK in run.options:
+    if run.options.get("kind") == "fold" and FORK in run.options:
         journal.save("resolved")
         return
     run.cursor, run.complete = None, False
@@ -71,7 +71,7 @@ def _drop(store: Store, journal: Journal, run: Run, steps: int) -> None:
 def _goes_on(head: Head, run: Run) -> str | None:
     if head.status == "resolved":
         return None
-    of_program = run.options["kind"] != "fold" or run.options.get("program")
+    of_program = run.options.get("kind") != "fold" or run.options.get("program")
     return "program" if of_program else "resume"
 
 

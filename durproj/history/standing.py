@@ -12,7 +12,7 @@ from durproj.stores.base import Head, Status, Store
 from durproj.stores.journal import Journal
 from durproj.stores.loading import count_steps
 from durproj.stores.packing import damaged
-from durproj.stores.stored import stored_line, stored_value
+from durproj.stores.stored import ERROR, META, stored_line, stored_record, stored_value
 
 
 def inspect(
@@ -109,14 +109,14 @@ def forked_from(fork: dict[str, Any]) -> str:
 
 def _error(stored: bytes) -> dict[str, Any]:
     """Why a workflow stopped; the event's line, kept for `parked show`, is left out."""
-    return {name: value for name, value in stored_value(stored).items() if name != "line"}
+    return {name: value for name, value in stored_record(stored, ERROR).items() if name != "line"}
 
 
 def _step(store: Store, journal: Journal, step: int) -> dict[str, Any]:
     head = journal.head
     record = journal.read(step)
     assert head.no is not None
-    meta = stored_value(record.meta)
+    meta = stored_record(record.meta, META)
     output = stored_value(record.output)
     failures = len(store.attempts(head.no, step))
     return {

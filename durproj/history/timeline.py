@@ -15,11 +15,12 @@ from durproj.history.changes import Change, changes_at
 from durproj.history.paths import ABSENT, Place
 from durproj.history.reading import journal_of, kept_from, run_of
 from durproj.projections.reducer import BUILT_IN, load
+from durproj.runtime.recording import recorded_event
 from durproj.runtime.request import events_key
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Record, Records
-from durproj.stores.stored import stored_line, stored_value
+from durproj.stores.stored import META, stored_record, stored_value
 
 _UNREAD: Any = object()
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
@@ -49,7 +50,7 @@ class Checkpoint:
         """The event; None for a step of a program."""
         if self._event is None and self._envelope is not None:
             line = self.record.input
-            self._event = self._envelope.event(stored_line(line), line, self._key)
+            self._event = recorded_event(self._envelope, line, self._key)
         return self._event
 
     @property
@@ -64,7 +65,7 @@ class Checkpoint:
     def meta(self) -> dict[str, Any]:
         """Which function made it, and whether it failed or was skipped."""
         if self._meta is None:
-            self._meta = stored_value(self.record.meta)
+            self._meta = stored_record(self.record.meta, META)
         return self._meta
 
     def record_of_event(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from durproj.page.series import Series
 from durproj.render import described, safe_json, shortened
 from durproj.runtime.request import FORK, REPLACED_BY
 from durproj.stores.base import Store
-from durproj.stores.stored import stored_line, stored_value
+from durproj.stores.stored import CAUSE, ERROR, stored_line, stored_record, stored_value
 
 WIDEST_EVENT = 20_000
 """Of a longer event the page shows so many characters."""
@@ -164,7 +164,7 @@ def _show_state(story: Story, moment: Moment, checkpoint: Checkpoint, before: An
     """Note what a step did to the state, or what a program's step returned; gives that."""
     state = checkpoint.state
     if state is ABSENT:
-        moment.error = described(stored_value(checkpoint.record.output))
+        moment.error = described(stored_record(checkpoint.record.output, CAUSE))
         moment.lanes.append("failed")
     if story.is_projection:
         moment.changes = changes(before, state)
@@ -203,14 +203,14 @@ def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
     if REPLACED_BY in options:
         yield "replaced by", options[REPLACED_BY]
     if timeline.head.error is not None:
-        error = stored_value(timeline.head.error)
+        error = stored_record(timeline.head.error, ERROR)
         yield "error", f"step {error['step']:,}: {described(error)}"
 
 
 def _standing(store: Store, timeline: Timeline) -> Iterator[Moment]:
     """Where the workflow waits or ended, if not after its last step."""
     head = timeline.head
-    error = stored_value(head.error) if head.error is not None else None
+    error = stored_record(head.error, ERROR) if head.error is not None else None
     attempts = _attempts(store, timeline, timeline.steps, described(error) if error else "")
     if error is None or error["step"] != timeline.steps:
         assert head.no is not None

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import os
 import sys
 from contextlib import suppress
 from functools import partial
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from durproj.projections.syntax import Module
+
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 _modules: dict[str, tuple[str, Module | None]] = {}
 
@@ -105,9 +108,9 @@ def _code(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
 
 
 def _function(fn: FunctionType, path: tuple[int, ...]) -> Iterator[str]:
-    if fn.__module__ and fn.__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
+    if _is_standard(fn):
         # Its source differs between versions of Python, its meaning does not.
-        yield from ("standard", f"{fn.__module__}.{fn.__qualname__}")
+        yield from ("standard", f"{_module_name(fn)}.{fn.__qualname__}")
         return
     module = _module_of(fn)
     code = fn.__code__
@@ -118,6 +121,16 @@ def _function(fn: FunctionType, path: tuple[int, ...]) -> Iterator[str]:
         yield from _contents(_cells(fn), path)
         return
     yield from _source(fn, module, _narrowed(nodes, code), path)
+
+
+def _is_standard(fn: FunctionType) -> bool:
+    """Whether it is of Python's own library, and not of somebody's module that has the name of one there."""
+    top = (fn.__module__ or "").partition(".")[0]
+    return top in sys.stdlib_module_names and _in_library(fn)
+
+
+def _in_library(fn: FunctionType) -> bool:
+    return fn.__code__.co_filename.startswith((_LIBRARY, "<frozen "))
 
 
 def _source(
@@ -131,7 +144,8 @@ def _source(
         yield canonical(node)
     cells = _cells(fn)
     outer, nested = fn.__qualname__.split(".")[0], "<locals>" in fn.__qualname__
-    if outer != fn.__name__ and not nested:
+    # Up to Python 3.11 a comprehension stands there, too.
+    if outer != fn.__name__ and outer.isidentifier() and not nested:
         names.add(outer)  # a method reaches its class's other methods without their names
     reached = _reach(module, names - cells.keys())
     for name in sorted(reached):
@@ -177,12 +191,16 @@ def _contents(values: dict[str, Any], path: tuple[int, ...]) -> Iterator[str]:
             if callable(value) and not isinstance(value, type):
                 yield _digest(_describe(value, path))
             else:
-                yield f"{type(value).__module__}.{_name(value)}"
+                yield f"{_module_name(type(value))}.{_name(value)}"
 
 
 def _attributes(thing: Any) -> dict[str, Any]:
     """What an object holds, in its `__dict__` and in its slots."""
     found = dict(getattr(thing, "__dict__", {}))
+    if isinstance(thing, type):
+        plain = {name: _unwrapped(value) for name, value in found.items()}
+        # What Python itself adds to a class is not the same in all versions.
+        found = {name: value for name, value in plain.items() if _is_written(name, value)}
     for kind in type(thing).__mro__:
         slots = vars(kind) if "__slots__" in vars(kind) else {}
         for name, slot in slots.items():
@@ -190,6 +208,18 @@ def _attributes(thing: Any) -> dict[str, Any]:
                 with suppress(AttributeError):  # it was never set
                     found[name] = slot.__get__(thing)
     return found
+
+
+def _unwrapped(value: Any) -> Any:
+    return value.__func__ if isinstance(value, classmethod | staticmethod) else value
+
+
+def _is_written(name: str, value: Any) -> bool:
+    """Whether an attribute of a class stands in its source, as far as can be told."""
+    if not (name.startswith("__") and name.endswith("__")):
+        return True
+    is_source = isinstance(value, FunctionType) and not _in_library(value)
+    return is_source and _module_of(value) is not None
 
 
 def _cells(fn: FunctionType) -> dict[str, Any]:
@@ -261,6 +291,13 @@ def _bytecode(code: CodeType) -> Iterator[str]:
             yield repr(sorted(map(repr, constant)))
         else:
             yield repr(constant)
+
+
+def _module_name(thing: Any) -> str:
+    """Where it is from. In which private part of a module of its own a Python has it, versions differ in."""
+    name = str(thing.__module__)
+    standard = name.partition(".")[0] in sys.stdlib_module_names
+    return name.partition("._")[0] if standard else name
 
 
 def _name(fn: Any) -> str:

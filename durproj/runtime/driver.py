@@ -18,7 +18,7 @@ from durproj.runtime.guard import difference
 from durproj.runtime.recording import step_meta
 from durproj.runtime.workflow import ApplyEvent, Step
 from durproj.stores.packing import Record
-from durproj.stores.stored import stored_value
+from durproj.stores.stored import CAUSE, META, stored_record, stored_value
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Driver:
     def _finish(self, finish: Finish) -> Finish:
         left = next(self._journal, None)
         if left is not None:
-            name = stored_value(left.meta)["fn"]
+            name = stored_record(left.meta, META)["fn"]
             raise PastChanged(
                 self._id,
                 self._index + 1,
@@ -134,7 +134,7 @@ class Driver:
 
     def _cached(self, record: Record, step: Step[Any], meta: bytes, input: bytes) -> Outcome:
         """The recorded outcome, provided that it was recorded for this very step."""
-        was = stored_value(record.meta)
+        was = stored_record(record.meta, META)
         if was["fn"] != step.name:
             raise PastChanged(
                 self._id, self._index, f"a step {was['fn']!r}", f"a step {step.name!r}", NEW_CODE
@@ -150,8 +150,10 @@ class Driver:
             )
         if record.input != input:
             raise PastChanged(self._id, self._index, *difference(record.input, input), NEW_CODE)
-        value = stored_value(record.output)
-        return Failed(value["kind"], value["message"]) if was.get("failed") else Ok(value)
+        if was.get("failed"):
+            failed = stored_record(record.output, CAUSE)
+            return Failed(failed["kind"], failed["message"])
+        return Ok(stored_value(record.output))
 
     def _meta(self, step: Step[Any]) -> bytes:
         fn = step.fn

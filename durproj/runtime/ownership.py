@@ -98,7 +98,7 @@ class Fold:
         """A workflow is `former`'s no more. When it was the last, and all that `former` stands for
         is in this fold, nothing of `former` is left to do."""
         assert former.no is not None
-        keys, theirs = self.request.keys, former.options["keys"]
+        keys, theirs = self.request.keys, former.options.get("keys")
         covered = keys is None or (theirs is not None and set(theirs) <= set(keys))
         over = (
             not former.complete

@@ -8,8 +8,9 @@ from durproj.errors import PastChanged
 from durproj.events.event import Event
 from durproj.runtime.guard import changed_parked, past_the_end
 from durproj.runtime.ownership import Fold
+from durproj.runtime.recording import recorded_event
 from durproj.stores.base import Head
-from durproj.stores.stored import stored_line, stored_value
+from durproj.stores.stored import PARKED, stored_record
 
 
 class ParkedEvent:
@@ -17,7 +18,7 @@ class ParkedEvent:
     it was in the log; error: why it failed, `kind` and `message`."""
 
     def __init__(self, head: Head) -> None:
-        self.error: dict[str, Any] = stored_value(head.error or b"")
+        self.error: dict[str, Any] = stored_record(head.error or b"", PARKED)
         self.step: int = self.error["step"]
         self.line: bytes = self.error["line"].encode()
         self._id, self._key = head.id, head.key
@@ -27,7 +28,7 @@ class ParkedEvent:
         it is tried again, this one mended."""
         if line == self.line:
             return
-        former = fold.envelope.event(stored_line(self.line), self.line, self._key)
+        former = recorded_event(fold.envelope, self.line, self._key)
         mended = fold.envelope.is_same(former, event)
         if not mended or fold.request.release != "retry":
             raise changed_parked(self._id, self.step, self.line, line, mended=mended)

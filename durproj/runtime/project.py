@@ -174,7 +174,7 @@ def _of_name(store: SqliteStore, name: str) -> dict[str, Any]:
     """The reducer and initial state that `name` had last in `store`, if any: its streams are of one kind,
     whatever they are read from. What a fork under the name was tried with counts only where there is
     nothing else."""
-    folds = [run for run in store.runs() if run.name == name and run.options["kind"] == "fold"]
+    folds = [run for run in store.runs() if run.name == name and run.options.get("kind") == "fold"]
     folds = [run for run in folds if FORK not in run.options] or folds
     names = ("reducer", "initial", "program")
     return {each: folds[-1].options.get(each) for each in names} if folds else {}
@@ -186,7 +186,7 @@ def _last_read(
     """The inputs and keys of the fold that `store` was last used for, of this name if there is one;
     the sample when it is new. Keys that are given win. Standard input cannot be read again."""
     every = [
-        run for run in store.runs() if run.options["kind"] == "fold" and FORK not in run.options
+        run for run in store.runs() if run.options.get("kind") == "fold" and FORK not in run.options
     ]
     folds = [
         run

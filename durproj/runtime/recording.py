@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from durproj import codec
-from durproj.errors import StepFailed, Unstorable
+from durproj.errors import StepFailed, StoreDamaged, Unstorable
+from durproj.events.envelope import Envelope
+from durproj.events.event import Event
+from durproj.stores.stored import NOT_WRITTEN, stored_line
 
 
 def step_meta(
@@ -19,6 +22,17 @@ def step_meta(
     if skipped:
         meta["skipped"] = skipped
     return codec.encode(meta)
+
+
+def recorded_event(envelope: Envelope, line: bytes, key: str) -> Event:
+    """The event of the stream `key` on a recorded `line`. Raises StoreDamaged when there is none on it."""
+    value = stored_line(line)
+    try:
+        if envelope.shape is None and type(value) is not dict:
+            raise ValueError("it is no object")
+        return envelope.event(value, line, key)
+    except ValueError as error:
+        raise StoreDamaged(f"a recorded event cannot be read: {error}", NOT_WRITTEN) from None
 
 
 def parked_error(failed: StepFailed, line: bytes) -> bytes:

@@ -19,7 +19,7 @@ def former_run(store: Store, head: Head) -> Run:
     """The run that began a workflow which another goes on with. Raises PastChanged when that was no
     fold."""
     former = store.run(head.run)
-    if former is None or former.options["kind"] != "fold":
+    if former is None or former.options.get("kind") != "fold":
         raise PastChanged(head.id, None, "a program's workflow", "a fold", "choose another --name")
     return former
 

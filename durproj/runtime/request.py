@@ -19,6 +19,7 @@ from durproj.events.spool import kept
 from durproj.projections.reducer import Reducer, load
 from durproj.runtime.retry import DEFAULT, RetryPolicy, from_options, to_options
 from durproj.stores.base import Durability, Run
+from durproj.stores.stored import whole_options
 
 OnError = Literal["stop", "park", "skip"]
 """What becomes of a stream whose step failed for good: it ends the run; it waits, parked; it goes on
@@ -135,7 +136,7 @@ class Request:
     ) -> Request:
         """The fold that `run` stands for. `base` is the store's folder, from which paths count;
         `reducer`: not the run's own."""
-        options = SELECTION | run.options
+        options = SELECTION | whole_options(run.options)
         return cls(
             inputs=options["inputs"],
             reducer=reducer or load(options["reducer"], options["initial"], base),

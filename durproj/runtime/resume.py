@@ -75,7 +75,7 @@ def resume(
             run, only = opened.run(no), None if wanted is None else wanted[no]
             if run is None or run.complete:
                 continue
-            if run.options["kind"] != "fold" or run.options.get("program"):
+            if run.options.get("kind") != "fold" or run.options.get("program"):
                 _note_program(opened, run, observer)
                 continue
             try:
@@ -137,10 +137,10 @@ def _refuse_parts(store: SqliteStore, wanted: dict[int, frozenset[str]]) -> None
 def _note_program(store: SqliteStore, run: Run, observer: Observer) -> None:
     """Say who has to go on with `run`, if anything of it is left to do."""
     options = run.options
-    if options["kind"] == "fold":
+    if options.get("kind") == "fold":
         what, program = f"{run.name} of {' '.join(options['inputs'])}", options["reducer"]
     elif any(head.status != "resolved" for head in store.heads(run=run.no)):
-        what, program = run.identity, options["workflow"]
+        what, program = run.identity, options.get("workflow")
     else:
         return
     observer.note(f"{what} was started by a program ({program}): run that program to go on")

@@ -30,6 +30,7 @@ from durproj.runtime.request import (
 )
 from durproj.stores.base import Run, Store
 from durproj.stores.journal import Journal
+from durproj.stores.packing import damaged
 
 RESTARTING, ACCEPTING = "restarting", "accepting"
 """Options of a run: that `--restart` and `--accept-reducer` hold until it is complete."""
@@ -241,7 +242,8 @@ class Setup:
     def _released(self, options: dict[str, Any]) -> dict[str, Any]:
         """The run's options as they were: what a changed reducer does to streams that were parked says
         nothing of the others. Where there are no others, the run has the changed one from now on."""
-        assert self._before is not None
+        if self._before is None:
+            raise damaged(self.request.name, "its run is not of the inputs that it names")
         was, only = self._before.options, self.request.only or ()
         if was["fingerprint"] == options["fingerprint"]:
             return was

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from durproj.runtime.ownership import Fold
+from durproj.runtime.recording import recorded_event
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Record
-from durproj.stores.stored import stored_line, stored_value
+from durproj.stores.stored import META, stored_record, stored_value
 
 
 class Showing:
@@ -34,9 +35,9 @@ class Showing:
         meta, line, output = record
         observer, failures = self._fold.observer, self._failures(step)
         # Read anew: what the reducer did to its event is not what happened.
-        event = self._fold.envelope.event(stored_line(line), line, self._key)
+        event = recorded_event(self._fold.envelope, line, self._key)
         state = stored_value(output)
-        if "skipped" in stored_value(meta):
+        if "skipped" in stored_record(meta, META):
             observer.skipped(self._id, step, event, source, failures, state)
         else:
             observer.step(self._id, step, event, source, failures + 1, state)

@@ -13,9 +13,9 @@ from durproj.events.event import Event
 from durproj.projections.reducer import Reducer
 from durproj.runtime.attempts import FAILURES, kind_of, text_of
 from durproj.runtime.known import applied
-from durproj.runtime.recording import refuse_none, step_meta
+from durproj.runtime.recording import recorded_event, refuse_none, step_meta
 from durproj.runtime.retry import RetryPolicy
-from durproj.stores.stored import stored_line, stored_value
+from durproj.stores.stored import stored_value
 
 
 class StepExecutor:
@@ -33,7 +33,7 @@ class StepExecutor:
 
     def event(self, line: bytes, key: str) -> Event:
         """The event on `line`, which no other step has touched."""
-        return self.envelope.event(stored_line(line), line, key)
+        return recorded_event(self.envelope, line, key)
 
     def skip_meta(self, error: BaseException) -> bytes:
         """The meta of a step whose event is skipped for `error`."""

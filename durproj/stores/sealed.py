@@ -8,7 +8,7 @@ from typing import Any
 
 from durproj.stores.base import Attempt, Head, Past, Row, Run
 from durproj.stores.packing import BLOCK_STEPS, Record, Segment, damaged, seal
-from durproj.stores.stored import stored_value
+from durproj.stores.stored import CURSOR, stored_options, stored_record
 
 HEAD = (
     "no, id, name, key, run, status, steps, state, error, prefix_bytes, prefix_steps, hash, updated_ms,"
@@ -63,10 +63,9 @@ def run_of(row: Sequence[Any]) -> Run:
     if row[-1] != seal(*row[:-1]):
         raise damaged(f"run {row[0]}", "its seal does not match")
     no, name, identity, options, cursor, complete, updated_ms, _ = row
-    cursor = None if cursor is None else stored_value(cursor.encode())
-    return Run(
-        name, identity, stored_value(options.encode()), cursor, bool(complete), no, updated_ms
-    )
+    cursor = None if cursor is None else stored_record(cursor.encode(), CURSOR)
+    asked = stored_options(options.encode())
+    return Run(name, identity, asked, cursor, bool(complete), no, updated_ms)
 
 
 def attempts_of(no: int, step: int, rows: Sequence[Sequence[Any]]) -> list[Attempt]:

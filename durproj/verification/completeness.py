@@ -77,5 +77,5 @@ def _lack(run: Run, workflows: int, steps: int) -> Lack | None:
     gone = max(0, was.projections - workflows), max(0, was.cached - steps)
     if not any(gone):
         return None
-    is_sought = gone[0] > 0 and run.options["keys"] is None
-    return Lack(run.name, " ".join(run.options["inputs"]), *gone, is_sought)
+    is_sought = gone[0] > 0 and run.options.get("keys") is None
+    return Lack(run.name, " ".join(run.options.get("inputs", ())), *gone, is_sought)

@@ -12,7 +12,7 @@ from durproj.projections.reducer import Reducer
 from durproj.runtime.request import Request
 from durproj.runtime.steps import StepExecutor
 from durproj.stores.base import Run
-from durproj.stores.stored import stored_value
+from durproj.stores.stored import META, stored_record
 
 
 class Unverifiable(Exception):
@@ -55,7 +55,7 @@ class Folding:
 
     def why_other(self, meta: bytes) -> str:
         """Why a step of this `meta` may give another state now than it gave then."""
-        if stored_value(meta)["by"] != self.executor.by:
+        if stored_record(meta, META)["by"] != self.executor.by:
             return "made with another version of the reducer"
         if self.options["initial_source"] != self.request.reducer.initial_source:
             return "the initial state has changed since"

@@ -14,7 +14,7 @@ from durproj.runtime.attempts import describe
 from durproj.runtime.steps import Steps
 from durproj.stores.base import Past
 from durproj.stores.packing import ORIGIN, Records, digest_inputs
-from durproj.stores.stored import stored_value
+from durproj.stores.stored import META, stored_record
 from durproj.verification.folding import Folding, Unverifiable
 
 Pairs = Iterator[tuple[bytes, Event]]
@@ -169,5 +169,5 @@ class StreamCheck:
 def _skipped(meta: bytes) -> str | None:
     """Why the event of a step of this `meta` was skipped; None when it was not."""
     # Few are, and of all others nothing has to be decoded.
-    error = stored_value(meta).get("skipped") if b'"skipped"' in meta else None
+    error = stored_record(meta, META).get("skipped") if b'"skipped"' in meta else None
     return error and (f"{error['kind']}: {error['message']}" if error["message"] else error["kind"])

@@ -66,7 +66,10 @@ def sound(torn: bool) -> Sound:
 
 
 def _write(store: SqliteStore) -> tuple[Any, ...]:
-    for run in (Run("projection", "x", {"kind": "fold"}), Run("other", "y", {}, {"bytes": 7})):
+    for run in (
+        Run("projection", "x", {}),
+        Run("other", "y", {}, {"bytes": 7, "lines": 1, "digest": "d", "workflows": 1, "steps": 1}),
+    ):
         store.save_run(run)
         for key, batch, steps, status in (
             ("full", 260, 260, "resolved"),

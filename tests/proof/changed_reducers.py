@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from proof.changed_inputs import all_rows
 from proof.children import command
-from proof.half_runs import EVENTS, WRITTEN, crash_half_way, expect_sound, journal
+from proof.half_runs import EVENTS, WRITTEN, crash_half_way, expect_sound, journal, write_log
 from proof.trial import Proof, Trial
 
 TOTAL = """
@@ -80,6 +81,66 @@ def changed(trial: Trial) -> None:
             expect_sound(folder)
 
 
+COUNT = ".state | .n += 1"
+CASES = (
+    ("merge", "counts", False),
+    ("counts", "merge", False),
+    ("merge", "r.py:total", False),
+    ("r.py:total", "merge", False),
+    ("merge", f"jq:{COUNT}", False),
+    (f"jq:{COUNT}", "merge", False),
+    (f"jq:{COUNT}", f"jq:{COUNT[:-1]}2", False),
+    (f"jq:{COUNT}", "jq:@edited.jq", False),
+    ("jq:@count.jq", "jq:@edited.jq", False),
+    ("jq:@count.jq", f"jq:{COUNT}", True),
+    ("jq:@count.jq", "jq:@same.jq", True),
+)
+"""The reducer of a run, that of the run after its crash, and whether they are one."""
+
+
+def another(trial: Trial) -> None:
+    """Another reducer than the one that began, by its name or by its text."""
+    cases = trial.rng.sample(CASES, len(CASES))
+    for n in range(trial.count):
+        first, then, same = cases[n % len(cases)]
+        with trial.case(f"{first}, then {then}"), trial.scratch() as folder:
+            for name, text in (
+                ("count", COUNT),
+                ("edited", COUNT[:-1] + "2"),
+                ("same", COUNT + "\n"),
+            ):
+                (folder / f"{name}.jq").write_text(text)
+            for name, text in (("helper", HELPER), ("r", TOTAL)):
+                (folder / f"{name}.py").write_text(text)
+            write_log(folder)
+            run = ("run", "log.jsonl", "--reducer")
+            assert command([*run, first, "--crash", WRITTEN], folder).code == 3
+            was, before = all_rows(folder / "durproj.db"), journal(folder)
+            done = command([*run, then], folder)
+            assert done.code == (0 if same else 4), done
+            if not same:
+                assert all_rows(folder / "durproj.db") == was, "what is refused changed the store"
+                assert re.search(r"\([0-9a-f]{16}\).*\([0-9a-f]{16}\)", done.err, re.DOTALL), (
+                    done.err
+                )
+                # What is recorded of a program in a file is its text: an edit of the file is no edit of it.
+                (folder / "count.jq").write_text("no jq at all")
+                done = command(["resume"], folder)
+                assert done.code == 0, done.err
+            found = journal(folder)
+            assert found[:WRITTEN] == before
+            assert len(found) == EVENTS
+            expect_sound(folder)
+
+
 PROOFS = [
     Proof("the reducer changed between crash and resume", ("P5",), changed, 14, 200, case_ms=90),
+    Proof(
+        "another reducer after a crash: by another name, or a jq program edited",
+        ("P5",),
+        another,
+        11,
+        110,
+        case_ms=90,
+    ),
 ]

@@ -244,7 +244,11 @@ class Commands(Machine):
         target = dict(self.streams)
         if steps < len(each) or each.status in ("parked", "rejected"):
             target[id] = each.upto(steps, "resolved" if id.startswith("fork") else "pending")
-        self.do(at, lambda: durproj.rewind(id, steps - 1, store=self.store), target, whole=True)
+        rewound = lambda: durproj.rewind(id, steps - 1, store=self.store)  # noqa: E731
+        if self.do(at, rewound, target, whole=True) and target[id].status == "pending":
+            with closing(SqliteStore.open_reader(self.store)) as opened:
+                run = opened.run(opened.head(id).run)
+            assert not run.complete, "resume would pass it over"
 
     @has()
     @rule(

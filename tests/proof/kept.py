@@ -16,6 +16,7 @@ from dying import Died, folded, inputs, journals, stream, trail, write
 import durproj
 from durproj import codec
 from durproj.stores.sqlite import SqliteStore
+from proof.children import Ended
 
 MANY = ("a", "b", "c", "d", "e")
 
@@ -142,6 +143,23 @@ class Streams:
         )
         assert (counts.cached, counts.executed) == (sum(held.values()), len(missing))
         self.expect_whole(store)
+
+
+def expect_printed(ended: Ended, store: Path, durability: str) -> None:
+    """What `--json -v` printed as done before it was killed is in the store, but for steps that share a
+    commit."""
+    found = {id: journal["steps"] for id, journal in existing(store).items()}
+    shown: Counter[str] = Counter()
+    for line in map(json.loads, ended.lines):
+        if line["type"] == "step":
+            shown[line["id"]] = max(shown[line["id"]], line["step"] + 1)
+        elif line["type"] in ("projection", "crash"):
+            least, steps = line["steps" if "steps" in line else "step"], found.get(line["id"], 0)
+            assert steps >= least, f"{line} was printed, and {steps} steps are there"
+    lost = {
+        id: (steps, found.get(id, 0)) for id, steps in shown.items() if found.get(id, 0) < steps
+    }
+    assert durability == "batch" or not lost, f"printed as done, and how many are there: {lost}"
 
 
 def existing(store: Path) -> dict[str, dict[str, Any]]:

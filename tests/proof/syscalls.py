@@ -6,11 +6,12 @@ import os
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from durproj.runtime import ownership
 from proof.children import Ended, begin
-from proof.kills import spread
+from proof.kills import Early, spread
 from proof.needed import strace
 from proof.trial import Proof, Trial
 from proof.verbs import VERBS, Template
@@ -40,17 +41,27 @@ def prove_syscalls(trial: Trial) -> None:
     beyond = 0
     for number, (template, call, at) in enumerate(spread(trial, places)):
         with template.copy(trial.folder / f"case {number}") as folder:
-            ended = traced(
-                template, folder, [f"trace={call}", f"inject={call}:signal=KILL:when={at}"]
-            )
+            ended = _killed(template, folder, call, at)
             if not ended.killed:
                 beyond += 1
                 ended.expect(0)
                 continue
             with trial.case(f"durproj {template.verb}, killed at {call} number {at}"):
-                template.expect_survived(folder)
+                template.expect_survived(folder, ended)
     if beyond:
         trial.note(f"{beyond:,} came to fewer calls than before and were not killed")
+
+
+def prove_said_early(trial: Trial) -> None:
+    """The same of a command that prints a step before it commits it: the harness has to see it."""
+    strace()
+    template = Template(VERBS[0], trial.folder / "early")
+    early = lambda: setattr(ownership, "Commits", Early)  # noqa: E731
+    for call, at in spread(trial, _places(template, trial, ("write",))):
+        with template.copy(trial.folder / "case") as folder:
+            ended = _killed(template, folder, call, at, early)
+            with trial.case(f"printed early, killed at {call} number {at}"):
+                template.expect_survived(folder, ended)
 
 
 def _places(template: Template, trial: Trial, calls: Sequence[str]) -> list[tuple[str, int]]:
@@ -67,13 +78,34 @@ def _places(template: Template, trial: Trial, calls: Sequence[str]) -> list[tupl
     return found
 
 
-def traced(
-    template: Template, folder: Path, what: list[str], log: Path = Path(os.devnull)
+def _killed(
+    template: Template,
+    folder: Path,
+    call: str,
+    at: int,
+    before: Callable[[], object] = lambda: None,
 ) -> Ended:
-    """How the command ended under strace, which does not see it start."""
+    """How the command ended, which the call number `at` of this kind was to end."""
+    kill = [f"trace={call}", f"inject={call}:signal=KILL:when={at}"]
+    return traced(template, folder, kill, before=before)
+
+
+def traced(
+    template: Template,
+    folder: Path,
+    what: list[str],
+    log: Path = Path(os.devnull),
+    before: Callable[[], object] = lambda: None,
+) -> Ended:
+    """How the command ended under strace, which does not see it start, nor what it does `before`."""
+
+    def ready() -> None:
+        before()
+        _wait_for_strace()
+
     reading, writing = os.pipe()
     try:
-        child = begin(template.verb.words, folder, stdin=reading, before=_wait_for_strace)
+        child = begin(template.verb.words, folder, stdin=reading, before=ready)
         options = [option for each in what for option in ("-e", each)]
         args = [strace(), "-f", *options, "-o", str(log), "-p", str(child.pid)]
         with subprocess.Popen(args, stderr=subprocess.PIPE) as tracer:
@@ -100,4 +132,6 @@ def _wait_for_strace() -> None:
 PROOFS = [
     Proof("SIGKILL at every system call of run, resume, promote, rewind, fork, gc, backup, export, report",
           ("P1", "P2", "P3"), prove_syscalls, quick=12, nightly=1000, case_ms=180),
+    Proof("control: printed before the commit, killed at a system call", ("P3",), prove_said_early,
+          quick=3, nightly=20, case_ms=120, control=True),
 ]  # fmt: skip

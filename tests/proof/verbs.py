@@ -19,8 +19,8 @@ from dying import trail, write
 
 import durproj
 from durproj.stores.sqlite import SqliteStore
-from proof.children import begin
-from proof.kept import existing
+from proof.children import Ended, begin
+from proof.kept import existing, expect_printed
 
 REDUCER = "trail.py:trail"
 RUN = ("run", "log.jsonl", "--reducer", REDUCER, "-v", "--json")
@@ -137,9 +137,11 @@ class Template:
         finally:
             shutil.rmtree(folder)
 
-    def expect_survived(self, folder: Path) -> None:
-        """In `folder` it was killed: nothing is lost, nothing half done, and once more does all of it."""
+    def expect_survived(self, folder: Path, ended: Ended) -> None:
+        """In `folder` it was killed, and so it `ended`: nothing is lost of what it said, nothing is half done,
+        and once more does all of it."""
         found = contents(folder)
+        self._expect_said(ended, folder, found)
         if self.verb.folds:
             expect_beginning(found, self.before, self.after)
         elif not self.verb.parts:
@@ -159,11 +161,24 @@ class Template:
         assert contents(folder) == self.after
         assert files(folder) == self.files, files(folder)
 
+    def _expect_said(self, ended: Ended, folder: Path, found: dict[str, Any]) -> None:
+        """What it said is done is in `folder`."""
+        verb, is_over = self.verb, b"\n" in ended.out + ended.err
+        if verb.folds:
+            durability = "batch" if "batch" in verb.words else "step"
+            expect_printed(ended, folder / "durproj.db", durability)
+            is_over = any(b'{"type":"summary"' in line for line in ended.lines)
+        elif verb.parts:
+            now, whole = (_journals(each) for each in (found, self.after))
+            for id in (line.decode().split()[1] for line in ended.lines):
+                assert now.get(id) == whole.get(id), f"{id} is not as was said: {ended}"
+            is_over = any(b" workflows " in line for line in ended.lines)
+        assert found == self.after or not is_over, f"it said that it was done: {ended}"
+
 
 def expect_beginning(found: Any, before: Any, after: Any) -> None:
     """Of every journal at least what was there before, and no other step than there are in the end."""
-    stores = [each.get("durproj.db", ({}, {}))[1] for each in (before, found, after)]
-    was, now, whole = stores
+    was, now, whole = (_journals(each) for each in (before, found, after))
     assert was.keys() <= now.keys() <= whole.keys()
     for id, journal in now.items():
         records = journal["records"]
@@ -173,8 +188,12 @@ def expect_beginning(found: Any, before: Any, after: Any) -> None:
 
 def _steps(found: Any) -> int:
     """How many steps there are in the store, of what `contents` says."""
-    _, journals = found.get("durproj.db", ({}, {}))
-    return sum(journal["steps"] for journal in journals.values())
+    return sum(journal["steps"] for journal in _journals(found).values())
+
+
+def _journals(found: Any) -> Any:
+    """The journals in the store, by workflow, of what `contents` says."""
+    return found.get("durproj.db", ({}, {}))[1]
 
 
 def contents(folder: Path) -> dict[str, Any]:

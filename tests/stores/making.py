@@ -23,10 +23,20 @@ def columns(records: Sequence[Sequence[bytes]]) -> Records:
     return Records(*(list(column) for column in zip(*records, strict=True)))
 
 
+CURSOR = {"bytes": 7, "lines": 1, "digest": "d", "workflows": 1, "steps": 1}
+
+OPTIONS = {
+    "kind": "fold", "inputs": ["a.jsonl"], "keys": None, "reducer": "merge", "fingerprint": "f" * 16,
+    "initial": None, "initial_source": "{}", "mapping": {}, "given": {}, "no_key": "error", "durability": "step",
+    "retry": {"policy": "Never"}, "max_line": 1,
+}  # fmt: skip
+"""Of a run of a log, as much as there always is."""
+
+
 def begin(store: Store, id: str = "projection/u1", run: Run | None = None) -> Journal:
     """The journal of a new workflow, nothing of which is in the store yet."""
     if run is None:
-        run = store.find_run("projection", "x") or Run("projection", "x", {"kind": "fold"})
+        run = store.find_run("projection", "x") or Run("projection", "x", OPTIONS)
         if run.no is None:
             store.save_run(run)
     name, _, key = id.partition("/")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from making import attempt, begin, columns, fill, read_all, record
+from making import CURSOR, attempt, begin, columns, fill, read_all, record
 
 from durproj.errors import StoreError
 from durproj.stores.base import Head, Past, Run
@@ -161,12 +161,12 @@ def test_runs_come_back_as_they_were_saved(store, reopened):
     options = {"inputs": ["é.jsonl", "\u2028"], "n": 2**64 - 1, "deep": [[{"x": None}]]}
     runs = [
         Run("a", "1", options),
-        Run("a", "2", {}, {"bytes": 17}, complete=True),
+        Run("a", "2", {}, CURSOR, complete=True),
         Run("b", "1", {}),
     ]
     for run in runs:
         store.save_run(run)
-    runs[0].cursor, runs[0].options = {"bytes": 3}, {"z": 1, "a": 2}
+    runs[0].cursor, runs[0].options = CURSOR | {"bytes": 3}, {"z": 1, "a": 2}
     store.save_run(runs[0])
     for where in (store, reopened()):
         assert [where.run(run.no) for run in runs] == runs

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 import pytest
-from making import attempt, begin, columns, fill, read_all, record
+from making import CURSOR, OPTIONS, attempt, begin, columns, fill, read_all, record
 
 from durproj.errors import (
     DurprojError,
@@ -44,7 +44,7 @@ def write(store) -> Truth:
     rows = fill(store, ROWS, 20, salt=',"of":"rows"')
     mixed = fill(store, MIXED, 280, salt=',"of":"mixed"')
     mixed.save("rejected", error=b'{"step":280}')
-    other = Run("other", "y", {"kind": "fold", "inputs": ["a.jsonl"]}, {"bytes": 7}, complete=True)
+    other = Run("other", "y", OPTIONS, CURSOR, complete=True)
     store.save_run(other)
     small = begin(store, SMALL, other)
     small.append(0, columns([record(step) for step in range(3)]), "resolved")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from making import CURSOR, OPTIONS
 
+from durproj import codec
 from durproj.errors import StoreDamaged
 from durproj.stores.base import ORIGIN, Attempt, Past
 from durproj.stores.packing import Record, seal
@@ -13,7 +15,7 @@ ID = "projection/u1"
 HEAD = (7, ID, "projection", "u1", 3, "resolved", 2, '{"n":2}', None, 90, 2, b"h" * 16, 1234)
 PAST = ("first/u1", 1, b"p" * 16, b"i" * 16)
 NO_PAST = (None,) * 5
-RUN = (3, "projection", "x", '{"kind":"fold"}', '{"bytes":9}', 1, 1234)
+RUN = (3, "projection", "x", codec.encode(OPTIONS).decode(), codec.encode(CURSOR).decode(), 1, 1234)
 FAILED = [(1, 50, "OSError", "no", 60), (2, 60, "OSError", "no", None)]
 
 
@@ -44,8 +46,8 @@ def test_a_sound_row_is_read():
     assert (found.updated_ms, found.past) == (1234, None)
     assert head(sealed(*PAST, before=(7,))).past == Past(*PAST)
     run = run_of(sealed(*RUN))
-    assert (run.no, run.name, run.identity, run.options) == (3, "projection", "x", {"kind": "fold"})
-    assert (run.cursor, run.complete, run.updated_ms) == ({"bytes": 9}, True, 1234)
+    assert (run.no, run.name, run.identity, run.options) == (3, "projection", "x", OPTIONS)
+    assert (run.cursor, run.complete, run.updated_ms) == (CURSOR, True, 1234)
     assert attempts_of(7, 4, attempts()) == [Attempt(*each[1:]) for each in FAILED]
 
 
