@@ -14,6 +14,7 @@ from pathlib import Path
 
 from conftest import Result
 
+from durproj.stores.migrations import SCHEMA_VERSION
 from durproj.stores.packing import Record, seal, seal_row
 from durproj.zstd import compress
 from proof.children import command
@@ -125,7 +126,7 @@ HOSTILE: Mapping[str, tuple[Callable[[Path], None], set[int]]] = {
     "a schema that is no SQL": (sql("UPDATE sqlite_schema SET sql = 'CREATE TABLE' WHERE name = 'step'"), {74}),
     "an index on an endless expression": (sql("UPDATE sqlite_schema SET sql = 'CREATE TABLE past (x)' WHERE name = 'past'"), {74}),
     "another application": (sql("PRAGMA application_id = 1"), {2}),
-    "a later version": (_version(4), {2}),
+    "a later version": (_version(SCHEMA_VERSION + 1), {2}),
     "a version that never was": (_version(-1), {2, 74}),
     "the first version": (_version(1), {2}),
     "a huge output": (sql("UPDATE step SET output = zeroblob(100000000) WHERE step = 19"), {0, 1, 74}),
