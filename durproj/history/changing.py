@@ -20,9 +20,8 @@ def changing(path: Path, wait_s: float, durability: Durability = "step") -> Iter
     """
     if not path.exists():
         raise NotFound(f"{path}: no such store", "durproj run makes one")
-    opened = SqliteStore.open_writer(path, durability, wait_s)
+    opened = SqliteStore.open_writer(path, durability, wait_s, whole=True)
     try:
-        opened.expect_whole()
         yield opened
     finally:
         opened.close()

@@ -134,12 +134,22 @@ class Driver:
 
     def _cached(self, record: Record, step: Step[Any], meta: bytes, input: bytes) -> Outcome:
         """The recorded outcome, provided that it was recorded for this very step."""
-        was = stored_record(record.meta, META)
+        # What it would be recorded as now says that it is the same function, and that it did not fail.
+        failed = record.meta != meta and self._is_failed(record.meta, step, meta)
+        if record.input != input:
+            raise PastChanged(self._id, self._index, *difference(record.input, input), NEW_CODE)
+        if failed:
+            cause = stored_record(record.output, CAUSE)
+            return Failed(cause["kind"], cause["message"])
+        return Ok(stored_value(record.output))
+
+    def _is_failed(self, recorded: bytes, step: Step[Any], meta: bytes) -> bool:
+        """Whether the recorded step failed. Raises PastChanged when it was one of another function."""
+        was, now = stored_record(recorded, META), codec.decode(meta)
         if was["fn"] != step.name:
             raise PastChanged(
                 self._id, self._index, f"a step {was['fn']!r}", f"a step {step.name!r}", NEW_CODE
             )
-        now = codec.decode(meta)
         if was["by"] != now["by"] and not self._accept:
             raise PastChanged(
                 self._id,
@@ -148,12 +158,7 @@ class Driver:
                 f"{step.name} as {now['by']}",
                 NEW_CODE,
             )
-        if record.input != input:
-            raise PastChanged(self._id, self._index, *difference(record.input, input), NEW_CODE)
-        if was.get("failed"):
-            failed = stored_record(record.output, CAUSE)
-            return Failed(failed["kind"], failed["message"])
-        return Ok(stored_value(record.output))
+        return bool(was.get("failed"))
 
     def _meta(self, step: Step[Any]) -> bytes:
         fn = step.fn

@@ -29,6 +29,7 @@ from durproj.stores.migrations import (
 )
 from durproj.stores.mounts import is_mounted, is_remote
 from durproj.stores.temporary import file_for
+from durproj.stores.whole import expect_whole
 
 _DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA}
@@ -71,12 +72,18 @@ def translate(error: Fault, location: str) -> StoreError:
     )
 
 
-def connect_writer(path: Path, durability: Durability) -> sqlite3.Connection:
-    """A connection that may write, its schema made or brought up to date. The caller holds the lock."""
+def connect_writer(
+    path: Path, durability: Durability, *, whole: bool = False
+) -> sqlite3.Connection:
+    """A connection that may write, its schema made or brought up to date. The caller holds the lock. whole:
+    all of the file is to be in order, as it always is where the schema is brought up to date: what is written
+    to a page that is not may take the rest of the page along."""
     _check_file(path)
     conn = _connect(path)
     try:
-        _check_identity(conn, path)
+        version = _check_identity(conn, path)
+        if whole or 0 < version < SCHEMA_VERSION:
+            expect_whole(conn, str(path))
         remote = is_remote(path)
         mode = conn.execute(f"PRAGMA journal_mode = {'DELETE' if remote else 'WAL'}").fetchone()[0]
         if mode != ("delete" if remote else "wal"):

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from durproj.errors import DurprojError, StoreDamaged
+from durproj.errors import DurprojError
 from durproj.stores.connection import FAULTS, connect_reader, translate
 from durproj.stores.journal import Journal
 from durproj.stores.lock import Lock
 from durproj.stores.mounts import is_remote
 from durproj.stores.sqlite import SqliteStore
+from durproj.stores.whole import complaints, damaged_pages
 
 # Two connections that write or checkpoint at the same instant can corrupt a WAL before these versions
 # (sqlite.org/wal.html, "WAL-reset bug"); 3.44.6 and 3.50.7 have the fix as well.
@@ -102,9 +103,8 @@ def _check_sqlite(conn: sqlite3.Connection, path: Path, found: Examination) -> N
 
     found.journal = conn.execute("PRAGMA journal_mode").fetchone()[0]
     found.schema = conn.execute("PRAGMA user_version").fetchone()[0]
-    complaint = conn.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    if complaint != "ok":
-        raise StoreDamaged(f"{path}: {complaint}", "restore the store from a backup")
+    if said := complaints(conn):
+        raise damaged_pages(str(path), said)
     db = sqlite_utils.Database(conn, execute_plugins=False)
     found.tables = {table.name: table.count for table in db.tables}
 

@@ -18,6 +18,7 @@ from durproj.stores.base import Run
 from durproj.stores.connection import FAULTS, connect_reader, translate
 from durproj.stores.packing import damaged
 from durproj.stores.sealed import HEADS, RUN, attempts_of, head_of, run_of
+from durproj.stores.whole import complaints, damaged_pages
 
 MOST_COMPLAINTS = 10
 """So many of what SQLite has to say about a damaged file are kept."""
@@ -66,9 +67,8 @@ def take_inventory(path: Path) -> Inventory:
 
 def _sqlite(conn: sqlite3.Connection, found: Inventory, path: Path) -> None:
     """SQLite's own check of its pages."""
-    complaints = [row[0] for row in conn.execute(f"PRAGMA integrity_check({MOST_COMPLAINTS})")]
-    if complaints != ["ok"]:
-        found.damage.append(damaged(str(path), "; ".join(map(ascii, complaints))))
+    if said := complaints(conn, MOST_COMPLAINTS):
+        found.damage.append(damaged_pages(str(path), said))
 
 
 def _workflows(conn: sqlite3.Connection, found: Inventory, _path: Path) -> None:

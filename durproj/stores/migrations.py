@@ -17,7 +17,6 @@ APPLICATION_ID = 0x64757270
 
 SCHEMA_VERSION = 4
 
-
 OLDEST_VERSION = 2
 """Version 1 was never released: its hashes were others."""
 
@@ -33,6 +32,17 @@ CREATE TABLE past (
 ) STRICT;
 """,
     3: """
+ALTER TABLE past RENAME TO former;
+CREATE TABLE past (
+  workflow INTEGER PRIMARY KEY REFERENCES workflow (no),
+  id TEXT NOT NULL,
+  steps INTEGER NOT NULL CHECK (steps >= 0),
+  hash BLOB NOT NULL,
+  inputs BLOB NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+INSERT INTO past SELECT * FROM former;
+DROP TABLE former;
 CREATE INDEX attempt_twin ON attempt (workflow, step, attempt);
 CREATE INDEX crash_twin ON crash (workflow, step);
 """,

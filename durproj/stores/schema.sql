@@ -73,15 +73,6 @@ CREATE TABLE crash (
 
 CREATE INDEX crash_twin ON crash (workflow, step);
 
-CREATE TABLE past (
-  workflow INTEGER PRIMARY KEY REFERENCES workflow (no),
-  id TEXT NOT NULL,
-  steps INTEGER NOT NULL CHECK (steps >= 0),
-  hash BLOB NOT NULL,
-  inputs BLOB NOT NULL,
-  seal BLOB NOT NULL
-) STRICT;
-
 CREATE VIEW projections AS
 SELECT
   workflow.id,
@@ -103,3 +94,13 @@ SELECT
   workflow.error,
   workflow.updated_ms
 FROM workflow LEFT JOIN run ON run.no = workflow.run;
+
+-- After the view: see whole.py.
+CREATE TABLE past (
+  workflow INTEGER PRIMARY KEY REFERENCES workflow (no),
+  id TEXT NOT NULL,
+  steps INTEGER NOT NULL CHECK (steps >= 0),
+  hash BLOB NOT NULL,
+  inputs BLOB NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;

@@ -47,11 +47,18 @@ class SqliteStore(Statements):
         self._indexed = False
 
     @classmethod
-    def open_writer(cls, path: Path, durability: Durability = "step", wait_s: float = 0.0) -> Self:
-        """Open `path` for writing, making it when it is not there.
+    def open_writer(
+        cls,
+        path: Path,
+        durability: Durability = "step",
+        wait_s: float = 0.0,
+        *,
+        whole: bool = False,
+    ) -> Self:
+        """Open `path` for writing, making it when it is not there. whole: all of it is read first.
 
         Raises StoreBusy when another process still writes to it after `wait_s` seconds, UsageError
-        for a durability that there is not.
+        for a durability that there is not; with `whole`, StoreDamaged unless all of it is in order.
         """
         if durability not in get_args(Durability):
             raise UsageError(
@@ -61,7 +68,7 @@ class SqliteStore(Statements):
         lock = Lock(path)
         try:
             lock.acquire(wait_s)
-            return cls(connect_writer(path, durability), path, lock)
+            return cls(connect_writer(path, durability, whole=whole), path, lock)
         except FAULTS as error:
             lock.release()
             raise translate(error, str(path)) from None

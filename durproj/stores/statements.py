@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from itertools import count
 from typing import Any, NoReturn
 
@@ -29,11 +30,6 @@ def expect_indexed(conn: sqlite3.Connection | Failed, location: str) -> None:
             f"{location}: the store is damaged: the index of ids leads past {lost:,} of the workflows",
             "restore the store from a backup, or have SQLite make the index anew (REINDEX)",
         )
-
-
-_TWINS = {"attempt": "attempt_twin", "crash": "crash_twin"}
-"""Tables, and the indexes that have their keys again. A damaged page can lose rows of either without a
-word, but not the same ones of both."""
 
 
 class Statements:
@@ -92,13 +88,6 @@ class Statements:
         )
         return int(free * page)
 
-    def expect_whole(self) -> None:
-        """Raise StoreDamaged unless SQLite finds its pages in order, and nothing in an index that is not in
-        its table. This takes reading all of the file."""
-        (complaint,) = self._read("PRAGMA integrity_check(1)")[0]
-        if complaint != "ok":
-            raise damaged(self.location, ascii(complaint))
-
     def compact(self) -> None:
         """Give what is free of the file back (VACUUM). All or nothing, like a transaction; it takes room
         for a copy of the file. Raises StoreError when there is none."""
@@ -120,17 +109,22 @@ class Statements:
 
     def _at_step(self, table: str, columns: str, no: int, step: int) -> list[Any]:
         """Rows of `attempt` or `crash` at a step, in their order. Raises StoreDamaged when some are missing."""
-        index, where = _TWINS[table], "WHERE workflow = ? AND step = ?"
-        with self.snapshot():
-            rows = self._read(f"SELECT {columns} FROM {table} NOT INDEXED {where}", (no, step))
-            (version,) = self._read("PRAGMA user_version")[0]
-            if index not in LACKING.get(version, ()):
-                sql = f"SELECT count(*) FROM {table} INDEXED BY {index} {where}"
-                if self._read(sql, (no, step))[0][0] != len(rows):
-                    raise damaged(
-                        f"step {step} of workflow {no}", f"rows of the table {table} are missing"
-                    )
+        where, others = "WHERE workflow = :no AND step = :step", ", NULL" * columns.count(",")
+        sql = f"SELECT {columns} FROM {table} NOT INDEXED {where}"
+        if self._has_twins:
+            twin = f"{table} INDEXED BY {table}_twin"
+            sql += f" UNION ALL SELECT count(*){others} FROM {twin} {where}"
+        rows = self._read(sql, {"no": no, "step": step})
+        if self._has_twins and rows.pop()[0] != len(rows):
+            raise damaged(f"step {step} of workflow {no}", f"rows of the table {table} are missing")
         return rows
+
+    @cached_property
+    def _has_twins(self) -> bool:
+        """Whether attempts and crash points are in an index besides: a damaged page can lose rows of either
+        without a word, but not the same ones of both. Earlier versions have none."""
+        (version,) = self._read("PRAGMA user_version")[0]
+        return "attempt_twin" not in LACKING.get(version, ())
 
     def _write(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
