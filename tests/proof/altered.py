@@ -18,8 +18,8 @@ def alter(pragmas: list[str]) -> None:
     """Let every writer have these, at last."""
     connect = sqlite.connect_writer
 
-    def altered(*args):
-        conn = connect(*args)
+    def altered(*args, **options):
+        conn = connect(*args, **options)
         for pragma in pragmas:
             conn.execute(f"PRAGMA {pragma}")
         return conn

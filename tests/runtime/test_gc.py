@@ -555,8 +555,8 @@ def die():
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
-def connect(*args):
-    conn = plain(*args)
+def connect(*args, **options):
+    conn = plain(*args, **options)
     conn.set_progress_handler(die, 100)  # in the middle of statements, VACUUM among them
     return conn
 
