@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from durproj.codec import encode
 from durproj.errors import Unstorable
+from durproj.projections.constants import ADDED, is_plain, text
 
 if TYPE_CHECKING:
     import ast
@@ -181,12 +181,12 @@ def _reach(module: Module, names: set[str]) -> dict[str, list[ast.stmt]]:
 
 
 def _contents(values: dict[str, Any], path: tuple[int, ...]) -> Iterator[str]:
-    """Values by name: as JSON when they have such a form, as code when they are called, else by type."""
+    """Values by name: as text when they are plain data, as code when they are called, else by type."""
     for name in sorted(values):
         value = values[name]
         yield name
         try:
-            yield encode(value).decode()
+            yield text(value)
         except Unstorable:
             if callable(value) and not isinstance(value, type):
                 yield _digest(_describe(value, path))
@@ -216,10 +216,11 @@ def _unwrapped(value: Any) -> Any:
 
 def _is_written(name: str, value: Any) -> bool:
     """Whether an attribute of a class stands in its source, as far as can be told."""
-    if not (name.startswith("__") and name.endswith("__")):
-        return True
-    is_source = isinstance(value, FunctionType) and not _in_library(value)
-    return is_source and _module_of(value) is not None
+    if name in ADDED or not (name.startswith("__") and name.endswith("__")):
+        return name not in ADDED
+    if isinstance(value, FunctionType):
+        return not _in_library(value) and _module_of(value) is not None
+    return is_plain(value)
 
 
 def _cells(fn: FunctionType) -> dict[str, Any]:
@@ -297,7 +298,7 @@ def _module_name(thing: Any) -> str:
     """Where it is from. In which private part of a module of its own a Python has it, versions differ in."""
     name = str(thing.__module__)
     standard = name.partition(".")[0] in sys.stdlib_module_names
-    return name.partition("._")[0] if standard else name
+    return name.partition("._")[0].removeprefix("_") if standard else name
 
 
 def _name(fn: Any) -> str:
