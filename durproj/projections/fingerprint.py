@@ -94,7 +94,7 @@ def _code(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
         yield from _contents({str(i): value for i, value in enumerate(fn.args)} | fn.keywords, path)
     elif isinstance(fn, MethodType):
         yield from ("method", _digest(_describe(fn.__func__, path)))
-        yield from _contents(_attributes(fn.__self__), path)
+        yield from _contents(_held(fn.__self__), path)
     elif hasattr(fn, "__wrapped__"):
         # The decorator stands in the source of what it wraps, and is reached by name from there.
         yield from ("wrapped", _digest(_describe(fn.__wrapped__, path)))
@@ -102,7 +102,7 @@ def _code(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
         yield from _function(fn, path)
     elif isinstance(call := inspect.getattr_static(type(fn), "__call__", None), FunctionType):
         yield from ("instance", _digest(_describe(call, path)))
-        yield from _contents(_attributes(fn), path)
+        yield from _contents(_held(fn), path)
     else:
         yield from ("native", f"{getattr(fn, '__module__', '')}.{_name(fn)}")
 
@@ -192,6 +192,16 @@ def _contents(values: dict[str, Any], path: tuple[int, ...]) -> Iterator[str]:
                 yield _digest(_describe(value, path))
             else:
                 yield f"{_module_name(type(value))}.{_name(value)}"
+
+
+def _held(thing: Any) -> dict[str, Any]:
+    """What an object holds, with what the classes hold that a call made: their statements do not tell it."""
+    kinds = inspect.getmro(thing if isinstance(thing, type) else type(thing))
+    found: dict[str, Any] = {}
+    for kind in reversed(kinds):
+        if "<locals>" in kind.__qualname__:
+            found |= _attributes(kind)
+    return found | _attributes(thing)
 
 
 def _attributes(thing: Any) -> dict[str, Any]:

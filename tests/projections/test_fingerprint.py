@@ -439,3 +439,23 @@ def test_a_constant_of_a_class_that_holds_itself_counts_by_its_type():
             return Made.apply
     """
     assert of(source, "make(1)") == of(source, "make(2)")
+
+
+@pytest.mark.parametrize(
+    "reducer", ["Made()", "Made().apply", "Below()", "Below().apply", "Below.of"]
+)
+def test_what_a_class_holds_that_a_call_made_counts_for_its_objects_and_subclasses(reducer):
+    source = f"""
+        def make(value):
+            class Made:
+                limit = value
+                def apply(self, state, event): return self.limit
+                __call__ = apply
+                @classmethod
+                def of(cls, state, event): return cls.limit
+            class Below(Made):
+                __slots__ = ("more",)
+                def apply(self, state, event): return super().apply(state, event)
+            return {reducer}
+    """
+    assert of(source, "make(1)") == of(source, "make(1)") != of(source, "make(2)")
