@@ -64,11 +64,13 @@ class Spool:
 
 def kept(path: str) -> tuple[str, bool] | None:
     """The file in which the copy at `path` is, and whether it breaks off; None when there is none."""
-    # Where both are there, a power cut brought back the one whose place the other took.
-    for name, partial in ((f"{path}.part", True), (path, False)):
-        if os.path.exists(name):
-            return name, partial
-    return None
+    part = f"{path}.part"
+    if not os.path.exists(part):
+        return (path, False) if os.path.exists(path) else None
+    # Where both are there, a power cut brought back the one whose place the other took, or cut their renaming
+    # in two.
+    whole = os.path.exists(path) and os.path.samefile(part, path)
+    return (path, False) if whole else (part, True)
 
 
 def drop(path: str) -> None:

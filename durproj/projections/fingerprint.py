@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from durproj.codec import encode
 from durproj.errors import Unstorable
+from durproj.projections.constants import ADDED, is_plain, text
 
 if TYPE_CHECKING:
     import ast
@@ -94,7 +94,7 @@ def _code(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
         yield from _contents({str(i): value for i, value in enumerate(fn.args)} | fn.keywords, path)
     elif isinstance(fn, MethodType):
         yield from ("method", _digest(_describe(fn.__func__, path)))
-        yield from _contents(_attributes(fn.__self__), path)
+        yield from _contents(_held(fn.__self__), path)
     elif hasattr(fn, "__wrapped__"):
         # The decorator stands in the source of what it wraps, and is reached by name from there.
         yield from ("wrapped", _digest(_describe(fn.__wrapped__, path)))
@@ -102,7 +102,7 @@ def _code(fn: Any, path: tuple[int, ...]) -> Iterator[str]:
         yield from _function(fn, path)
     elif isinstance(call := inspect.getattr_static(type(fn), "__call__", None), FunctionType):
         yield from ("instance", _digest(_describe(call, path)))
-        yield from _contents(_attributes(fn), path)
+        yield from _contents(_held(fn), path)
     else:
         yield from ("native", f"{getattr(fn, '__module__', '')}.{_name(fn)}")
 
@@ -181,17 +181,27 @@ def _reach(module: Module, names: set[str]) -> dict[str, list[ast.stmt]]:
 
 
 def _contents(values: dict[str, Any], path: tuple[int, ...]) -> Iterator[str]:
-    """Values by name: as JSON when they have such a form, as code when they are called, else by type."""
+    """Values by name: as text when they are plain data, as code when they are called, else by type."""
     for name in sorted(values):
         value = values[name]
         yield name
         try:
-            yield encode(value).decode()
+            yield text(value)
         except Unstorable:
             if callable(value) and not isinstance(value, type):
                 yield _digest(_describe(value, path))
             else:
                 yield f"{_module_name(type(value))}.{_name(value)}"
+
+
+def _held(thing: Any) -> dict[str, Any]:
+    """What an object holds, with what the classes hold that a call made: their statements do not tell it."""
+    kinds = inspect.getmro(thing if isinstance(thing, type) else type(thing))
+    found: dict[str, Any] = {}
+    for kind in reversed(kinds):
+        if "<locals>" in kind.__qualname__:
+            found |= _attributes(kind)
+    return found | _attributes(thing)
 
 
 def _attributes(thing: Any) -> dict[str, Any]:
@@ -216,10 +226,11 @@ def _unwrapped(value: Any) -> Any:
 
 def _is_written(name: str, value: Any) -> bool:
     """Whether an attribute of a class stands in its source, as far as can be told."""
-    if not (name.startswith("__") and name.endswith("__")):
-        return True
-    is_source = isinstance(value, FunctionType) and not _in_library(value)
-    return is_source and _module_of(value) is not None
+    if name in ADDED or not (name.startswith("__") and name.endswith("__")):
+        return name not in ADDED
+    if isinstance(value, FunctionType):
+        return not _in_library(value) and _module_of(value) is not None
+    return is_plain(value)
 
 
 def _cells(fn: FunctionType) -> dict[str, Any]:
@@ -297,7 +308,7 @@ def _module_name(thing: Any) -> str:
     """Where it is from. In which private part of a module of its own a Python has it, versions differ in."""
     name = str(thing.__module__)
     standard = name.partition(".")[0] in sys.stdlib_module_names
-    return name.partition("._")[0] if standard else name
+    return name.partition("._")[0].removeprefix("_") if standard else name
 
 
 def _name(fn: Any) -> str:

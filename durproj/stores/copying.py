@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError, UsageError
@@ -72,13 +72,17 @@ def _check_dest(source: Path, dest: Path, *, force: bool) -> None:
 
 
 def check_beside(path: str | Path) -> None:
-    """Raise UsageError when a journal is there that SQLite would take for that of a new file at `path`."""
+    """Raise UsageError when a journal with content is there that SQLite would take for that of a new file
+    at `path`."""
     for end in ("-wal", "-journal"):
-        if os.path.lexists(f"{path}{end}"):
-            raise UsageError(
-                f"{path}{end} is there: what a database of that name has not taken in yet",
-                "it would be taken for a part of the new one; name another file",
-            )
+        # An empty one is what a database leaves that empties its journals (journal_mode = TRUNCATE).
+        with suppress(OSError):
+            if os.lstat(f"{path}{end}").st_size:
+                raise UsageError(
+                    f"{path}{end} is there: what a database of that name has not taken in yet",
+                    "it would be taken for a part of the new one; name another file, or remove it if "
+                    "that database is gone",
+                )
 
 
 @contextmanager

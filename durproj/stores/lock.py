@@ -19,6 +19,14 @@ from pathlib import Path
 from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError
 
 
+def is_named(fd: int, path: str | Path) -> bool:
+    """Whether the open file `fd` is the one that has the name `path`. Its count of links would not say: where
+    a network filesystem keeps what is open under another name, it stays as it is."""
+    with suppress(OSError):
+        return os.stat(path, follow_symlinks=False).st_ino == os.fstat(fd).st_ino
+    return False
+
+
 class Lock:
     """The right to write to one store."""
 
@@ -90,11 +98,7 @@ class Lock:
             os.close(fd)
             raise StoreError(f"{self.path}: cannot be locked: {error.strerror}") from None
         # The holder before us may have removed the file between our open and our lock.
-        try:
-            current = os.stat(self.path, follow_symlinks=False).st_ino == os.fstat(fd).st_ino
-        except FileNotFoundError:
-            current = False
-        if not current:
+        if not is_named(fd, self.path):
             os.close(fd)
             return False
         since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

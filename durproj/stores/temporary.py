@@ -11,6 +11,8 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from durproj.stores.lock import is_named
+
 _BEGIN = ".durproj-"
 _END = ".tmp"
 _LOCK = ".lock"
@@ -36,16 +38,20 @@ def file_for(path: str | Path) -> Iterator[tuple[int, str]]:
         os.close(lock)
 
 
-def _claimed(folder: str, begin: str) -> tuple[int, str]:
+def _claimed(folder: str, begin: str, rounds: int = 10) -> tuple[int, str]:
     """A name that is this process's for as long as it lives: the descriptor of a locked file beside it, and the
     name. (The file itself is not locked: where flock and SQLite's locks are of one kind, SQLite would wait.)"""
-    while True:
-        lock, name = tempfile.mkstemp(f"{_END}{_LOCK}", begin, folder)
-        with suppress(OSError):  # without locks nobody can tell that a file was left
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.fstat(lock).st_nlink:
-            return lock, name.removesuffix(_LOCK)
-        os.close(lock)  # somebody took it for one that was left
+    lock, name = tempfile.mkstemp(f"{_END}{_LOCK}", begin, folder)
+    with suppress(OSError):  # without locks nobody can tell that a file was left
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    if is_named(lock, name) or not rounds:
+        return lock, name.removesuffix(_LOCK)
+    # Somebody took it for one that was left. (Who never gets one does without: nobody removes a file for
+    # which no lock is there.)
+    os.close(lock)
+    with suppress(OSError):
+        os.unlink(name)
+    return _claimed(folder, begin, rounds - 1)
 
 
 def _remove_left(folder: str, begin: str) -> None:
@@ -66,7 +72,9 @@ def _remove_left(folder: str, begin: str) -> None:
 
 
 def _remove(path: str) -> None:
-    # The lock goes last: without it nobody would know what the others are.
-    for end in ("", "-journal", "-wal", "-shm", _LOCK):
-        with suppress(FileNotFoundError):
-            os.unlink(f"{path}{end}")
+    # The lock goes last, and stays where another does: without it nobody would know what that is. Nor is
+    # whoever has what they wanted told of a failure: the next one tries again.
+    with suppress(OSError):
+        for end in ("", "-journal", "-wal", "-shm", _LOCK):
+            with suppress(FileNotFoundError):
+                os.unlink(f"{path}{end}")

@@ -272,8 +272,24 @@ def test_a_new_database_is_not_made_beside_the_journal_of_another(shop, end):
     (shop.folder / f"out.db{end}").write_bytes(b"x")
     done = shop("export", "--to", "out.db")
     assert refused(done, 2, f"out.db{end} is there: what a database of that name has not taken in")
+    assert "name another file, or remove it if that database is gone" in done.err
     assert not (shop.folder / "out.db").exists()
     assert shop("export", "--to", "out.csv").code == 0
+
+
+@pytest.mark.parametrize("end", ["-wal", "-journal"])
+def test_an_empty_journal_is_in_the_way_of_no_new_database(shop, end):
+    with closing(sqlite3.connect(shop.folder / "out.db")) as conn:
+        conn.execute("PRAGMA journal_mode = TRUNCATE")
+        conn.execute("CREATE TABLE mine (x)")
+        conn.commit()
+        journal = shop.folder / "out.db-journal"
+        assert not journal.stat().st_size
+    (shop.folder / "out.db").unlink()
+    journal.rename(shop.folder / f"out.db{end}")
+    assert shop("export", "--to", "out.db").code == 0
+    with closing(sqlite3.connect(shop.folder / "out.db")) as conn:
+        assert conn.execute("SELECT count(*) FROM projections").fetchone() == (2,)
 
 
 def test_a_new_file_has_the_permissions_of_any_other(shop):

@@ -50,6 +50,18 @@ def test_a_copy_whose_place_another_took_is_not_read_when_a_power_cut_brings_it_
     assert kept(path) == (f"{path}.part", True)
 
 
+def test_a_copy_that_a_power_cut_left_with_both_its_names_is_complete(durproj):
+    folder = durproj.folder
+    assert durproj(*RUN, "--crash", 5, input=lines(range(8))).code == 3
+    (name,) = copies(folder)
+    os.link(folder / name, folder / f"{name}.part")
+    done = durproj("resume")
+    assert done.code == 0
+    assert "broke off" not in done.err
+    assert there(folder) == list(range(8))
+    assert not copies(folder)
+
+
 def killed_while_open(folder, given, *options):
     """Kill a run that waits for more, once `given` is in its copy."""
     process = subprocess.Popen(

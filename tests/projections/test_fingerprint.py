@@ -391,3 +391,71 @@ class Below(Made):
     for old, new in (("limit = 3", "limit = 4"), ("return 5", "return 6")):
         assert of(source.replace(old, new), "Below.apply") != was
     assert of(source + "    def __new__(cls):\n        return 4\n", "Below.apply") != was
+
+
+CONSTANTS = [
+    *(
+        "1",
+        "'1'",
+        "b'1'",
+        "b'2'",
+        "None",
+        "True",
+        "0.5",
+        "float('nan')",
+        "float('inf')",
+        "10**30",
+        "10**5000",
+    ),
+    *("()", "(1, 2)", "[1, 3]", "(b'1',)", "((b'1',),)", "{'a': 1}", "{2: b'1'}", "{3: b'1'}"),
+    *("frozenset('abc')", "frozenset('abd')", "frozenset({(1, 'a')})"),
+]
+
+
+@pytest.mark.parametrize("name", ["limit", "__limit__"])
+def test_a_constant_of_a_class_that_a_call_made_counts_by_its_value(name):
+    source = f"""
+        def make(value):
+            class Made:
+                {name} = value
+                @classmethod
+                def apply(cls, state, event): return state
+            return Made.apply
+    """
+    found = {of(source, f"make({constant})") for constant in CONSTANTS}
+    assert len(found) == len(CONSTANTS)
+    assert of(source, "make(frozenset('cba'))") in found
+
+
+def test_a_constant_of_a_class_that_holds_itself_counts_by_its_type():
+    source = """
+        def make(*held):
+            limits = [*held]
+            limits += [limits, limits]
+            class Made:
+                __limits__ = limits
+                @classmethod
+                def apply(cls, state, event): return state, limits
+            return Made.apply
+    """
+    assert of(source, "make(1)") == of(source, "make(2)")
+
+
+@pytest.mark.parametrize(
+    "reducer", ["Made()", "Made().apply", "Below()", "Below().apply", "Below.of"]
+)
+def test_what_a_class_holds_that_a_call_made_counts_for_its_objects_and_subclasses(reducer):
+    source = f"""
+        def make(value):
+            class Made:
+                limit = value
+                def apply(self, state, event): return self.limit
+                __call__ = apply
+                @classmethod
+                def of(cls, state, event): return cls.limit
+            class Below(Made):
+                __slots__ = ("more",)
+                def apply(self, state, event): return super().apply(state, event)
+            return {reducer}
+    """
+    assert of(source, "make(1)") == of(source, "make(1)") != of(source, "make(2)")

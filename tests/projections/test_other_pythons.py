@@ -93,11 +93,13 @@ def test_the_canonical_text_is_the_same_on_every_python(tmp_path):
 REDUCERS = """
 from __future__ import annotations
 
-import dataclasses, enum, functools, itertools, json, operator, pathlib, re
+import abc, dataclasses, enum, functools, itertools, json, operator, pathlib, re
 from collections import Counter, namedtuple
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, Protocol, TypeVar, final
 
+T = TypeVar("T")
 PATTERN = re.compile("a+")
 PLACES = (1, 2)
 Point = namedtuple("Point", "x y")
@@ -193,6 +195,44 @@ class Ruled:
     def made(cls, state, event):
         return {"n": cls().by}
 
+def made(*bases, **options):
+    class Made(*bases, **options):
+        '''Doc.'''
+        __limits__ = (b"1", 2, frozenset("abc"), {1: (0.5, None)})
+        __note__ = None
+        total: int = 0
+        @classmethod
+        def apply(cls, state, event):
+            cls.last = event
+            return {"n": cls.total}
+    return Made
+
+class Stub(abc.ABC):
+    @abc.abstractmethod
+    def stub(self): ...
+
+class Row(NamedTuple):
+    by: int = 3
+    @classmethod
+    def made(cls, state, event):
+        return {"n": cls().by}
+
+class Counted(enum.Enum):
+    A = "a"
+    B = ["b"]
+    @classmethod
+    def made(cls, state, event):
+        return {"n": cls.A.value}
+
+CLASSES = {
+    "plain": made(), "abstract": made(Stub), "a protocol": made(Protocol), "generic": made(Generic[T]),
+    "an exception": made(ValueError), "final": final(made()), "ordered": functools.total_ordering(
+        type("Ordered", (made(),), {"__lt__": made, "apply": made().__dict__["apply"]})),
+    "a frozen dataclass": dataclass(frozen=True, slots=True, order=True)(made()),
+    "a dataclass with a hash": dataclass(unsafe_hash=True, kw_only=True)(made()),
+    "a list": made(list),
+}
+
 below = Below()
 REDUCERS = {
     **{fn.__name__: fn for fn in (plain, comprehending, decorated, dispatched, using)},
@@ -206,6 +246,10 @@ REDUCERS = {
     "an instance": Reducing(2), "a method": Reducing(2).apply, "of the class": Reducing.made,
     "a subclass": below, "its method": below.apply, "of the subclass": Below.made,
     "a dataclass": Ruled(), "of a dataclass": Ruled.made,
+    "of a named tuple": Row.made, "of an enumeration": Counted.made,
+    **{f"of a class of a call: {name}": kind.apply for name, kind in CLASSES.items()},
+    "of an object of such a class": made()().apply,
+    "of an object of such a dataclass": dataclass(slots=True)(made())(2).apply,
 }
 """
 
@@ -248,7 +292,7 @@ def test_a_fingerprint_is_the_same_on_every_python(tmp_path):
         (tmp_path / name).write_text(text)
     found = {python: _fingerprints(python, tmp_path) for python in [sys.executable, *others]}
     here = found[sys.executable]
-    assert len(here.splitlines()) == 20
+    assert len(here.splitlines()) == 34
     for python, there in found.items():
         assert there == here, python
 
