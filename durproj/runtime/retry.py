@@ -12,7 +12,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from durproj.errors import Retry, UsageError
+from durproj.errors import Retry, StoreDamaged, UsageError
+from durproj.stores.stored import NOT_WRITTEN
 
 TRANSIENT: tuple[type[BaseException], ...] = (OSError, TimeoutError, Retry)
 """What waiting can cure. Anything else that a pure function raises, it will raise again."""
@@ -117,9 +118,12 @@ def to_options(policy: RetryPolicy) -> dict[str, Any]:
 
 
 def from_options(options: dict[str, Any]) -> BuiltIn:
-    """The policy that `to_options` described."""
+    """The policy that `to_options` described. Raises StoreDamaged for what it never says."""
     fields = {name: value for name, value in options.items() if name != "policy"}
-    if "on" in fields:
-        fields["on"] = _ON[fields["on"]]
-    policy: BuiltIn = _BUILT_IN[options["policy"]](**fields)
+    try:
+        if "on" in fields:
+            fields["on"] = _ON[fields["on"]]
+        policy: BuiltIn = _BUILT_IN[options["policy"]](**fields)
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise StoreDamaged(f"a stored policy of retries is none: {error}", NOT_WRITTEN) from None
     return policy

@@ -31,6 +31,7 @@ from durproj.runtime.request import (
 from durproj.stores.base import Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import damaged
+from durproj.stores.stored import whole_options
 
 RESTARTING, ACCEPTING = "restarting", "accepting"
 """Options of a run: that `--restart` and `--accept-reducer` hold until it is complete."""
@@ -67,6 +68,8 @@ class Setup:
             what = "does not say which event types it knows, so none is unknown to it"
             observer.note(f"{request.reducer.ref} {what}: an attribute `types` of it would say")
         self._recorded = self._first_recorded(before.no) if before and before.no else None
+        if before and self._recorded:
+            whole_options(before.options)
         container = self._layers().container
         if source and container:
             raise UsageError(
