@@ -8,7 +8,7 @@ import time
 import pytest
 
 from durproj.crashing.lives.life import Lives
-from durproj.crashing.purity.faults import Faults
+from durproj.crashing.purity.faults import SUSPECT, Faults
 from durproj.crashing.servers import Servers
 from durproj.runtime.observer import Stop
 
@@ -98,6 +98,26 @@ def encoded(state, event):
     made = datetime(2026, 1, 2, tzinfo=UTC), date(2026, 1, 2), datetime.fromisoformat("2026-01-02")
     assert pickle.loads(pickle.dumps(made)) == made == copy.deepcopy(made)
     return {"at": orjson.dumps(made).decode(), "now": type(datetime.now()).__name__}
+def typed(state, event):
+    import functools
+    shown = {datetime: "moment", date: "day", str: "text"}
+    @functools.singledispatch
+    def told(value): return "?"
+    told.register(datetime)(lambda value: "dispatched")
+    made = datetime(2026, 1, 2), date(2026, 1, 2), datetime.now()
+    assert [type(each) == kind for each, kind in zip(made, (datetime, date, date))] == [True, True, False]
+    assert datetime != date and type(Moment(2026, 1, 2)) not in shown
+    return {"at": [shown[type(each)] for each in made] + [told(made[0]), told(made[1])]}
+def waiting(state, event):
+    import asyncio, threading
+    asyncio.run(asyncio.sleep(0.005))
+    until = time.monotonic() + 0.02
+    while time.monotonic() < until:
+        time.sleep(0.01)
+    until = time.monotonic() + 0.02
+    while time.monotonic() < until:
+        threading.Event().wait(0.0001)
+    return {"n": 1}
 def numbers(state, event): return {"x": state.get("x", 0.0) + 0.1}
 def rejecting(state, event):
     if event.type == "V":
@@ -129,7 +149,7 @@ IMPURE = {
 }
 PURE = [
     *("same", "copied", "cached", "timed", "seeded", "members", "within", "dates", "aged", "numbers"),
-    *("derived", "encoded", "rejecting", "account", "counts", "merge"),
+    *("derived", "encoded", "typed", "waiting", "rejecting", "account", "counts", "merge"),
 ]  # fmt: skip
 CALLS = {
     "clock": "the clock",
@@ -263,7 +283,7 @@ def own(state, event):
 """
     records, lacks = looked_into(two_servers, tmp_path, source)
     assert (records, lacks) == (
-        [], ["projection/all#0 could not be probed: TypeError: no clock of mine"]
+        [], [f"projection/all#0 could not be probed{SUSPECT}: TypeError: no clock of mine"]
     )  # fmt: skip
 
 

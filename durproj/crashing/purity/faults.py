@@ -13,6 +13,7 @@ from durproj import codec
 from durproj.crashing.lives.left import MOST_CHANGES
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.purity.stepping import write_step, write_steps
+from durproj.crashing.purity.surroundings import TICK_NS
 from durproj.crashing.servers import SEEDS, Servers
 from durproj.history.changes import changes
 
@@ -88,7 +89,7 @@ PROBES = (
         "environment",
         "it goes by environment variables",
         "put what they say into --initial, or into the events",
-        changed=(("bare", True),),
+        changed=(("environment", "without"),),
     ),
 )
 
@@ -108,6 +109,8 @@ MUTATION = {
 }
 NEW_STATE = 'return a new one: state | {"total": …}, [*list, item]; or accept it: --allow-mutation'
 
+SUSPECT = " (the clock is held still for it, with stand-ins for time.time, datetime.datetime and the like)"
+
 
 class Faults:
     """Looks for faults in the reducer that folded `store`. seen: how many steps were executed for it; lacks: why
@@ -115,9 +118,9 @@ class Faults:
 
     def __init__(self, servers: Servers, store: Path, *, mutation: bool) -> None:
         self._servers, self._store, self._mutation = servers, store, mutation
-        zone = None
-        self._still = {
-            "clock": NOW, "later": 0, "seed": 0, "zone": zone, "bare": False
+        zone, environment = None, "kept"
+        self._still: dict[str, Any] = {
+            "clock": NOW, "later": 0, "tick_ns": TICK_NS, "seed": 0, "zone": zone, "environment": environment
         }  # fmt: skip
         self._steps, self._file = store.parent / "steps", store.parent / "steps.first"
         self.seen = 0
@@ -193,7 +196,7 @@ class Faults:
         surroundings."""
         for id, step, outcome, _, skipped in _outcomes(self._file):
             if outcome[0] is None and not skipped:
-                self.lacks.append(f"{id}#{step} could not be probed: {outcome[2]}")
+                self.lacks.append(f"{id}#{step} could not be probed{SUSPECT}: {outcome[2]}")
                 return
 
     def _execute(
