@@ -37,6 +37,9 @@ def pairs(state, event): return {"tags": list({event.type + " on", event.type + 
 def hashes(state, event): return {"at": hash(event.type)}
 def names(state, event): return dict.fromkeys({"one", "two", "three", "four", event.type}, 1)
 def rarely(state, event): return {"at": random.random() < 0.1}
+def duration(state, event):
+    start = time.perf_counter()
+    return {"at": int(time.perf_counter() - start) > 0}
 def half_hour(state, event): return {"at": datetime.now(UTC).minute // 30}
 def half_day(state, event): return {"at": datetime.now().hour // 12}
 def half_year(state, event): return {"at": (date.today().month - 1) // 6}
@@ -131,6 +134,7 @@ IMPURE = {
             "day",
             "now",
             "elapsed",
+            "duration",
             "half_hour",
             "half_day",
             "half_year",

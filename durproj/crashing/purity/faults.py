@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from math import ceil
@@ -21,6 +21,9 @@ _DAY_S = 86_400
 NOW = 1_780_000_000
 """The time at which steps are executed, in seconds since 1970: 28 May 2026. The same always, so that what is
 found is."""
+
+LONG_TICK_NS = 10**9
+"""So long does everything take where the clock runs: whoever measures it gets another number."""
 
 CLOCK = "it goes by the clock: at another time it gives another state"
 TIME = "take the event's own time: event.time"
@@ -71,6 +74,7 @@ PROBES = (
             {"clock": 8_888 * _DAY_S + 54_321},
             # Half a year, a day, an hour and a minute on, to a weekend in the first days of a month.
             {"clock": 190 * _DAY_S + 12 * 3600 + 30 * 60 + 30},
+            {"tick_ns": LONG_TICK_NS},
         )
     ),
     Probe(
@@ -167,19 +171,13 @@ class Faults:
         return answer
 
     def alone(
-        self, id: str, step: int, seeds: Iterable[int]
-    ) -> tuple[list[str | None], list[str]] | None:
-        """The states that a step gives when nothing else is executed, with each of the random seeds (None:
-        it fails), and what it calls; None when it cannot be executed."""
-        states, calls = [], []
-        for seed in seeds:
-            probe = Probe("random", "", "", changed=(("seed", seed),))
-            answer, outcome = self._execute_alone(id, step, probe)
-            if _failed(answer):
-                return None
-            states.append(outcome[0])
-            calls = answer["calls"]
-        return states, calls
+        self, id: str, step: int, changed: dict[str, Any]
+    ) -> tuple[str | None, list[str]] | None:
+        """The state that a step gives when nothing else is executed, in surroundings that are `changed` (None: it
+        fails), and what it calls; None when it cannot be executed."""
+        probe = Probe("alone", "", "", changed=tuple(changed.items()))
+        answer, outcome = self._execute_alone(id, step, probe)
+        return None if _failed(answer) else (outcome[0], answer["calls"])
 
     def _execute_alone(
         self, id: str, step: int, probe: Probe | None = None
@@ -203,7 +201,7 @@ class Faults:
         self, into: Path, probe: Probe | None = None, server: int = 0, **more: Any
     ) -> Answer:
         changed = dict(probe.changed) if probe else {}
-        if "clock" in changed:
+        if changed.get("clock") is not None:
             changed["clock"] += self._still["clock"]
         return self._servers.ask(
             server,
