@@ -8,7 +8,7 @@ import time
 import pytest
 
 from durproj.crashing.lives.life import Lives
-from durproj.crashing.purity.faults import SUSPECT, Faults
+from durproj.crashing.purity.faults import EXECUTIONS, SHARE, SUSPECT, Faults
 from durproj.crashing.servers import Servers
 from durproj.runtime.observer import Stop
 
@@ -233,10 +233,12 @@ def test_a_state_that_is_changed_in_place_can_be_accepted(lab):
     assert lab("in_place", mutation=False) == []
 
 
-def looked_into(servers, folder, source, **more):
+def looked_into(servers, folder, source, events=2):
     """The records and the lacks of a reducer of a file of its own."""
     (folder / "own.py").write_text(source)
-    (folder / "log.jsonl").write_text('{"type":"T","id":"e0"}\n{"type":"T","id":"e1"}\n')
+    (folder / "log.jsonl").write_text(
+        "".join(f'{{"type":"T","id":"e{n}"}}\n' for n in range(events))
+    )
     options = {
         **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
         "events": [str(folder / "log.jsonl")],
@@ -291,12 +293,31 @@ def own(state, event):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("seconds", "seen"), [(10_000, 100), (20, 50), (10, 25)])
-def test_fewer_steps_are_executed_where_the_probes_would_take_half_of_the_time(
-    two_servers, tmp_path, monkeypatch, seconds, seen
+@pytest.mark.parametrize(
+    ("steps", "takes", "seen", "left_out"),
+    [
+        (10, 1000.0, 10, []),
+        (300, 1000.0, 300, []),
+        (1000, 0.01, 1000, []),
+        (
+            1000,
+            1.0,
+            500,
+            ["one in 2 of 1,000 steps was looked into: more do not fit into the time"],
+        ),
+        (
+            1000,
+            1000.0,
+            200,
+            ["one in 5 of 1,000 steps was looked into: more do not fit into the time"],
+        ),
+    ],
+)
+def test_fewer_of_many_steps_are_executed_where_the_probes_would_take_half_of_the_time(
+    two_servers, tmp_path, monkeypatch, steps, takes, seen, left_out
 ):
     (tmp_path / "r.py").write_text("def count(state, event): return {'n': state.get('n', 0) + 1}\n")
-    (tmp_path / "log.jsonl").write_text('{"type":"T"}\n' * 100)
+    (tmp_path / "log.jsonl").write_text('{"type":"T"}\n' * steps)
     options = {
         **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
         "events": [str(tmp_path / "log.jsonl")],
@@ -306,14 +327,22 @@ def test_fewer_steps_are_executed_where_the_probes_would_take_half_of_the_time(
     }
     store = Lives(two_servers, tmp_path, options).begin("step")
     faults = Faults(two_servers, store, mutation=True)
-    executed, plain = [], Servers.ask
-    # Each execution takes a second.
-    monkeypatch.setattr(Servers, "left", lambda _: max(1.0, seconds - len(executed)))
-
-    def ask(self, number, **task):
-        executed.append(number)
-        return plain(self, number, **task)
-
-    monkeypatch.setattr(Servers, "ask", ask)
+    plain = Servers.ask
+    # At a second each they would take twice the half of it, whatever the clock on the wall says.
+    monkeypatch.setattr(Servers, "left", lambda _: EXECUTIONS * SHARE / 2 * 1.01)
+    monkeypatch.setattr(
+        Servers, "ask", lambda self, *args, **task: plain(self, *args, **task) | {"seconds": takes}
+    )
     assert list(faults.found()) == []
-    assert faults.seen == seen
+    assert (faults.seen, faults.uncovered, faults.lacks) == (seen, left_out, [])
+
+
+def test_what_a_reducer_does_at_the_last_step_only_is_a_warning(two_servers, tmp_path):
+    source = """
+def own(state, event):
+    if event.id == "e8":
+        open("/dev/null").close()
+    return {"n": 1}
+"""
+    (warning,), _ = looked_into(two_servers, tmp_path, source, events=9)
+    assert "opens /dev/null" in warning["effects"]

@@ -100,6 +100,8 @@ PROBES = (
 EXECUTIONS = sum(len(probe.servers) for probe in PROBES)
 SHARE = 2
 """So large a part of the time that is left may be taken by the probes: half of it."""
+LEAST = 200
+"""So many steps are executed whatever it takes, where there are so many."""
 
 EFFECTS = (
     "the reducer does something besides giving a state, which is done again whenever a step is executed"
@@ -118,7 +120,7 @@ SUSPECT = " (the clock is held still for it, with stand-ins for time.time, datet
 
 class Faults:
     """Looks for faults in the reducer that folded `store`. seen: how many steps were executed for it; lacks: why
-    something could not be looked for."""
+    something could not be looked for; uncovered: what was left out of it."""
 
     def __init__(self, servers: Servers, store: Path, *, mutation: bool) -> None:
         self._servers, self._store, self._mutation = servers, store, mutation
@@ -129,6 +131,7 @@ class Faults:
         self._steps, self._file = store.parent / "steps", store.parent / "steps.first"
         self.seen = 0
         self.lacks: list[str] = []
+        self.uncovered: list[str] = []
 
     def found(self) -> Iterator[dict[str, Any]]:
         """A record for each kind of fault, at the first step that shows it."""
@@ -160,15 +163,19 @@ class Faults:
 
     def _execute_first(self) -> Answer:
         """Execute the steps as all others are compared with; fewer of them if there is no time for all probes."""
-        before = self._servers.left()
-        answer = self._execute(self._file, watching=True)
-        left = self._servers.left()
-        every = ceil((before - left) * EXECUTIONS / (left / SHARE)) if left else 1
-        if every > 1 and not _failed(answer):
+        answer = self._execute(self._file)
+        if _failed(answer):
+            return answer
+        left, of = self._servers.left(), answer["steps"]
+        every = ceil(answer["seconds"] * EXECUTIONS * SHARE / left) if left else 1
+        every = min(every, of // LEAST)
+        if every > 1:
             lines = self._steps.read_bytes().splitlines(keepends=True)
             self._steps.write_bytes(b"".join(lines[::every]))
-            answer = self._execute(self._file, watching=True)
-        return answer
+            self.uncovered.append(
+                f"one in {every:,} of {of:,} steps was looked into: more do not fit into the time"
+            )
+        return self._execute(self._file, watching=True)
 
     def alone(
         self, id: str, step: int, changed: dict[str, Any]
