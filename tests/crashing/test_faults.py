@@ -270,12 +270,31 @@ def own(state, event):
     assert {"opens /dev/null", "starts a process"} <= set(warning["effects"])
 
 
-def test_a_variable_that_an_import_needs_is_a_fault(two_servers, tmp_path, monkeypatch):
-    monkeypatch.setenv("CRASHTEST_NEEDED", "x")
-    source = 'import os\nneeded = os.environ["CRASHTEST_NEEDED"]\ndef own(s, e): return {"n": 1}\n'
-    (fault,), _ = looked_into(two_servers, tmp_path, source)
-    assert (fault["kind"], fault["step"]) == ("environment", 0)
-    assert "CRASHTEST_NEEDED" in fault["reason"]
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        (
+            'rate = float(os.environ["CRASHTEST_NEEDED"])\ndef own(s, e): return {"n": rate}',
+            "fault",
+        ),
+        ('rate = float(os.environ["CRASHTEST_NEEDED"])\ndef own(s, e): return {"n": 1}', None),
+        (
+            'assert os.environ["CRASHTEST_NEEDED"] == "1.5"\ndef own(s, e): return {"n": 1}',
+            "warning",
+        ),
+        ('def own(s, e): return {"n": os.environ["USER"]}', "fault"),
+        ('def own(s, e): return {"n": os.environ["LANG"]}', "fault"),
+    ],
+)
+def test_a_variable_that_an_import_needs_is_no_fault_by_itself(
+    two_servers, tmp_path, monkeypatch, source, kind
+):
+    for name in ("CRASHTEST_NEEDED", "USER", "LANG"):
+        monkeypatch.setenv(name, "1.5")
+    records, lacks = looked_into(two_servers, tmp_path, f"import os\n{source}\n")
+    assert [record["type"] for record in records] == ([kind] if kind else [])
+    assert all(record.get("kind", "environment") == "environment" for record in records)
+    assert lacks == []
 
 
 def test_what_fails_only_when_it_is_looked_into_is_not_called_pure(two_servers, tmp_path):

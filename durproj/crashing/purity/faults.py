@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from math import ceil
 from pathlib import Path
@@ -32,7 +32,8 @@ TIME = "take the event's own time: event.time"
 @dataclass(frozen=True)
 class Probe:
     """Surroundings that differ in one thing from those of the first execution. kind: what goes by it; says,
-    advice: what is wrong with a reducer that does, and what to do. servers: of SEEDS."""
+    advice: what is wrong with a reducer that does, and what to do. servers: of SEEDS. instead: what is changed where
+    it cannot be executed so."""
 
     kind: str
     says: str
@@ -40,6 +41,7 @@ class Probe:
     changed: tuple[tuple[str, Any], ...] = ()
     servers: tuple[int, ...] = (0,)
     backwards: bool = False
+    instead: tuple[tuple[str, Any], ...] = ()
 
 
 PROBES = (
@@ -94,6 +96,7 @@ PROBES = (
         "it goes by environment variables",
         "put what they say into --initial, or into the events",
         changed=(("environment", "without"),),
+        instead=(("environment", "other"),),
     ),
 )
 
@@ -106,6 +109,11 @@ LEAST = 200
 EFFECTS = (
     "the reducer does something besides giving a state, which is done again whenever a step is executed"
     " again, and was done many times here"
+)
+
+NEEDED = (
+    "whether it goes by environment variables was not looked for, since it cannot be executed without them, or"
+    " with others"
 )
 
 MUTATION = {
@@ -134,7 +142,7 @@ class Faults:
         self.uncovered: list[str] = []
 
     def found(self) -> Iterator[dict[str, Any]]:
-        """A record for each kind of fault, at the first step that shows it."""
+        """A record for each kind of fault, at the first step that shows it; warnings among them."""
         write_steps(self._store, self._steps)
         answer = self._execute_first()
         if "error" in answer:
@@ -152,7 +160,9 @@ class Faults:
             if probe.kind in kinds:
                 continue
             fault = self._differing(probe)
-            if fault and fault["kind"] not in kinds:
+            if fault and fault["type"] == "warning":
+                yield fault
+            elif fault and fault["kind"] not in kinds:
                 kinds.add(fault["kind"])
                 yield fault
                 # What comes out otherwise by itself does so in all other surroundings, too.
@@ -237,10 +247,11 @@ class Faults:
         for server in probe.servers:
             answer = self._execute(other, probe, server)
             if why := _failed(answer):
+                if probe.instead:
+                    return self._differing(replace(probe, changed=probe.instead, instead=()))
                 if probe.kind == "environment":
-                    id, step, *_ = next(_outcomes(self._file))
-                    why = f"without most of them it cannot be imported: {why}"
-                    return self._fault(probe.kind, probe.says, probe.advice, id, step, [], why)
+                    self.uncovered.append(NEEDED)
+                    return {"type": "warning", "message": NEEDED, "effects": [why]}
                 self.lacks.append(f"the probe {probe.kind} could not be made: {why}")
                 continue
             for first, second in zip_longest(_outcomes(self._file), _outcomes(other)):

@@ -54,7 +54,7 @@ class Surroundings:
                 if not name.startswith(_KEPT_PREFIXES):
                     value = os.environ.pop(name)
                     if self._environment == "other":
-                        os.environ[name] = _another(value)
+                        os.environ[name] = f"{value}1"  # of a number, another one
         if self._clock is not None:
             _replace_clocks(self._tick)
             _replace_waits(self._waited)
@@ -74,11 +74,6 @@ class Surroundings:
 
     def _waited(self, seconds: float) -> None:
         self._now_ns += int(seconds * 10**9)
-
-
-def _another(value: str) -> str:
-    """Another value of the same sort: a number is one more."""
-    return str(int(value) + 1) if value.isdecimal() and len(value) < 19 else f"{value}0"
 
 
 def _replace_clocks(now_ns: Callable[[], int]) -> None:
