@@ -103,6 +103,10 @@ def _failure(record: dict[str, Any]) -> Iterator[Line]:
 
 def _cause(record: dict[str, Any]) -> Iterator[Line]:
     by, step = record["cause"], f"step {record['step']}"
+    if by == "unknown":
+        why = f"executed alone, {step} gives what was recorded, but it calls {', '.join(record['calls'])}"
+        yield (("  the cause cannot be told: ", "bold"), (why, ""))
+        return
     if by == "durproj":
         why = f"executed alone, {step} gives what was recorded without a crash: please report it"
     else:

@@ -151,6 +151,7 @@ class Job:
                 raise
             self._lack(f"the time was over before all was looked for in the reducer: {MORE}")
         self._probed = faults.seen
+        self._uncovered += faults.uncovered
         for lack in faults.lacks:
             self._lack(lack)
         if first:

@@ -49,7 +49,7 @@ class Shrinking:
         def shows(options: Answer) -> Smallest | None:
             lives = Lives(self._servers, self._new_folder(), options)
             found = Faults(self._servers, lives.begin("step"), mutation=mutation)
-            same = any(one["kind"] == fault["kind"] for one in found.found())
+            same = any(one.get("kind") == fault["kind"] for one in found.found())
             return Smallest(options) if same else None
 
         return self._tried(fault["id"], fault["step"], shows) or Smallest(self._options)

@@ -47,6 +47,9 @@ def middle(state, event):
         seen.append(event.id)
         return {"seen": len(seen)}
     return count(state, event)
+def writing(state, event):
+    open("/dev/null", "w").close()
+    return clock(state, event)
 def hanging(state, event):
     open("pid", "w").write(str(os.getpid()))
     time.sleep(600)
@@ -118,6 +121,14 @@ def test_a_reducer_that_is_not_pure_is_told_and_a_line_does_it_again(lab):
     repeated = lab(*words, "--json")
     assert repeated.code == 1
     assert [record["kind"] for record in repeated.json if record["type"] == "fault"] == ["clock"]
+
+
+def test_a_reducer_that_does_something_besides_is_shrunk_too(lab):
+    done = lab("crashtest", "log.jsonl", "--reducer", "r.py:writing", "--json")
+    assert (done.code, done.err) == (1, "")
+    warning, fault, again, _ = done.json
+    assert (warning["type"], fault["kind"]) == ("warning", "clock")
+    assert "smallest.jsonl" in again["reproduce"]
 
 
 def test_junit_has_a_case_for_the_reducer_and_each_kind_of_crash(lab):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from durproj.crashing.lives.life import Lives
-from durproj.crashing.purity.faults import Faults
+from durproj.crashing.purity.faults import EXECUTIONS, SHARE, SUSPECT, Faults
 from durproj.crashing.servers import Servers
 from durproj.runtime.observer import Stop
 
@@ -37,6 +37,9 @@ def pairs(state, event): return {"tags": list({event.type + " on", event.type + 
 def hashes(state, event): return {"at": hash(event.type)}
 def names(state, event): return dict.fromkeys({"one", "two", "three", "four", event.type}, 1)
 def rarely(state, event): return {"at": random.random() < 0.1}
+def duration(state, event):
+    start = time.perf_counter()
+    return {"at": int(time.perf_counter() - start) > 0}
 def half_hour(state, event): return {"at": datetime.now(UTC).minute // 30}
 def half_day(state, event): return {"at": datetime.now().hour // 12}
 def half_year(state, event): return {"at": (date.today().month - 1) // 6}
@@ -98,6 +101,26 @@ def encoded(state, event):
     made = datetime(2026, 1, 2, tzinfo=UTC), date(2026, 1, 2), datetime.fromisoformat("2026-01-02")
     assert pickle.loads(pickle.dumps(made)) == made == copy.deepcopy(made)
     return {"at": orjson.dumps(made).decode(), "now": type(datetime.now()).__name__}
+def typed(state, event):
+    import functools
+    shown = {datetime: "moment", date: "day", str: "text"}
+    @functools.singledispatch
+    def told(value): return "?"
+    told.register(datetime)(lambda value: "dispatched")
+    made = datetime(2026, 1, 2), date(2026, 1, 2), datetime.now()
+    assert [type(each) == kind for each, kind in zip(made, (datetime, date, date))] == [True, True, False]
+    assert datetime != date and type(Moment(2026, 1, 2)) not in shown
+    return {"at": [shown[type(each)] for each in made] + [told(made[0]), told(made[1])]}
+def waiting(state, event):
+    import asyncio, threading
+    asyncio.run(asyncio.sleep(0.005))
+    until = time.monotonic() + 0.02
+    while time.monotonic() < until:
+        time.sleep(0.01)
+    until = time.monotonic() + 0.02
+    while time.monotonic() < until:
+        threading.Event().wait(0.0001)
+    return {"n": 1}
 def numbers(state, event): return {"x": state.get("x", 0.0) + 0.1}
 def rejecting(state, event):
     if event.type == "V":
@@ -111,6 +134,7 @@ IMPURE = {
             "day",
             "now",
             "elapsed",
+            "duration",
             "half_hour",
             "half_day",
             "half_year",
@@ -129,7 +153,7 @@ IMPURE = {
 }
 PURE = [
     *("same", "copied", "cached", "timed", "seeded", "members", "within", "dates", "aged", "numbers"),
-    *("derived", "encoded", "rejecting", "account", "counts", "merge"),
+    *("derived", "encoded", "typed", "waiting", "rejecting", "account", "counts", "merge"),
 ]  # fmt: skip
 CALLS = {
     "clock": "the clock",
@@ -209,10 +233,12 @@ def test_a_state_that_is_changed_in_place_can_be_accepted(lab):
     assert lab("in_place", mutation=False) == []
 
 
-def looked_into(servers, folder, source, **more):
+def looked_into(servers, folder, source, events=2):
     """The records and the lacks of a reducer of a file of its own."""
     (folder / "own.py").write_text(source)
-    (folder / "log.jsonl").write_text('{"type":"T","id":"e0"}\n{"type":"T","id":"e1"}\n')
+    (folder / "log.jsonl").write_text(
+        "".join(f'{{"type":"T","id":"e{n}"}}\n' for n in range(events))
+    )
     options = {
         **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
         "events": [str(folder / "log.jsonl")],
@@ -244,12 +270,31 @@ def own(state, event):
     assert {"opens /dev/null", "starts a process"} <= set(warning["effects"])
 
 
-def test_a_variable_that_an_import_needs_is_a_fault(two_servers, tmp_path, monkeypatch):
-    monkeypatch.setenv("CRASHTEST_NEEDED", "x")
-    source = 'import os\nneeded = os.environ["CRASHTEST_NEEDED"]\ndef own(s, e): return {"n": 1}\n'
-    (fault,), _ = looked_into(two_servers, tmp_path, source)
-    assert (fault["kind"], fault["step"]) == ("environment", 0)
-    assert "CRASHTEST_NEEDED" in fault["reason"]
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        (
+            'rate = float(os.environ["CRASHTEST_NEEDED"])\ndef own(s, e): return {"n": rate}',
+            "fault",
+        ),
+        ('rate = float(os.environ["CRASHTEST_NEEDED"])\ndef own(s, e): return {"n": 1}', None),
+        (
+            'assert os.environ["CRASHTEST_NEEDED"] == "1.5"\ndef own(s, e): return {"n": 1}',
+            "warning",
+        ),
+        ('def own(s, e): return {"n": os.environ["USER"]}', "fault"),
+        ('def own(s, e): return {"n": os.environ["LANG"]}', "fault"),
+    ],
+)
+def test_a_variable_that_an_import_needs_is_no_fault_by_itself(
+    two_servers, tmp_path, monkeypatch, source, kind
+):
+    for name in ("CRASHTEST_NEEDED", "USER", "LANG"):
+        monkeypatch.setenv(name, "1.5")
+    records, lacks = looked_into(two_servers, tmp_path, f"import os\n{source}\n")
+    assert [record["type"] for record in records] == ([kind] if kind else [])
+    assert all(record.get("kind", "environment") == "environment" for record in records)
+    assert lacks == []
 
 
 def test_what_fails_only_when_it_is_looked_into_is_not_called_pure(two_servers, tmp_path):
@@ -263,16 +308,35 @@ def own(state, event):
 """
     records, lacks = looked_into(two_servers, tmp_path, source)
     assert (records, lacks) == (
-        [], ["projection/all#0 could not be probed: TypeError: no clock of mine"]
+        [], [f"projection/all#0 could not be probed{SUSPECT}: TypeError: no clock of mine"]
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("seconds", "seen"), [(10_000, 100), (20, 50), (10, 25)])
-def test_fewer_steps_are_executed_where_the_probes_would_take_half_of_the_time(
-    two_servers, tmp_path, monkeypatch, seconds, seen
+@pytest.mark.parametrize(
+    ("steps", "takes", "seen", "left_out"),
+    [
+        (10, 1000.0, 10, []),
+        (300, 1000.0, 300, []),
+        (1000, 0.01, 1000, []),
+        (
+            1000,
+            1.0,
+            500,
+            ["one in 2 of 1,000 steps was looked into: more do not fit into the time"],
+        ),
+        (
+            1000,
+            1000.0,
+            200,
+            ["one in 5 of 1,000 steps was looked into: more do not fit into the time"],
+        ),
+    ],
+)
+def test_fewer_of_many_steps_are_executed_where_the_probes_would_take_half_of_the_time(
+    two_servers, tmp_path, monkeypatch, steps, takes, seen, left_out
 ):
     (tmp_path / "r.py").write_text("def count(state, event): return {'n': state.get('n', 0) + 1}\n")
-    (tmp_path / "log.jsonl").write_text('{"type":"T"}\n' * 100)
+    (tmp_path / "log.jsonl").write_text('{"type":"T"}\n' * steps)
     options = {
         **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
         "events": [str(tmp_path / "log.jsonl")],
@@ -282,14 +346,22 @@ def test_fewer_steps_are_executed_where_the_probes_would_take_half_of_the_time(
     }
     store = Lives(two_servers, tmp_path, options).begin("step")
     faults = Faults(two_servers, store, mutation=True)
-    executed, plain = [], Servers.ask
-    # Each execution takes a second.
-    monkeypatch.setattr(Servers, "left", lambda _: max(1.0, seconds - len(executed)))
-
-    def ask(self, number, **task):
-        executed.append(number)
-        return plain(self, number, **task)
-
-    monkeypatch.setattr(Servers, "ask", ask)
+    plain = Servers.ask
+    # At a second each they would take twice the half of it, whatever the clock on the wall says.
+    monkeypatch.setattr(Servers, "left", lambda _: EXECUTIONS * SHARE / 2 * 1.01)
+    monkeypatch.setattr(
+        Servers, "ask", lambda self, *args, **task: plain(self, *args, **task) | {"seconds": takes}
+    )
     assert list(faults.found()) == []
-    assert faults.seen == seen
+    assert (faults.seen, faults.uncovered, faults.lacks) == (seen, left_out, [])
+
+
+def test_what_a_reducer_does_at_the_last_step_only_is_a_warning(two_servers, tmp_path):
+    source = """
+def own(state, event):
+    if event.id == "e8":
+        open("/dev/null").close()
+    return {"n": 1}
+"""
+    (warning,), _ = looked_into(two_servers, tmp_path, source, events=9)
+    assert "opens /dev/null" in warning["effects"]

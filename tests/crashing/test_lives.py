@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from durproj import StoreError, UsageError, crashtest
+from durproj.cli.verdicts import verdict
 from durproj.crashing.lives.killing import Kill, Plan
 from durproj.crashing.lives.left import Left
 from durproj.crashing.lives.life import Lives, Whole
@@ -21,6 +22,7 @@ from durproj.runtime.observer import Stop
 from durproj.stores.base import Head
 
 BROKEN = '''
+import random, time
 from durproj.stores.sqlite import SqliteStore
 from durproj.stores.statements import Statements
 
@@ -55,6 +57,16 @@ calls = iter(range(100))
 def remembering(state, event):
     return {"n": state.get("n", 0) + (next(calls) > 3)}
 
+def rarely(state, event):
+    return {"at": random.random() == 2}
+
+def duration(state, event):
+    began = time.perf_counter()
+    return {"s": int(time.perf_counter() - began)}
+
+def dated(state, event):
+    return {"at": time.time()}
+
 def value_error(state, event):
     if event.id in (2, 3):
         raise ValueError("poison")
@@ -65,6 +77,13 @@ def os_error(state, event):
         raise OSError("poison")
     return count(state, event)
 '''
+FAILURE = {
+    **dict.fromkeys(("id", "seed")),
+    "type": "failure",
+    "kind": "fold",
+    "differs": "it does",
+    "changes": [],
+}
 PATCHED = {
     # The way of a run in which nobody looks at the single steps.
     "each": "from durproj.runtime.stream import StreamFold\nStreamFold._take_each = None",
@@ -190,8 +209,31 @@ def test_who_is_the_cause_is_told(lives):
     found = cause(whole.servers, store, wrong["id"], step)
     assert (found["cause"], found["step"]) == ("the reducer", step)
     assert found["calls"][0].startswith("next (r.py:")
-    assert cause(whole.servers, store, wrong["id"], 0) == {"cause": "durproj", "step": 0}
     assert cause(whole.servers, store, None, 0) == {}
+
+
+@pytest.mark.parametrize(
+    ("reducer", "who", "call"),
+    [
+        ("count", "durproj", None),
+        ("remembering", "unknown", "next"),
+        ("rarely", "unknown", "random.random"),
+        ("duration", "the reducer", "the clock"),
+        ("dated", "the reducer", "the clock"),
+    ],
+)
+def test_durproj_is_blamed_only_for_what_calls_nothing_suspicious(lives, reducer, who, call):
+    whole = lives(reducer)
+    store = whole.folder / "whole-step.db"
+    (id,) = whole.whole["step"].left
+    found = cause(whole.servers, store, id, 0)
+    assert (found["cause"], found["step"]) == (who, 0)
+    assert {each.split(" (")[0] for each in found.get("calls", ())} == ({call} if call else set())
+    told = "".join(text for text, _ in list(verdict(FAILURE | found))[-1])
+    assert ("please report it" in told, f"but it calls {call} (r.py:" in told) == (
+        who == "durproj",
+        who == "unknown",
+    )
 
 
 def test_a_life_is_written_and_read():

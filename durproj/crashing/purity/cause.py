@@ -6,14 +6,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.purity.faults import Faults
+from durproj.crashing.purity.faults import LONG_TICK_NS, Faults
 from durproj.crashing.servers import Servers
 from durproj.errors import DurprojError
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
-SEEDS = 20
-"""With so many random seeds the step is executed alone."""
+ALONE: tuple[dict[str, Any], ...] = (
+    *({"seed": seed} for seed in range(20)),
+    {"tick_ns": LONG_TICK_NS},
+    {"clock": None},
+)
+"""In these surroundings the step is executed alone: random numbers, a clock that runs, and the real clock."""
 
 
 def first_difference(store: Path, other: Path, id: str | None) -> int | None:
@@ -42,7 +46,8 @@ def first_difference(store: Path, other: Path, id: str | None) -> int | None:
 def cause(servers: Servers, store: Path, id: str | None, step: int | None) -> dict[str, Any]:
     """Who is the `cause`, with the `step` and what it `calls`, as a part of a record: it is executed alone, from
     the state and the event that `store` has. The reducer is, when that does not always give the state that is
-    recorded. Empty where there is no such step. Raises TimeUp, Interrupted."""
+    recorded; unknown, when it does, but calls what may give something else the next time. Empty where there is no
+    such step. Raises TimeUp, Interrupted."""
     if id is None or step is None:
         return {}
     with closing(SqliteStore.open_reader(store)) as opened:
@@ -50,10 +55,17 @@ def cause(servers: Servers, store: Path, id: str | None, step: int | None) -> di
         if journal is None or step >= journal.steps:
             return {}
         recorded = journal.read(step).output.decode()
-    found = Faults(servers, store, mutation=False).alone(id, step, range(SEEDS))
-    if found is None:
-        return {}
-    states, calls = found
-    reducer = any(state != recorded for state in states)
-    more = {"calls": calls} if reducer and calls else {}
-    return {"cause": "the reducer" if reducer else "durproj", "step": step, **more}
+    faults, calls = Faults(servers, store, mutation=False), None
+    for changed in ALONE:
+        found = faults.alone(id, step, changed)
+        if found is None:
+            return {}
+        state, seen = found
+        calls = seen if calls is None else calls
+        if state != recorded:
+            return _blamed("the reducer", step, calls)
+    return _blamed("unknown" if calls else "durproj", step, calls)
+
+
+def _blamed(who: str, step: int, calls: list[str] | None) -> dict[str, Any]:
+    return {"cause": who, "step": step, **({"calls": calls} if calls else {})}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from math import ceil
 from pathlib import Path
@@ -13,6 +13,7 @@ from durproj import codec
 from durproj.crashing.lives.left import MOST_CHANGES
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.purity.stepping import write_step, write_steps
+from durproj.crashing.purity.surroundings import TICK_NS
 from durproj.crashing.servers import SEEDS, Servers
 from durproj.history.changes import changes
 
@@ -21,6 +22,9 @@ NOW = 1_780_000_000
 """The time at which steps are executed, in seconds since 1970: 28 May 2026. The same always, so that what is
 found is."""
 
+LONG_TICK_NS = 10**9
+"""So long does everything take where the clock runs: whoever measures it gets another number."""
+
 CLOCK = "it goes by the clock: at another time it gives another state"
 TIME = "take the event's own time: event.time"
 
@@ -28,7 +32,8 @@ TIME = "take the event's own time: event.time"
 @dataclass(frozen=True)
 class Probe:
     """Surroundings that differ in one thing from those of the first execution. kind: what goes by it; says,
-    advice: what is wrong with a reducer that does, and what to do. servers: of SEEDS."""
+    advice: what is wrong with a reducer that does, and what to do. servers: of SEEDS. instead: what is changed where
+    it cannot be executed so."""
 
     kind: str
     says: str
@@ -36,6 +41,7 @@ class Probe:
     changed: tuple[tuple[str, Any], ...] = ()
     servers: tuple[int, ...] = (0,)
     backwards: bool = False
+    instead: tuple[tuple[str, Any], ...] = ()
 
 
 PROBES = (
@@ -70,6 +76,7 @@ PROBES = (
             {"clock": 8_888 * _DAY_S + 54_321},
             # Half a year, a day, an hour and a minute on, to a weekend in the first days of a month.
             {"clock": 190 * _DAY_S + 12 * 3600 + 30 * 60 + 30},
+            {"tick_ns": LONG_TICK_NS},
         )
     ),
     Probe(
@@ -88,17 +95,25 @@ PROBES = (
         "environment",
         "it goes by environment variables",
         "put what they say into --initial, or into the events",
-        changed=(("bare", True),),
+        changed=(("environment", "without"),),
+        instead=(("environment", "other"),),
     ),
 )
 
 EXECUTIONS = sum(len(probe.servers) for probe in PROBES)
 SHARE = 2
 """So large a part of the time that is left may be taken by the probes: half of it."""
+LEAST = 200
+"""So many steps are executed whatever it takes, where there are so many."""
 
 EFFECTS = (
     "the reducer does something besides giving a state, which is done again whenever a step is executed"
     " again, and was done many times here"
+)
+
+NEEDED = (
+    "whether it goes by environment variables was not looked for, since it cannot be executed without them, or"
+    " with others"
 )
 
 MUTATION = {
@@ -108,23 +123,26 @@ MUTATION = {
 }
 NEW_STATE = 'return a new one: state | {"total": …}, [*list, item]; or accept it: --allow-mutation'
 
+SUSPECT = " (the clock is held still for it, with stand-ins for time.time, datetime.datetime and the like)"
+
 
 class Faults:
     """Looks for faults in the reducer that folded `store`. seen: how many steps were executed for it; lacks: why
-    something could not be looked for."""
+    something could not be looked for; uncovered: what was left out of it."""
 
     def __init__(self, servers: Servers, store: Path, *, mutation: bool) -> None:
         self._servers, self._store, self._mutation = servers, store, mutation
-        zone = None
-        self._still = {
-            "clock": NOW, "later": 0, "seed": 0, "zone": zone, "bare": False
+        zone, environment = None, "kept"
+        self._still: dict[str, Any] = {
+            "clock": NOW, "later": 0, "tick_ns": TICK_NS, "seed": 0, "zone": zone, "environment": environment
         }  # fmt: skip
         self._steps, self._file = store.parent / "steps", store.parent / "steps.first"
         self.seen = 0
         self.lacks: list[str] = []
+        self.uncovered: list[str] = []
 
     def found(self) -> Iterator[dict[str, Any]]:
-        """A record for each kind of fault, at the first step that shows it."""
+        """A record for each kind of fault, at the first step that shows it; warnings among them."""
         write_steps(self._store, self._steps)
         answer = self._execute_first()
         if "error" in answer:
@@ -142,7 +160,9 @@ class Faults:
             if probe.kind in kinds:
                 continue
             fault = self._differing(probe)
-            if fault and fault["kind"] not in kinds:
+            if fault and fault["type"] == "warning":
+                yield fault
+            elif fault and fault["kind"] not in kinds:
                 kinds.add(fault["kind"])
                 yield fault
                 # What comes out otherwise by itself does so in all other surroundings, too.
@@ -153,30 +173,28 @@ class Faults:
 
     def _execute_first(self) -> Answer:
         """Execute the steps as all others are compared with; fewer of them if there is no time for all probes."""
-        before = self._servers.left()
-        answer = self._execute(self._file, watching=True)
-        left = self._servers.left()
-        every = ceil((before - left) * EXECUTIONS / (left / SHARE)) if left else 1
-        if every > 1 and not _failed(answer):
+        answer = self._execute(self._file)
+        if _failed(answer):
+            return answer
+        left, of = self._servers.left(), answer["steps"]
+        every = ceil(answer["seconds"] * EXECUTIONS * SHARE / left) if left else 1
+        every = min(every, of // LEAST)
+        if every > 1:
             lines = self._steps.read_bytes().splitlines(keepends=True)
             self._steps.write_bytes(b"".join(lines[::every]))
-            answer = self._execute(self._file, watching=True)
-        return answer
+            self.uncovered.append(
+                f"one in {every:,} of {of:,} steps was looked into: more do not fit into the time"
+            )
+        return self._execute(self._file, watching=True)
 
     def alone(
-        self, id: str, step: int, seeds: Iterable[int]
-    ) -> tuple[list[str | None], list[str]] | None:
-        """The states that a step gives when nothing else is executed, with each of the random seeds (None:
-        it fails), and what it calls; None when it cannot be executed."""
-        states, calls = [], []
-        for seed in seeds:
-            probe = Probe("random", "", "", changed=(("seed", seed),))
-            answer, outcome = self._execute_alone(id, step, probe)
-            if _failed(answer):
-                return None
-            states.append(outcome[0])
-            calls = answer["calls"]
-        return states, calls
+        self, id: str, step: int, changed: dict[str, Any]
+    ) -> tuple[str | None, list[str]] | None:
+        """The state that a step gives when nothing else is executed, in surroundings that are `changed` (None: it
+        fails), and what it calls; None when it cannot be executed."""
+        probe = Probe("alone", "", "", changed=tuple(changed.items()))
+        answer, outcome = self._execute_alone(id, step, probe)
+        return None if _failed(answer) else (outcome[0], answer["calls"])
 
     def _execute_alone(
         self, id: str, step: int, probe: Probe | None = None
@@ -193,14 +211,14 @@ class Faults:
         surroundings."""
         for id, step, outcome, _, skipped in _outcomes(self._file):
             if outcome[0] is None and not skipped:
-                self.lacks.append(f"{id}#{step} could not be probed: {outcome[2]}")
+                self.lacks.append(f"{id}#{step} could not be probed{SUSPECT}: {outcome[2]}")
                 return
 
     def _execute(
         self, into: Path, probe: Probe | None = None, server: int = 0, **more: Any
     ) -> Answer:
         changed = dict(probe.changed) if probe else {}
-        if "clock" in changed:
+        if changed.get("clock") is not None:
             changed["clock"] += self._still["clock"]
         return self._servers.ask(
             server,
@@ -229,10 +247,11 @@ class Faults:
         for server in probe.servers:
             answer = self._execute(other, probe, server)
             if why := _failed(answer):
+                if probe.instead:
+                    return self._differing(replace(probe, changed=probe.instead, instead=()))
                 if probe.kind == "environment":
-                    id, step, *_ = next(_outcomes(self._file))
-                    why = f"without most of them it cannot be imported: {why}"
-                    return self._fault(probe.kind, probe.says, probe.advice, id, step, [], why)
+                    self.uncovered.append(NEEDED)
+                    return {"type": "warning", "message": NEEDED, "effects": [why]}
                 self.lacks.append(f"the probe {probe.kind} could not be made: {why}")
                 continue
             for first, second in zip_longest(_outcomes(self._file), _outcomes(other)):

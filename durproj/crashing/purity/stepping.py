@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -23,9 +24,6 @@ from durproj.verification.folding import Folding, Unverifiable
 
 MOST_STEPS, MOST_BYTES = 2_000, 16 << 20
 """So many steps are executed, and those of so long states, evenly from all over the fold."""
-
-WATCHED = 5
-"""Of so many steps it is noted what they do besides giving a state."""
 
 
 class Step(NamedTuple):
@@ -85,8 +83,8 @@ def execute_steps(task: dict[str, Any]) -> dict[str, Any]:
     reducer is imported anew; `backwards`: the last one first, each twice, the second time counts.
 
     Their outcomes are written to the file `into`, one a line, as `[id, number, outcome, changed, skipped]`,
-    the last of when it was recorded. `alone`: it is one step, whose `event` and `calls` are answered, too.
-    `watching`: so are its `effects`.
+    the last of when it was recorded. It is answered how many `steps` and `seconds` they were. `alone`: it is one
+    step, whose `event` and `calls` are answered, too. `watching`: so are the `effects` of executing all again.
     """
     surroundings = Surroundings(**task["surroundings"])
     surroundings.begin()
@@ -103,24 +101,31 @@ def execute_steps(task: dict[str, Any]) -> dict[str, Any]:
     calls = Calls() if task["alone"] else None
     backwards = task["backwards"]
     outcomes: dict[tuple[str, int], tuple[Any, ...]] = {}
+    began = _real_seconds()
     for step in reversed(steps) if backwards else steps:
         outcome = executor.execute(step, calls)
         if backwards:
             outcome = executor.execute(step, calls)
         outcomes[step.id, step.number] = (*outcome, step.skipped)
+    seconds = _real_seconds() - began
     with open(task["into"], "wb") as file:
         for (id, number), outcome in sorted(outcomes.items()):
             file.write(codec.encode([id, number, *outcome]) + b"\n")
-    answer: dict[str, Any] = {"steps": len(steps), "effects": []}
+    answer: dict[str, Any] = {"steps": len(steps), "seconds": seconds, "effects": []}
     if task["watching"]:
         with watching() as effects:  # what is done only the first time has been done
-            for step in steps[:WATCHED]:
+            for step in steps:
                 executor.execute(step, None)
         answer["effects"] = list(effects)[:MOST]
     if calls:
         event = folding.executor.event(steps[0].line.encode(), steps[0].key)
         answer |= {"calls": calls.found(), "event": {"id": event.id, "type": event.type}}
     return answer
+
+
+def _real_seconds() -> float:
+    """The time of the one clock that is not held."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 class _Executor:

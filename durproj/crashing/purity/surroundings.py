@@ -7,49 +7,73 @@ import copyreg
 import datetime as dt
 import os
 import random
+import selectors
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 TICK_NS = 1000
-"""So much later is it whenever the time is asked for, until the next step: what waits for it goes on."""
+"""So much later is it whenever the time is asked for, until the next step."""
+TICKS, DOUBLINGS = 64, 20
+"""After so many times it is twice as much each time, so often: what asks until a time has come goes on."""
 
-_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV")
+Environment = Literal["kept", "without", "other"]
+"""Of most variables: as they are, without them, or with other values."""
+_KEPT = ("PATH", "HOME", "TMPDIR", "TZ", "VIRTUAL_ENV")
 _KEPT_PREFIXES = ("PYTHON", "LC_", "LD_", "DYLD_")
 
 
 class Surroundings:
-    """clock: the time at which the reducer is imported, in seconds since 1970; later: how many more it is
-    when its steps are executed. seed: of `random`. zone: as the variable TZ has it (None: this machine's).
-    bare: without most of the environment."""
+    """clock: the time at which the reducer is imported, in seconds since 1970 (None: the real clock, which is
+    not held); later: how many more it is when its steps are executed; tick_ns: how much later it is at least
+    whenever it is asked for. seed: of `random`. zone: as the variable TZ has it (None: this machine's)."""
 
-    def __init__(self, *, clock: int, later: int, seed: int, zone: str | None, bare: bool) -> None:
-        self._clock, self._later, self._seed = clock, later, seed
-        self._zone, self._bare = zone, bare
-        self._now_ns = clock * 10**9
+    def __init__(
+        self,
+        *,
+        clock: int | None,
+        later: int,
+        tick_ns: int,
+        seed: int,
+        zone: str | None,
+        environment: Environment,
+    ) -> None:
+        self._clock, self._later, self._tick_ns = clock, later, tick_ns
+        self._seed, self._zone, self._environment = seed, zone, environment
+        self._now_ns = (clock or 0) * 10**9
+        self._asked = 0
 
     def begin(self) -> None:
         """Make this process's surroundings so."""
         if self._zone is not None:
             os.environ["TZ"] = self._zone
             time.tzset()
-        if self._bare:
+        if self._environment != "kept":
             for name in set(os.environ) - {*_KEPT}:
                 if not name.startswith(_KEPT_PREFIXES):
-                    del os.environ[name]
-        _replace_clocks(self._tick)
+                    value = os.environ.pop(name)
+                    if self._environment == "other":
+                        os.environ[name] = f"{value}1"  # of a number, another one
+        if self._clock is not None:
+            _replace_clocks(self._tick)
+            _replace_waits(self._waited)
         random.seed(self._seed)
 
     def again(self, step: str) -> None:
         """A step begins, known by its name: for every one of them it is the same time, and each has random
         numbers of its own, which are the same whenever it is executed."""
-        self._now_ns = (self._clock + self._later) * 10**9
+        self._now_ns = ((self._clock or 0) + self._later) * 10**9
+        self._asked = 0
         random.seed(f"{self._seed} {step}")
 
     def _tick(self) -> int:
-        self._now_ns += TICK_NS
+        self._now_ns += max(self._tick_ns, TICK_NS << min(self._asked // TICKS, DOUBLINGS))
+        self._asked += 1
         return self._now_ns
+
+    def _waited(self, seconds: float) -> None:
+        self._now_ns += int(seconds * 10**9)
 
 
 def _replace_clocks(now_ns: Callable[[], int]) -> None:
@@ -69,6 +93,33 @@ def _replace_clocks(now_ns: Callable[[], int]) -> None:
     days.datetime, days.date = _replaced_types(now_ns)
 
 
+def _replace_waits(waited: Callable[[float], None]) -> None:
+    """Let the clock that is held go on by what is waited: event loops ask it whether they have."""
+    told: Any = time
+    sleep = time.sleep
+
+    def slept(seconds: float) -> None:
+        sleep(seconds)
+        waited(seconds)
+
+    told.sleep = slept
+    for kind in vars(selectors).values():
+        if isinstance(kind, type) and issubclass(kind, selectors.BaseSelector):
+            own: Any = kind
+            if "select" in vars(own):
+                own.select = _selecting(own.select, waited)
+
+
+def _selecting(select: Callable[..., Any], waited: Callable[[float], None]) -> Callable[..., Any]:
+    def selected(selector: Any, timeout: float | None = None) -> Any:
+        ready = select(selector, timeout)
+        if not ready and timeout is not None and timeout > 0:
+            waited(timeout)
+        return ready
+
+    return selected
+
+
 def _by_default(function: Callable[..., Any], now_ns: Callable[[], int]) -> Callable[..., Any]:
     return lambda seconds=None: function(now_ns() / 10**9 if seconds is None else seconds)
 
@@ -78,21 +129,31 @@ def _replaced_types(now_ns: Callable[[], int]) -> tuple[type, type]:
     moment: Any = dt.datetime
     day: Any = dt.date
 
-    stand_ins: dict[type, Any] = {}
+    real_types: dict[int, Any] = {}
+
+    def real_of(kind: type) -> Any:
+        return real_types.get(id(kind), kind)
 
     class StandIn(type):
-        """Of the stand-ins and of the classes that a program derives from them."""
+        """Of the stand-ins and of the classes that a program derives from them. A stand-in equals the real
+        type: it is found in a table by the type of a value."""
 
         def __instancecheck__(cls, value: object) -> bool:
-            return type.__instancecheck__(stand_ins.get(cls, cls), value)
+            return type.__instancecheck__(real_of(cls), value)
 
         def __subclasscheck__(cls, kind: type) -> bool:
-            return type.__subclasscheck__(stand_ins.get(cls, cls), kind)
+            return type.__subclasscheck__(real_of(cls), kind)
+
+        def __eq__(cls, other: object) -> bool:
+            return other is cls or other is real_of(cls)
+
+        def __hash__(cls) -> int:
+            return type.__hash__(real_of(cls))
 
     class Moment(moment, metaclass=StandIn):  # type: ignore[misc]
         def __new__(cls, *args: Any, **how: Any) -> Any:
             # What is made is real, so that whoever asks for the exact type, as JSON encoders do, meets that.
-            return moment.__new__(stand_ins.get(cls, cls), *args, **how)
+            return moment.__new__(real_of(cls), *args, **how)
 
         @classmethod
         def now(cls, tz: dt.tzinfo | None = None) -> Any:
@@ -108,14 +169,14 @@ def _replaced_types(now_ns: Callable[[], int]) -> tuple[type, type]:
 
     class Day(day, metaclass=StandIn):  # type: ignore[misc]
         def __new__(cls, *args: Any, **how: Any) -> Any:
-            return day.__new__(stand_ins.get(cls, cls), *args, **how)
+            return day.__new__(real_of(cls), *args, **how)
 
         @classmethod
         def today(cls) -> Any:
             return cls.fromtimestamp(now_ns() / 10**9)
 
     for stand_in, real in ((Moment, moment), (Day, day)):
-        stand_ins[stand_in] = real
+        real_types[id(stand_in)] = real
         stand_in.__module__, stand_in.__name__ = real.__module__, real.__name__
         stand_in.__qualname__ = real.__qualname__
         # Pickle looks a class up by its name, and finds the stand-in there.
