@@ -11,7 +11,7 @@ from typing import Any, get_args
 from durproj.crashing.again import Again
 from durproj.crashing.lives.killing import Plan
 from durproj.crashing.lives.left import remove
-from durproj.crashing.lives.life import Lived, Lives
+from durproj.crashing.lives.life import Lived, Lives, ending
 from durproj.crashing.lives.plans import Kind, Life, at_random, kind_of, planned
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.purity.cause import cause, first_difference
@@ -129,6 +129,10 @@ class Job:
                 answer = self._servers.ask(number, act="verify", store=str(lives.store(level)))
                 if "error" in answer:
                     raise raised(answer["error"])
+                if answer["code"]:
+                    self._lack(
+                        f"a run was not compared with what the log folds to: the fold without a store {ending(answer)}"
+                    )
                 for record in answer.get("records", ()):
                     if record["status"] == "damaged":
                         raise StoreDamaged(record["error"])

@@ -22,7 +22,7 @@ from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import TimeUp
 
 REDUCERS = """
-import os, time
+import os, signal, sys, time
 def count(state, event):
     return {"n": state.get("n", 0) + 1, "last": event.id}
 def clock(state, event):
@@ -46,6 +46,12 @@ def middle(state, event):
     if event.id in ("e25", "e28", "e31", "e34"):
         seen.append(event.id)
         return {"seen": len(seen)}
+    return count(state, event)
+def uncompared(state, event):
+    frame = sys._getframe()
+    while frame := frame.f_back:
+        if frame.f_code.co_name == "_verify":
+            os.kill(os.getpid(), signal.SIGKILL)
     return count(state, event)
 def hanging(state, event):
     open("pid", "w").write(str(os.getpid()))
@@ -165,6 +171,16 @@ def test_where_nothing_was_killed_nothing_is_proved(lab):
     assert "nothing was killed: step:before@9999 names no instant of this run" in done.out
     (error,) = ET.parse(lab.folder / "x.xml").getroot().iter("error")
     assert "names no instant" in error.text
+
+
+def test_a_comparison_that_died_has_found_nothing_sound(lab):
+    args = ["--reducer", "r.py:uncompared", "--durability", "step", "--seed", "step:after@1"]
+    done = lab("crashtest", "log.jsonl", *args, "--json")
+    summary = done.json[-1]
+    assert (done.code, summary["survived"], summary["complete"]) == (1, 1, False)
+    assert summary["uncovered"] == [
+        "a run was not compared with what the log folds to: the fold without a store is ended by signal 9"
+    ]
 
 
 def test_too_little_time_is_no_success(lab):

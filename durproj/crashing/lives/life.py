@@ -68,7 +68,7 @@ class Lives:
         if "error" in answer:
             raise raised(answer["error"])
         if answer["code"]:
-            raise StoreError(f"a run that nobody kills {_ending(answer)}")
+            raise StoreError(f"a run that nobody kills {ending(answer)}")
         return answer
 
     def live(self, plan: Plan) -> Lived:
@@ -106,7 +106,7 @@ class Lives:
             lived.kills += 1
             lived.wrong = forgotten(store) if waited else None
         elif answer["code"] or "error" in answer:
-            lived.wrong = wrong(None, f"a run that goes on {_ending(answer)}")
+            lived.wrong = wrong(None, f"a run that goes on {ending(answer)}")
         lived.wrong = lived.wrong or unkept(store)
 
     def _compare(self, store: Path, plan: Plan) -> dict[str, Any] | None:
@@ -145,10 +145,11 @@ def _backoff(plan: Plan, number: int) -> Answer:
     return {"again": not once_more, "backoff": {"step": step, "later_s": later_s}}
 
 
-def _ending(answer: Answer) -> str:
+def ending(answer: Answer) -> str:
+    """How a process ended that did not do what it was asked for."""
     if "error" in answer:
         error = raised(answer["error"])
         return f"fails: {type(error).__name__}: {error.message}"
     code, said = answer["code"], answer.get("said")
-    ending = f"is ended by signal {-code}" if code < 0 else f"ends with exit code {code}"
-    return f"fails: {said}" if said else ending
+    how = f"is ended by signal {-code}" if code < 0 else f"ends with exit code {code}"
+    return f"fails: {said}" if said else how
