@@ -17,7 +17,7 @@ from conftest import environment
 
 import durproj as library
 from durproj.cli.verdicts import verdict
-from durproj.crashing.lives.life import Lives
+from durproj.crashing.lives.life import Lived, Lives
 from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import TimeUp
 
@@ -171,6 +171,30 @@ def test_where_nothing_was_killed_nothing_is_proved(lab):
     assert "nothing was killed: step:before@9999 names no instant of this run" in done.out
     (error,) = ET.parse(lab.folder / "x.xml").getroot().iter("error")
     assert "names no instant" in error.text
+
+
+def test_a_life_of_two_kills_of_which_one_struck_is_not_killed_twice(lab, monkeypatch):
+    monkeypatch.chdir(lab.folder)
+    how = {"reducer": "r.py:count", "seed": "step:after@3+after@9999"}
+    *_, summary = library.crashtest("log.jsonl", **how)
+    assert (summary["crashes"], summary["survived"], summary["exit"]) == (1, 1, 1)
+    assert summary["uncovered"] == ["these kinds of crash never struck as planned: twice (step)"]
+
+
+def test_a_kind_of_crash_that_never_struck_is_told_though_others_survived(lab, monkeypatch):
+    plain = Lives.live
+
+    def live(self, plan):
+        return Lived(0) if plan.in_backoff is not None else plain(self, plan)
+
+    monkeypatch.setattr(Lives, "live", live)
+    monkeypatch.chdir(lab.folder)
+    (lab.folder / "few.jsonl").write_text('{"type":"T","id":"e0"}\n')
+    how = {"reducer": "r.py:count", "durability": ["step"], "seeds": 0}
+    *_, summary = library.crashtest("few.jsonl", **how)
+    assert (summary["lives"], summary["unstruck"], summary["exit"]) == (summary["planned"], 1, 1)
+    (lack,) = summary["uncovered"]
+    assert lack.endswith("never struck as planned: backoff (step)")
 
 
 def test_a_comparison_that_died_has_found_nothing_sound(lab):
