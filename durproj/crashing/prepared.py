@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from durproj import codec, errors
 from durproj.crashing.lives.killing import (
     BACKOFF,
     FAILURES_PLANNED,
+    STRUCK,
     Kill,
     LaterClock,
     MortalStop,
     MortalStore,
     counting_calls,
+    die,
 )
 from durproj.crashing.process import Child, ended, fork
 from durproj.crashing.purity.stepping import execute_steps
@@ -60,14 +63,14 @@ def main() -> None:
 
 
 def _done(task: Answer, tasks: int) -> Answer:
-    """The answer to a task: `code`, and what was said, if it came to that."""
-    child = fork(lambda writing: _write(writing, _attempt(task)))
+    """The answer to a task: `code`, and what was said, if it came to that; was it `struck` as planned."""
+    child = fork(lambda writing: _write(writing, _attempt(task, writing)))
     said = _heard(child, tasks)
     code = ended(child)
     if code == 0:
         answer: Answer = codec.decode(said)
         return {"code": 0, **answer}
-    return {"code": code, "said": said.decode(errors="replace")}
+    return {"code": code, "said": said.decode(errors="replace"), "struck": said == STRUCK}
 
 
 def _heard(child: Child, tasks: int) -> bytes:
@@ -92,10 +95,14 @@ def _write(writing: int, answer: Answer) -> None:
         data = data[os.write(writing, data) :]
 
 
-def _attempt(task: Answer) -> Answer:
+def _attempt(task: Answer, writing: int) -> Answer:
     """What a task comes to: `error` when it is one that its caller would have been raised."""
     sys.path[:] = task["path"]
-    acts = {"run": _run, "verify": _verify, "step": execute_steps}
+    acts = {
+        "run": lambda task: _run(task, lambda: die(writing)),
+        "verify": _verify,
+        "step": execute_steps,
+    }
     try:
         return acts[task["act"]](task)
     except DurprojError as error:
@@ -126,8 +133,8 @@ class _Progress(Silent):
         self.done += events
 
 
-def _run(task: Answer) -> Answer:
-    """Fold, or go on with what was begun, unless it is killed before; how many commits and calls there were."""
+def _run(task: Answer, dies: Callable[[], None]) -> Answer:
+    """Fold, or go on with what was begun, unless it `dies` before, as is planned; how many commits and calls there were."""
     kill = Kill(*task["kill"]) if task["kill"] else None
     path, durability = Path(task["store"]), task["durability"]
     commits = 0
@@ -136,7 +143,7 @@ def _run(task: Answer) -> Answer:
         clock = LaterClock(backoff["later_s"])
         vars(attempts)["time"] = clock  # of waits alone: this process ends afterwards
 
-    seen, stop, partial = _Progress(), MortalStop(kill, clock), False
+    seen, stop, partial = _Progress(), MortalStop(kill, dies, clock), False
     if most_s := task.get("most_s"):
         signal.signal(signal.SIGALRM, lambda number, _: setattr(stop, "signum", number))
         signal.setitimer(signal.ITIMER_REAL, most_s)
@@ -145,7 +152,7 @@ def _run(task: Answer) -> Answer:
         nonlocal commits, partial
         begun = not task.get("again") and _begun(path)
         store = MortalStore.open_writer(path, durability, task["wait_s"])
-        store.kill = kill
+        store.kill, store.die = kill, dies
         how: dict[str, Any] = {
             "store": store,
             "observer": seen,
@@ -167,7 +174,7 @@ def _run(task: Answer) -> Answer:
 
     calls = 0
     if task.get("counting") or (kill and kill.at == "call"):
-        calls = counting_calls(kill, act)
+        calls = counting_calls(kill, act, dies)
     else:
         act()
     return {

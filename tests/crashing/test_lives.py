@@ -21,6 +21,7 @@ from durproj.runtime.observer import Stop
 from durproj.stores.base import Head
 
 BROKEN = '''
+import os, signal
 from durproj.stores.sqlite import SqliteStore
 from durproj.stores.statements import Statements
 
@@ -58,6 +59,11 @@ def remembering(state, event):
 def value_error(state, event):
     if event.id in (2, 3):
         raise ValueError("poison")
+    return count(state, event)
+
+def killed(state, event):
+    if os.path.exists(__file__ + ".kill"):
+        os.kill(os.getpid(), signal.SIGKILL)
     return count(state, event)
 
 def os_error(state, event):
@@ -143,6 +149,17 @@ def test_the_way_of_a_run_whose_steps_nobody_looks_at_is_taken(lives):
 def test_a_failed_attempt_that_is_forgotten_is_found_lost(lives):
     wrong = lives("forgetful").live(Plan("step", (Kill("backoff", 2),))).wrong
     assert wrong["differs"] == "the attempt that failed before the crash is forgotten"
+
+
+@pytest.mark.parametrize("kill", [Kill("after", 3), Kill("after", 9999), Kill("call", 9999999)])
+def test_a_process_that_is_killed_from_elsewhere_is_no_crash_of_ours(lives, tmp_path, kill):
+    whole = lives("killed")
+    (tmp_path / "r.py.kill").touch()
+    lived = whole.live(Plan("step", (kill,)))
+    assert lived.kills == 0
+    assert lived.wrong["differs"] == (
+        "a run that goes on is ended by signal 9 from elsewhere (out of memory, or the reducer?)"
+    )
 
 
 @pytest.mark.parametrize("on_error", ["skip", "park"])

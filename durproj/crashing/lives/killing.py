@@ -31,6 +31,9 @@ BACKOFF = Linear(retries=4, delay_s=WAIT_S, on=TRANSIENT)
 each is longer than the one before, so that a budget that begins anew does. Nobody waits: see LaterClock."""
 FAILURES_PLANNED = 3
 
+STRUCK = b"struck"
+"""What a process says that is killed as planned, and not by something else."""
+
 _PLAN = re.compile(r"(step|fsync|batch):(race:)?([a-z]+@[0-9]{1,9}(?:\+[a-z]+@[0-9]{1,9})*)")
 _HOW = "give a number, or what a failure named, such as step:before@3"
 
@@ -83,6 +86,7 @@ class MortalStore(SqliteStore):
 
     commits = 0
     kill: Kill | None = None
+    die: Callable[[], None]
 
     def __init__(self, conn: Any, path: Path, lock: Lock | None) -> None:
         super().__init__(conn, path, lock)
@@ -134,7 +138,7 @@ class MortalStore(SqliteStore):
 
     def _die_if(self, at: Instant) -> None:
         if self.kill == (at, self.commits):
-            die()
+            self.die()
 
 
 class LaterClock:
@@ -152,15 +156,17 @@ class MortalStop(Stop):
     """Nothing stops it; a process that waits for the next attempt at a step dies, if it is to. With a
     clock, that is moved on instead of waiting."""
 
-    def __init__(self, kill: Kill | None, clock: LaterClock | None = None) -> None:
+    def __init__(
+        self, kill: Kill | None, die: Callable[[], None], clock: LaterClock | None = None
+    ) -> None:
         super().__init__()
-        self._dies = kill is not None and kill.at == "backoff"
+        self._die = die if kill is not None and kill.at == "backoff" else None
         self._clock = clock
 
     def sleep(self, seconds: float) -> None:
         """Wait, or die."""
-        if self._dies:
-            die()
+        if self._die:
+            self._die()
         if self._clock:
             self._clock.seconds += max(0.0, seconds)
         else:
@@ -172,13 +178,14 @@ def acknowledged(store: Path) -> Path:
     return Path(f"{store}.acknowledged")
 
 
-def die() -> None:
-    """End this process as `kill -9` does."""
+def die(writing: int) -> None:
+    """End this process as `kill -9` does, having said there that it was us."""
+    os.write(writing, STRUCK)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def counting_calls(kill: Kill | None, act: Callable[[], object]) -> int:
-    """Do `act`, dying at its call `kill` if that is one; how many calls there were."""
+def counting_calls(kill: Kill | None, act: Callable[[], object], die: Callable[[], None]) -> int:
+    """Do `act`, and `die` at its call `kill` if that is one; how many calls there were."""
     count, fatal = -1, kill.number if kill and kill.at == "call" else -1
 
     def called(_frame: FrameType, event: str, _arg: object) -> None:

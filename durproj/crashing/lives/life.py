@@ -102,7 +102,7 @@ class Lives:
 
     def _judge(self, answer: Answer, store: Path, lived: Lived, *, waited: bool = False) -> None:
         """What a process left that was killed (waited: in back-off), or came to its end."""
-        if answer["code"] == KILLED:
+        if answer["code"] == KILLED and answer["struck"]:
             lived.kills += 1
             lived.wrong = forgotten(store) if waited else None
         elif answer["code"] or "error" in answer:
@@ -152,4 +152,6 @@ def ending(answer: Answer) -> str:
         return f"fails: {type(error).__name__}: {error.message}"
     code, said = answer["code"], answer.get("said")
     how = f"is ended by signal {-code}" if code < 0 else f"ends with exit code {code}"
+    if code == KILLED:
+        how = f"{how} from elsewhere (out of memory, or the reducer?)"
     return f"fails: {said}" if said else how
