@@ -28,13 +28,15 @@ from durproj.crashing.lives.killing import (
     MortalStore,
     counting_calls,
     die,
+    noting_executions,
 )
 from durproj.crashing.process import Child, ended, fork
 from durproj.crashing.purity.stepping import execute_steps
 from durproj.errors import DurprojError, Interrupted, NotFound
 from durproj.events.formats.mapping import Mapping
 from durproj.projections.reducer import MISSING
-from durproj.runtime import attempts
+from durproj.runtime import attempts, ownership
+from durproj.runtime.known import applied
 from durproj.runtime.observer import Silent
 from durproj.runtime.project import fold
 from durproj.runtime.resume import resume
@@ -142,6 +144,7 @@ def _run(task: Answer, dies: Callable[[], None]) -> Answer:
     if backoff:
         clock = LaterClock(backoff["later_s"])
         vars(attempts)["time"] = clock  # of waits alone: this process ends afterwards
+    vars(ownership)["applied"] = noting_executions(path, applied)
 
     seen, stop, partial = _Progress(), MortalStop(kill, dies, clock), False
     if most_s := task.get("most_s"):

@@ -76,6 +76,16 @@ PATCHED = {
     "each": "from durproj.runtime.stream import StreamFold\nStreamFold._take_each = None",
     "budget": "from durproj.runtime.attempts import Attempts\nAttempts.failures = lambda self: []",
     "wait": "from durproj.runtime.attempts import Attempts\nAttempts.resume = lambda self: None",
+    "again": """
+from durproj import codec
+from durproj.runtime.stream import StreamFold
+plain = StreamFold._apply
+def apply(self, lines, events):
+    for line in self._journal.inputs():
+        self._fold.reduce({}, self._fold.envelope.event(codec.decode(line), line, self.key))
+    plain(self, lines, events)
+StreamFold._apply = apply
+""",
     "anew": """
 from durproj.runtime.attempts import Attempts
 def resume(self):
@@ -144,6 +154,11 @@ def test_steps_that_are_acknowledged_before_they_are_committed_are_found_lost(li
 def test_the_way_of_a_run_whose_steps_nobody_looks_at_is_taken(lives):
     with pytest.raises(StoreError, match="a run that nobody kills fails: TypeError"):
         lives("count", file="each")
+
+
+def test_an_acknowledged_step_that_is_executed_again_is_found(lives):
+    wrong = lives("count", file="again").live(Plan("step", (Kill("after", 4),))).wrong
+    assert wrong["differs"] == "step 0 was executed again, though it was acknowledged"
 
 
 def test_a_failed_attempt_that_is_forgotten_is_found_lost(lives):

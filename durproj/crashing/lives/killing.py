@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from operator import itemgetter
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NamedTuple, get_args
 
+from durproj import codec
 from durproj.errors import UsageError
+from durproj.events.event import Event
 from durproj.runtime.observer import Stop
 from durproj.runtime.retry import TRANSIENT, Linear
 from durproj.stores.base import Durability, Head
@@ -79,6 +82,9 @@ class Plan(NamedTuple):
         return cls(durability, made, race=match[2] is not None)
 
 
+Reduce = Callable[[Any, Event], Any]
+
+
 class MortalStore(SqliteStore):
     """A store that counts its commits, and whose process dies before or after one of them. Every step that
     it says is there it writes down, into a file beside it that outlives its process: `+` (recorded) or `=`
@@ -141,6 +147,25 @@ class MortalStore(SqliteStore):
             self.die()
 
 
+def noting_executions(store: Path, applied: Callable[..., Reduce]) -> Callable[..., Reduce]:
+    """As `applied`, which makes what takes a state over an event; that writes each event down, too, into the
+    file where steps are acknowledged: `x`, a step_digest."""
+    file = os.open(
+        acknowledged(store), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+    )
+
+    def noted(*args: Any, **how: Any) -> Reduce:
+        reduce = applied(*args, **how)
+
+        def executed(state: Any, event: Event) -> Any:
+            os.write(file, f"x{step_digest(event.key, event.line)}\n".encode())
+            return reduce(state, event)
+
+        return executed
+
+    return noted
+
+
 class LaterClock:
     """The clock of a process in which it is `seconds` later than it is, and which can be moved on."""
 
@@ -171,6 +196,11 @@ class MortalStop(Stop):
             self._clock.seconds += max(0.0, seconds)
         else:
             super().sleep(seconds)
+
+
+def step_digest(key: str, line: bytes) -> str:
+    """What an event of a stream is known by."""
+    return blake2b(codec.encode(key) + line, digest_size=16).hexdigest()
 
 
 def acknowledged(store: Path) -> Path:

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.lives.judging import forgotten, misremembered, unkept, wrong
+from durproj.crashing.lives.judging import (
+    Steps,
+    forgotten,
+    misremembered,
+    steps_of,
+    unkept,
+    wrong,
+)
 from durproj.crashing.lives.killing import WAIT_S, Kill, Plan
 from durproj.crashing.lives.left import Left, difference, left_in, remove
 from durproj.crashing.prepared import Answer, raised
@@ -26,6 +33,7 @@ class Whole:
     left: dict[str, Left]
     commits: int
     calls: int
+    steps: Steps = field(default_factory=dict)
 
 
 @dataclass
@@ -56,7 +64,9 @@ class Lives:
         """Let a run come to its end, and take down what it leaves; its store. Raises what the run raises."""
         store = self.store(durability)
         answer = self._expect_end(self._task(store, durability, None) | {"counting": True})
-        self.whole[durability] = Whole(left_in(store), answer["commits"], answer["calls"])
+        self.whole[durability] = Whole(
+            left_in(store), answer["commits"], answer["calls"], steps_of(store)
+        )
         return store
 
     def store(self, durability: Durability) -> Path:
@@ -86,13 +96,13 @@ class Lives:
                 (n, self._task(store, plan.durability, kill) | {"again": True})
                 for n, kill in enumerate(first)
             ]
-            for answer in self.servers.ask_all(tasks):
-                self._judge(answer, store, lived)
+            for answer, (_, task) in zip(self.servers.ask_all(tasks), tasks, strict=True):
+                self._judge(answer, task, lived)
         while lived.wrong is None and number < len(kills):
             kill = kills[number]
             task = self._task(store, plan.durability, kill)
             answer = self.servers.ask(number, **task, **_backoff(plan, number))
-            self._judge(answer, store, lived, waited=kill is not None and kill.at == "backoff")
+            self._judge(answer, task, lived, waited=kill is not None and kill.at == "backoff")
             number += 1
         if lived.wrong is None:
             lived.wrong = self._compare(store, plan)
@@ -100,14 +110,15 @@ class Lives:
             remove(store)
         return lived
 
-    def _judge(self, answer: Answer, store: Path, lived: Lived, *, waited: bool = False) -> None:
+    def _judge(self, answer: Answer, task: Answer, lived: Lived, *, waited: bool = False) -> None:
         """What a process left that was killed (waited: in back-off), or came to its end."""
+        store, durability = Path(task["store"]), task["durability"]
         if answer["code"] == KILLED and answer["struck"]:
             lived.kills += 1
             lived.wrong = forgotten(store) if waited else None
         elif answer["code"] or "error" in answer:
             lived.wrong = wrong(None, f"a run that goes on {ending(answer)}")
-        lived.wrong = lived.wrong or unkept(store)
+        lived.wrong = lived.wrong or unkept(store, self.whole[durability].steps)
 
     def _compare(self, store: Path, plan: Plan) -> dict[str, Any] | None:
         try:
