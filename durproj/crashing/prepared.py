@@ -30,7 +30,7 @@ from durproj.crashing.lives.killing import (
     die,
     noting_executions,
 )
-from durproj.crashing.process import Child, ended, fork
+from durproj.crashing.process import Child, ended, ended_already, fork
 from durproj.crashing.purity.stepping import execute_steps
 from durproj.errors import DurprojError, Interrupted, NotFound
 from durproj.events.formats.mapping import Mapping
@@ -50,6 +50,10 @@ RETRY = Constant(retries=4, delay_s=0.02, on=TRANSIENT)
 """Of runs that are not killed in back-off: nobody looks on while they wait."""
 
 
+LOOK_S = 0.05
+"""So often it is looked whether a child has ended whose pipe does not: what the reducer forked may hold it."""
+
+
 def main() -> None:
     """Do what standard input asks for."""
     tasks, answers = os.dup(0), os.dup(1)
@@ -67,28 +71,36 @@ def main() -> None:
 def _done(task: Answer, tasks: int) -> Answer:
     """The answer to a task: `code`, and what was said, if it came to that; was it `struck` as planned."""
     child = fork(lambda writing: _write(writing, _attempt(task, writing)))
-    said = _heard(child, tasks)
-    code = ended(child)
+    code, said = _heard(child, tasks)
     if code == 0:
         answer: Answer = codec.decode(said)
         return {"code": 0, **answer}
     return {"code": code, "said": said.decode(errors="replace"), "struck": said == STRUCK}
 
 
-def _heard(child: Child, tasks: int) -> bytes:
-    """All that the child says until it ends. It is killed when there is nobody left to answer."""
-    said = b""
+def _heard(child: Child, tasks: int) -> tuple[int, bytes]:
+    """How the child ended, and all that it said. It is killed when there is nobody left to answer."""
+    said, code = b"", None
     while True:
-        ready, _, _ = select.select([child.reading, tasks], [], [])
+        wait_s = LOOK_S if code is None else 0.0
+        ready, _, _ = select.select([child.reading, tasks], [], [], wait_s)
         if child.reading in ready:
             block = os.read(child.reading, 1 << 16)
             said += block
             if not block:
-                return said
+                break
+        elif code is not None:
+            break
         elif tasks in ready:  # nothing is asked before the answer: standard input has ended
             os.kill(child.pid, signal.SIGKILL)
             ended(child)
             os._exit(0)
+        else:
+            code = ended_already(child)
+    if code is None:
+        return ended(child), said
+    os.close(child.reading)
+    return code, said
 
 
 def _write(writing: int, answer: Answer) -> None:

@@ -53,6 +53,15 @@ def uncompared(state, event):
         if frame.f_code.co_name == "_verify":
             os.kill(os.getpid(), signal.SIGKILL)
     return count(state, event)
+def forking(state, event):
+    if event.id == "e2" and os.fork() == 0:
+        time.sleep(600)
+        os._exit(0)
+    return count(state, event)
+def stuck(state, event):
+    if event.id == "e3":
+        time.sleep(600)
+    return count(state, event)
 def hanging(state, event):
     open("pid", "w").write(str(os.getpid()))
     time.sleep(600)
@@ -195,6 +204,12 @@ def test_a_kind_of_crash_that_never_struck_is_told_though_others_survived(lab, m
     assert (summary["lives"], summary["unstruck"], summary["exit"]) == (summary["planned"], 1, 1)
     (lack,) = summary["uncovered"]
     assert lack.endswith("never struck as planned: backoff (step)")
+
+
+def test_what_a_reducer_forks_may_live_on(lab):
+    args = ["--reducer", "r.py:forking", "--durability", "step", "--seed", "step:after@8"]
+    done = lab("crashtest", "log.jsonl", *args, "--json")
+    assert (done.code, done.json[-1]["survived"]) == (0, 1), done.out
 
 
 def test_a_comparison_that_died_has_found_nothing_sound(lab):
