@@ -75,8 +75,8 @@ class Job:
                 self.wrong = True
                 yield self._unlike(*unsound)
                 yield self._again.record(Smallest(self._parts[unsound[1]].options))
-        except TimeUp:
-            self._lack(f"the time was over before anything could be crashed: {MORE}")
+        except TimeUp as up:
+            self._lack(f"{str(up) or 'the time was over before anything could be crashed'}: {MORE}")
         else:
             if not self.wrong:
                 yield from self._crash(seeds, only)

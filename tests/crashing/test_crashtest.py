@@ -60,6 +60,7 @@ def forking(state, event):
     return count(state, event)
 def stuck(state, event):
     if event.id == "e3":
+        open("is-stuck", "w").close()
         time.sleep(600)
     return count(state, event)
 def hanging(state, event):
@@ -210,6 +211,21 @@ def test_what_a_reducer_forks_may_live_on(lab):
     args = ["--reducer", "r.py:forking", "--durability", "step", "--seed", "step:after@8"]
     done = lab("crashtest", "log.jsonl", *args, "--json")
     assert (done.code, done.json[-1]["survived"]) == (0, 1), done.out
+
+
+@pytest.mark.parametrize("level", ["step", "batch"])
+def test_of_a_reducer_that_does_not_end_the_step_is_named(lab, monkeypatch, level):
+    class Clock:
+        @staticmethod
+        def monotonic():
+            return time.monotonic() + 1000.0 * (lab.folder / "is-stuck").exists()
+
+    monkeypatch.setattr("durproj.crashing.servers.time", Clock)
+    monkeypatch.chdir(lab.folder)
+    how = {"reducer": "r.py:stuck", "durability": [level], "seconds": 900}
+    (summary,) = library.crashtest("log.jsonl", **how)
+    said = "step 1 of the stream b did not end: give it more time: --seconds"
+    assert (summary["exit"], summary["uncovered"]) == (1, [said])
 
 
 def test_a_comparison_that_died_has_found_nothing_sound(lab):

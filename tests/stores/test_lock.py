@@ -103,7 +103,7 @@ def test_what_a_killed_holder_has_forked_does_not_hold_the_store(tmp_path):
         with pytest.raises(StoreBusy):
             SqliteStore.open_writer(tmp_path / "store.db")
         holder.kill()
-        os.waitpid(holder.pid, 0)  # its child reads on
+        holder.wait()  # its child reads on
         SqliteStore.open_writer(tmp_path / "store.db").close()
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from durproj import codec
 from durproj.crashing.lives.killing import BACKOFF, FAILURES_PLANNED, acknowledged, step_digest
 from durproj.crashing.lives.left import left_in
 from durproj.errors import NotFound, Retry, StoreDamaged
@@ -79,14 +80,31 @@ def _noted(
     noting_executions."""
     file = acknowledged(store)
     for line in file.read_text().split("\n")[:-1] if file.exists() else ():
-        how, rest = line[0], line[1:]
-        if how == "x":
-            if rest in steps:
-                id, number = steps[rest]
-                yield how, number, id
-        else:
-            step, _, no = rest.partition(" ")
-            yield how, int(step), ids.get(int(no))
+        how, (what, _, of) = line[0], line[1:].partition(" ")
+        if how != "x":
+            yield how, int(what), ids.get(int(of))
+        elif what in steps:
+            id, number = steps[what]
+            yield how, number, id
+
+
+def standing(store: Path) -> str | None:
+    """At which step a run is, that does not come to its end; None when that is known of none."""
+    file = acknowledged(store)
+    lines = file.read_text().split("\n")[:-1] if file.exists() else []
+    if not lines or lines[-1][0] != "x":
+        return None
+    key = codec.decode(lines[-1].partition(" ")[2].encode())
+    with closing(SqliteStore.open_reader(store)) as opened:
+        no = next((head.no for head in opened.heads() if head.key == key), None)
+    step = -1
+    for line in lines:
+        what, _, of = line[1:].partition(" ")
+        if line[0] == "x" and of == lines[-1].partition(" ")[2]:
+            step += 1
+        elif line[0] != "x" and int(of) == no:
+            step = int(what)
+    return f"step {step} of the stream {key}"
 
 
 def forgotten(store: Path) -> dict[str, Any] | None:

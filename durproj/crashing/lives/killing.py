@@ -149,7 +149,7 @@ class MortalStore(SqliteStore):
 
 def noting_executions(store: Path, applied: Callable[..., Reduce]) -> Callable[..., Reduce]:
     """As `applied`, which makes what takes a state over an event; that writes each event down, too, into the
-    file where steps are acknowledged: `x`, a step_digest."""
+    file where steps are acknowledged: `x`, a step_digest, a blank, its key."""
     file = os.open(
         acknowledged(store), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
     )
@@ -158,7 +158,8 @@ def noting_executions(store: Path, applied: Callable[..., Reduce]) -> Callable[.
         reduce = applied(*args, **how)
 
         def executed(state: Any, event: Event) -> Any:
-            os.write(file, f"x{step_digest(event.key, event.line)}\n".encode())
+            digest = step_digest(event.key, event.line).encode()
+            os.write(file, b"x%b %b\n" % (digest, codec.encode(event.key)))
             return reduce(state, event)
 
         return executed

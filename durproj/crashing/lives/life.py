@@ -10,6 +10,7 @@ from durproj.crashing.lives.judging import (
     Steps,
     forgotten,
     misremembered,
+    standing,
     steps_of,
     unkept,
     wrong,
@@ -17,7 +18,7 @@ from durproj.crashing.lives.judging import (
 from durproj.crashing.lives.killing import WAIT_S, Kill, Plan
 from durproj.crashing.lives.left import Left, difference, left_in, remove
 from durproj.crashing.prepared import Answer, raised
-from durproj.crashing.servers import Servers
+from durproj.crashing.servers import Servers, TimeUp
 from durproj.errors import DurprojError, StoreError
 from durproj.stores.base import Durability
 
@@ -56,9 +57,14 @@ class Lives:
     def first(self, durability: Durability, most_s: float) -> tuple[Path, Answer]:
         """The store of a run that is stopped after so many seconds, and what it says: whether it is
         `partial`, how many events it has `done`, `of` how many, in how many `seconds`. Where it was stopped,
-        it goes on. Raises what it raises."""
+        it goes on. Raises what it raises, and TimeUp, which says at which step it stands, if at one."""
         store = self.folder / "first.db"
-        return store, self._expect_end(self._task(store, durability, None) | {"most_s": most_s})
+        try:
+            task = self._task(store, durability, None) | {"most_s": most_s}
+            return store, self._expect_end(task)
+        except TimeUp:
+            where = standing(store)
+            raise TimeUp(*[f"{where} did not end"] if where else ()) from None
 
     def begin(self, durability: Durability) -> Path:
         """Let a run come to its end, and take down what it leaves; its store. Raises what the run raises."""
