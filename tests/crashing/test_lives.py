@@ -76,6 +76,14 @@ PATCHED = {
     "each": "from durproj.runtime.stream import StreamFold\nStreamFold._take_each = None",
     "budget": "from durproj.runtime.attempts import Attempts\nAttempts.failures = lambda self: []",
     "wait": "from durproj.runtime.attempts import Attempts\nAttempts.resume = lambda self: None",
+    "holed": """
+from durproj.stores.sqlite import SqliteStore
+plain = SqliteStore.add_attempt
+def add_attempt(self, *args):
+    plain(self, *args)
+    self._conn.execute("UPDATE workflow SET seal = x'00'")
+SqliteStore.add_attempt = add_attempt
+""",
     "again": """
 from durproj import codec
 from durproj.runtime.stream import StreamFold
@@ -164,6 +172,11 @@ def test_an_acknowledged_step_that_is_executed_again_is_found(lives):
 def test_a_failed_attempt_that_is_forgotten_is_found_lost(lives):
     wrong = lives("forgetful").live(Plan("step", (Kill("backoff", 2),))).wrong
     assert wrong["differs"] == "the attempt that failed before the crash is forgotten"
+
+
+def test_a_store_that_is_damaged_in_back_off_is_what_the_crash_left(lives):
+    wrong = lives("count", file="holed").live(Plan("step", (Kill("backoff", 2),))).wrong
+    assert "the store is damaged" in wrong["differs"]
 
 
 @pytest.mark.parametrize("kill", [Kill("after", 3), Kill("after", 9999), Kill("call", 9999999)])

@@ -118,22 +118,22 @@ class Lives:
 
     def _judge(self, answer: Answer, task: Answer, lived: Lived, *, waited: bool = False) -> None:
         """What a process left that was killed (waited: in back-off), or came to its end."""
-        store, durability = Path(task["store"]), task["durability"]
+        store, steps = Path(task["store"]), self.whole[task["durability"]].steps
         if answer["code"] == KILLED and answer["struck"]:
             lived.kills += 1
-            lived.wrong = forgotten(store) if waited else None
+            lived.wrong = unkept(store, steps) or (forgotten(store) if waited else None)
         elif answer["code"] or "error" in answer:
             lived.wrong = wrong(None, f"a run that goes on {ending(answer)}")
-        lived.wrong = lived.wrong or unkept(store, self.whole[durability].steps)
+        else:
+            lived.wrong = unkept(store, steps)
 
     def _compare(self, store: Path, plan: Plan) -> dict[str, Any] | None:
         try:
-            found = left_in(store)
+            different = difference(self.whole[plan.durability].left, left_in(store))
+            if different is None and plan.in_backoff is not None and not plan.race:
+                return misremembered(store, plan.in_backoff)
         except DurprojError as error:
             return wrong(None, error.message)
-        different = difference(self.whole[plan.durability].left, found)
-        if different is None and plan.in_backoff is not None and not plan.race:
-            return misremembered(store, plan.in_backoff)
         return different
 
     def _task(self, store: Path, durability: Durability, kill: Kill | None) -> Answer:
