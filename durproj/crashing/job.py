@@ -126,7 +126,7 @@ class Job:
         level."""
         for part, lives in enumerate(self._parts):
             for number, level in enumerate(lives.whole):
-                answer = self._servers.ask(number, act="verify", store=str(lives.store(level)))
+                answer = self._servers.ask(number + 2, act="verify", store=str(lives.store(level)))
                 if "error" in answer:
                     raise raised(answer["error"])
                 if answer["code"]:

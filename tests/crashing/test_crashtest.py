@@ -53,6 +53,8 @@ def uncompared(state, event):
         if frame.f_code.co_name == "_verify":
             os.kill(os.getpid(), signal.SIGKILL)
     return count(state, event)
+def hashing(state, event):
+    return {"hash": hash("a")}
 def forking(state, event):
     if event.id == "e2" and os.fork() == 0:
         time.sleep(600)
@@ -205,6 +207,11 @@ def test_a_kind_of_crash_that_never_struck_is_told_though_others_survived(lab, m
     assert (summary["lives"], summary["unstruck"], summary["exit"]) == (summary["planned"], 1, 1)
     (lack,) = summary["uncovered"]
     assert lack.endswith("never struck as planned: backoff (step)")
+
+
+def test_the_fold_without_a_store_has_another_hash_seed(lab):
+    done = lab("crashtest", "log.jsonl", "--reducer", "r.py:hashing", "--seed", "1", "--json")
+    assert (done.code, done.json[0]["kind"], done.json[0]["cause"]) == (1, "fold", "the reducer")
 
 
 def test_what_a_reducer_forks_may_live_on(lab):

@@ -61,6 +61,9 @@ def value_error(state, event):
         raise ValueError("poison")
     return count(state, event)
 
+def hashing(state, event):
+    return {"n": state.get("n", 0) + 1, "hash": hash("a")}
+
 def killed(state, event):
     if os.path.exists(__file__ + ".kill"):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -149,6 +152,12 @@ def test_what_is_left_is_the_same_wherever_it_is_killed(lives):
     back_off = Plan("step", (Kill("backoff", 2), Kill("backoff", 2)))
     assert whole.live(back_off).kills == 2
     assert not list((whole.folder).glob("life.db*"))
+
+
+@pytest.mark.parametrize("race", [False, True])
+def test_a_life_goes_on_with_another_hash_seed(lives, race):
+    found = lives("hashing").live(Plan("step", (Kill("after", 3),), race))
+    assert "its state" in found.wrong["differs"]
 
 
 def test_steps_that_are_acknowledged_before_they_are_committed_are_found_lost(lives):

@@ -88,7 +88,8 @@ class Lives:
         return answer
 
     def live(self, plan: Plan) -> Lived:
-        """Live a life. Its store is gone afterwards unless something is wrong."""
+        """Live a life. Its store is gone afterwards unless something is wrong. Each of its
+        processes has a hash seed of its own."""
         store, lived = self.folder / "life.db", Lived()
         remove(store)
         kills: list[Kill | None] = [*plan.kills, None]
@@ -99,7 +100,7 @@ class Lives:
                 min(2, len(plan.kills)),
             )
             tasks = [
-                (n, self._task(store, plan.durability, kill) | {"again": True})
+                (n + 1, self._task(store, plan.durability, kill) | {"again": True})
                 for n, kill in enumerate(first)
             ]
             for answer, (_, task) in zip(self.servers.ask_all(tasks), tasks, strict=True):
@@ -107,7 +108,7 @@ class Lives:
         while lived.wrong is None and number < len(kills):
             kill = kills[number]
             task = self._task(store, plan.durability, kill)
-            answer = self.servers.ask(number, **task, **_backoff(plan, number))
+            answer = self.servers.ask(number + 1, **task, **_backoff(plan, number))
             self._judge(answer, task, lived, waited=kill is not None and kill.at == "backoff")
             number += 1
         if lived.wrong is None:
