@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,22 @@ from durproj import codec, errors
 from durproj.crashing.lives.killing import (
     BACKOFF,
     FAILURES_PLANNED,
+    STRUCK,
     Kill,
     LaterClock,
     MortalStop,
     MortalStore,
     counting_calls,
+    die,
+    noting_executions,
 )
-from durproj.crashing.process import Child, ended, fork
+from durproj.crashing.process import Child, ended, ended_already, fork
 from durproj.crashing.purity.stepping import execute_steps
 from durproj.errors import DurprojError, Interrupted, NotFound
 from durproj.events.formats.mapping import Mapping
 from durproj.projections.reducer import MISSING
-from durproj.runtime import attempts
+from durproj.runtime import attempts, ownership
+from durproj.runtime.known import applied
 from durproj.runtime.observer import Silent
 from durproj.runtime.project import fold
 from durproj.runtime.resume import resume
@@ -43,6 +48,10 @@ Answer = dict[str, Any]
 
 RETRY = Constant(retries=4, delay_s=0.02, on=TRANSIENT)
 """Of runs that are not killed in back-off: nobody looks on while they wait."""
+
+
+LOOK_S = 0.05
+"""So often it is looked whether a child has ended whose pipe does not: what the reducer forked may hold it."""
 
 
 def main() -> None:
@@ -60,30 +69,38 @@ def main() -> None:
 
 
 def _done(task: Answer, tasks: int) -> Answer:
-    """The answer to a task: `code`, and what was said, if it came to that."""
-    child = fork(lambda writing: _write(writing, _attempt(task)))
-    said = _heard(child, tasks)
-    code = ended(child)
+    """The answer to a task: `code`, and what was said, if it came to that; was it `struck` as planned."""
+    child = fork(lambda writing: _write(writing, _attempt(task, writing)))
+    code, said = _heard(child, tasks)
     if code == 0:
         answer: Answer = codec.decode(said)
         return {"code": 0, **answer}
-    return {"code": code, "said": said.decode(errors="replace")}
+    return {"code": code, "said": said.decode(errors="replace"), "struck": said == STRUCK}
 
 
-def _heard(child: Child, tasks: int) -> bytes:
-    """All that the child says until it ends. It is killed when there is nobody left to answer."""
-    said = b""
+def _heard(child: Child, tasks: int) -> tuple[int, bytes]:
+    """How the child ended, and all that it said. It is killed when there is nobody left to answer."""
+    said, code = b"", None
     while True:
-        ready, _, _ = select.select([child.reading, tasks], [], [])
+        wait_s = LOOK_S if code is None else 0.0
+        ready, _, _ = select.select([child.reading, tasks], [], [], wait_s)
         if child.reading in ready:
             block = os.read(child.reading, 1 << 16)
             said += block
             if not block:
-                return said
+                break
+        elif code is not None:
+            break
         elif tasks in ready:  # nothing is asked before the answer: standard input has ended
             os.kill(child.pid, signal.SIGKILL)
             ended(child)
             os._exit(0)
+        else:
+            code = ended_already(child)
+    if code is None:
+        return ended(child), said
+    os.close(child.reading)
+    return code, said
 
 
 def _write(writing: int, answer: Answer) -> None:
@@ -92,10 +109,14 @@ def _write(writing: int, answer: Answer) -> None:
         data = data[os.write(writing, data) :]
 
 
-def _attempt(task: Answer) -> Answer:
+def _attempt(task: Answer, writing: int) -> Answer:
     """What a task comes to: `error` when it is one that its caller would have been raised."""
     sys.path[:] = task["path"]
-    acts = {"run": _run, "verify": _verify, "step": execute_steps}
+    acts = {
+        "run": lambda task: _run(task, lambda: die(writing)),
+        "verify": _verify,
+        "step": execute_steps,
+    }
     try:
         return acts[task["act"]](task)
     except DurprojError as error:
@@ -126,8 +147,8 @@ class _Progress(Silent):
         self.done += events
 
 
-def _run(task: Answer) -> Answer:
-    """Fold, or go on with what was begun, unless it is killed before; how many commits and calls there were."""
+def _run(task: Answer, dies: Callable[[], None]) -> Answer:
+    """Fold, or go on with what was begun, unless it `dies` before, as is planned; how many commits and calls there were."""
     kill = Kill(*task["kill"]) if task["kill"] else None
     path, durability = Path(task["store"]), task["durability"]
     commits = 0
@@ -135,8 +156,9 @@ def _run(task: Answer) -> Answer:
     if backoff:
         clock = LaterClock(backoff["later_s"])
         vars(attempts)["time"] = clock  # of waits alone: this process ends afterwards
+    vars(ownership)["applied"] = noting_executions(path, applied)
 
-    seen, stop, partial = _Progress(), MortalStop(kill, clock), False
+    seen, stop, partial = _Progress(), MortalStop(kill, dies, clock), False
     if most_s := task.get("most_s"):
         signal.signal(signal.SIGALRM, lambda number, _: setattr(stop, "signum", number))
         signal.setitimer(signal.ITIMER_REAL, most_s)
@@ -145,7 +167,7 @@ def _run(task: Answer) -> Answer:
         nonlocal commits, partial
         begun = not task.get("again") and _begun(path)
         store = MortalStore.open_writer(path, durability, task["wait_s"])
-        store.kill = kill
+        store.kill, store.die = kill, dies
         how: dict[str, Any] = {
             "store": store,
             "observer": seen,
@@ -167,7 +189,7 @@ def _run(task: Answer) -> Answer:
 
     calls = 0
     if task.get("counting") or (kill and kill.at == "call"):
-        calls = counting_calls(kill, act)
+        calls = counting_calls(kill, act, dies)
     else:
         act()
     return {

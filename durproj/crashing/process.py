@@ -40,6 +40,12 @@ def fork(act: Callable[[int], object]) -> Child:
     return Child(pid, reading)
 
 
+def ended_already(child: Child) -> int | None:
+    """As `ended`, but None while it is at work; what it said can be read still."""
+    pid, status = os.waitpid(child.pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if pid else None
+
+
 def ended(child: Child) -> int:
     """How it ended, waiting for that: its exit code, or -n when signal n killed it."""
     os.close(child.reading)

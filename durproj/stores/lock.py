@@ -15,8 +15,11 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from weakref import WeakSet
 
 from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError
+
+_HELD: WeakSet[Lock] = WeakSet()
 
 
 def is_named(fd: int, path: str | Path) -> bool:
@@ -76,6 +79,12 @@ class Lock:
             os.close(self._fd)
             self._fd = None
 
+    def forget(self) -> None:
+        """Let go of it in a forked process: it is the parent's, and ends with that."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
     def _try(self) -> bool:
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
@@ -104,7 +113,17 @@ class Lock:
         since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         who = {"pid": os.getpid(), "host": os.uname().nodename, "since": since}
         self._fd = fd
+        _HELD.add(self)
         with suppress(OSError):  # on a full disk the lock has no name, but it is held
             os.ftruncate(fd, 0)
             os.pwrite(fd, json.dumps(who).encode(), 0)
         return True
+
+
+def _forget() -> None:
+    for lock in _HELD:
+        lock.forget()
+
+
+# Else what a reducer forks, a pool of processes say, would hold the store of a run that was killed.
+os.register_at_fork(after_in_child=_forget)

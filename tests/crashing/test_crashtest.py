@@ -17,12 +17,12 @@ from conftest import environment
 
 import durproj as library
 from durproj.cli.verdicts import verdict
-from durproj.crashing.lives.life import Lives
+from durproj.crashing.lives.life import Lived, Lives
 from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import TimeUp
 
 REDUCERS = """
-import os, time
+import os, signal, sys, time
 def count(state, event):
     return {"n": state.get("n", 0) + 1, "last": event.id}
 def clock(state, event):
@@ -50,6 +50,24 @@ def middle(state, event):
 def writing(state, event):
     open("/dev/null", "w").close()
     return clock(state, event)
+def uncompared(state, event):
+    frame = sys._getframe()
+    while frame := frame.f_back:
+        if frame.f_code.co_name == "_verify":
+            os.kill(os.getpid(), signal.SIGKILL)
+    return count(state, event)
+def hashing(state, event):
+    return {"hash": hash("a")}
+def forking(state, event):
+    if event.id == "e2" and os.fork() == 0:
+        time.sleep(600)
+        os._exit(0)
+    return count(state, event)
+def stuck(state, event):
+    if event.id == "e3":
+        open("is-stuck", "w").close()
+        time.sleep(600)
+    return count(state, event)
 def hanging(state, event):
     open("pid", "w").write(str(os.getpid()))
     time.sleep(600)
@@ -176,6 +194,68 @@ def test_where_nothing_was_killed_nothing_is_proved(lab):
     assert "nothing was killed: step:before@9999 names no instant of this run" in done.out
     (error,) = ET.parse(lab.folder / "x.xml").getroot().iter("error")
     assert "names no instant" in error.text
+
+
+def test_a_life_of_two_kills_of_which_one_struck_is_not_killed_twice(lab, monkeypatch):
+    monkeypatch.chdir(lab.folder)
+    how = {"reducer": "r.py:count", "seed": "step:after@3+after@9999"}
+    *_, summary = library.crashtest("log.jsonl", **how)
+    assert (summary["crashes"], summary["survived"], summary["exit"]) == (1, 1, 1)
+    assert summary["uncovered"] == ["these kinds of crash never struck as planned: twice (step)"]
+
+
+def test_a_kind_of_crash_that_never_struck_is_told_though_others_survived(lab, monkeypatch):
+    plain = Lives.live
+
+    def live(self, plan):
+        return Lived(0) if plan.in_backoff is not None else plain(self, plan)
+
+    monkeypatch.setattr(Lives, "live", live)
+    monkeypatch.chdir(lab.folder)
+    (lab.folder / "few.jsonl").write_text('{"type":"T","id":"e0"}\n')
+    how = {"reducer": "r.py:count", "durability": ["step"], "seeds": 0}
+    *_, summary = library.crashtest("few.jsonl", **how)
+    assert (summary["lives"], summary["unstruck"], summary["exit"]) == (summary["planned"], 1, 1)
+    (lack,) = summary["uncovered"]
+    assert lack.endswith("never struck as planned: backoff (step)")
+
+
+def test_the_fold_without_a_store_has_another_hash_seed(lab):
+    done = lab("crashtest", "log.jsonl", "--reducer", "r.py:hashing", "--seed", "1", "--json")
+    assert (done.code, done.json[0]["kind"], done.json[0]["cause"]) == (1, "fold", "the reducer")
+
+
+def test_what_a_reducer_forks_may_live_on(lab):
+    args = ["--reducer", "r.py:forking", "--durability", "step", "--seed", "step:after@8"]
+    done = lab("crashtest", "log.jsonl", *args, "--json")
+    assert (done.code, done.json[-1]["survived"]) == (0, 1), done.out
+
+
+@pytest.mark.parametrize("level", ["step", "batch"])
+def test_of_a_reducer_that_does_not_end_the_step_is_named(lab, monkeypatch, level):
+    class Clock:
+        @staticmethod
+        def monotonic():
+            return time.monotonic() + 1000.0 * (lab.folder / "is-stuck").exists()
+
+    monkeypatch.setattr("durproj.crashing.servers.time", Clock)
+    monkeypatch.chdir(lab.folder)
+    how = {"reducer": "r.py:stuck", "durability": [level], "seconds": 900}
+    (summary,) = library.crashtest("log.jsonl", **how)
+    said = "step 1 of the stream b did not end: give it more time: --seconds"
+    assert (summary["exit"], summary["uncovered"]) == (1, [said])
+
+
+def test_a_comparison_that_died_has_found_nothing_sound(lab):
+    args = ["--reducer", "r.py:uncompared", "--durability", "step", "--seed", "step:after@1"]
+    done = lab("crashtest", "log.jsonl", *args, "--json")
+    summary = done.json[-1]
+    assert (done.code, summary["survived"], summary["complete"]) == (1, 1, False)
+    (lack,) = summary["uncovered"]
+    assert lack == (
+        "a run was not compared with what the log folds to: the fold without a store"
+        " is ended by signal 9 from elsewhere (out of memory, or the reducer?)"
+    )
 
 
 def test_too_little_time_is_no_success(lab):

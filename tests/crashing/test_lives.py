@@ -22,7 +22,7 @@ from durproj.runtime.observer import Stop
 from durproj.stores.base import Head
 
 BROKEN = '''
-import random, time
+import os, random, signal, time
 from durproj.stores.sqlite import SqliteStore
 from durproj.stores.statements import Statements
 
@@ -72,6 +72,14 @@ def value_error(state, event):
         raise ValueError("poison")
     return count(state, event)
 
+def hashing(state, event):
+    return {"n": state.get("n", 0) + 1, "hash": hash("a")}
+
+def killed(state, event):
+    if os.path.exists(__file__ + ".kill"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return count(state, event)
+
 def os_error(state, event):
     if event.id == 2:
         raise OSError("poison")
@@ -89,6 +97,24 @@ PATCHED = {
     "each": "from durproj.runtime.stream import StreamFold\nStreamFold._take_each = None",
     "budget": "from durproj.runtime.attempts import Attempts\nAttempts.failures = lambda self: []",
     "wait": "from durproj.runtime.attempts import Attempts\nAttempts.resume = lambda self: None",
+    "holed": """
+from durproj.stores.sqlite import SqliteStore
+plain = SqliteStore.add_attempt
+def add_attempt(self, *args):
+    plain(self, *args)
+    self._conn.execute("UPDATE workflow SET seal = x'00'")
+SqliteStore.add_attempt = add_attempt
+""",
+    "again": """
+from durproj import codec
+from durproj.runtime.stream import StreamFold
+plain = StreamFold._apply
+def apply(self, lines, events):
+    for line in self._journal.inputs():
+        self._fold.reduce({}, self._fold.envelope.event(codec.decode(line), line, self.key))
+    plain(self, lines, events)
+StreamFold._apply = apply
+""",
     "anew": """
 from durproj.runtime.attempts import Attempts
 def resume(self):
@@ -146,6 +172,12 @@ def test_what_is_left_is_the_same_wherever_it_is_killed(lives):
     assert not list((whole.folder).glob("life.db*"))
 
 
+@pytest.mark.parametrize("race", [False, True])
+def test_a_life_goes_on_with_another_hash_seed(lives, race):
+    found = lives("hashing").live(Plan("step", (Kill("after", 3),), race))
+    assert "its state" in found.wrong["differs"]
+
+
 def test_steps_that_are_acknowledged_before_they_are_committed_are_found_lost(lives):
     whole = lives("early")
     plans = [Plan("step", (Kill("after", n),)) for n in range(whole.whole["step"].commits)]
@@ -159,9 +191,30 @@ def test_the_way_of_a_run_whose_steps_nobody_looks_at_is_taken(lives):
         lives("count", file="each")
 
 
+def test_an_acknowledged_step_that_is_executed_again_is_found(lives):
+    wrong = lives("count", file="again").live(Plan("step", (Kill("after", 4),))).wrong
+    assert wrong["differs"] == "step 0 was executed again, though it was acknowledged"
+
+
 def test_a_failed_attempt_that_is_forgotten_is_found_lost(lives):
     wrong = lives("forgetful").live(Plan("step", (Kill("backoff", 2),))).wrong
     assert wrong["differs"] == "the attempt that failed before the crash is forgotten"
+
+
+def test_a_store_that_is_damaged_in_back_off_is_what_the_crash_left(lives):
+    wrong = lives("count", file="holed").live(Plan("step", (Kill("backoff", 2),))).wrong
+    assert "the store is damaged" in wrong["differs"]
+
+
+@pytest.mark.parametrize("kill", [Kill("after", 3), Kill("after", 9999), Kill("call", 9999999)])
+def test_a_process_that_is_killed_from_elsewhere_is_no_crash_of_ours(lives, tmp_path, kill):
+    whole = lives("killed")
+    (tmp_path / "r.py.kill").touch()
+    lived = whole.live(Plan("step", (kill,)))
+    assert lived.kills == 0
+    assert lived.wrong["differs"] == (
+        "a run that goes on is ended by signal 9 from elsewhere (out of memory, or the reducer?)"
+    )
 
 
 @pytest.mark.parametrize("on_error", ["skip", "park"])

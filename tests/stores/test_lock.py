@@ -94,6 +94,19 @@ def test_the_lock_of_a_killed_holder_is_free_at_once(tmp_path, holder):
         fill(store, "projection/u1", 3)
 
 
+def test_what_a_killed_holder_has_forked_does_not_hold_the_store(tmp_path):
+    forking = HOLD.replace(
+        "print(", "import os\nif os.fork() == 0: os.read(0, 1), os._exit(0)\nprint("
+    )
+    with start(forking, tmp_path / "store.db") as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreBusy):
+            SqliteStore.open_writer(tmp_path / "store.db")
+        holder.kill()
+        holder.wait()  # its child reads on
+        SqliteStore.open_writer(tmp_path / "store.db").close()
+
+
 @pytest.mark.parametrize("relative", [False, True])
 def test_a_symlink_to_the_store_meets_the_same_lock(tmp_path, holder, relative, monkeypatch):
     (tmp_path / "deep").mkdir()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.lives.killing import BACKOFF, FAILURES_PLANNED, acknowledged
+from durproj import codec
+from durproj.crashing.lives.killing import BACKOFF, FAILURES_PLANNED, acknowledged, step_digest
 from durproj.crashing.lives.left import left_in
 from durproj.errors import NotFound, Retry, StoreDamaged
 from durproj.runtime.planned import PlannedFailure
@@ -20,27 +21,46 @@ LATE_MS = 900_000
 """So much later than planned an attempt may come, whose wait is an hour: processes take their time."""
 
 
+Steps = dict[str, tuple[str, int]]
+"""Of events that come once in their stream: by step_digest, of which workflow and step they are."""
+
+
+def steps_of(store: Path) -> Steps:
+    """The events of a run that came to its end."""
+    found: Steps = {}
+    often: set[str] = set()
+    with closing(SqliteStore.open_reader(store)) as opened:
+        for head in opened.heads():
+            for step, line in enumerate(Journal(opened, head).inputs()):
+                digest = step_digest(head.key, line)
+                if digest in found:
+                    often.add(digest)
+                found[digest] = head.id, step
+    return {digest: of for digest, of in found.items() if digest not in often}
+
+
 def wrong(id: str | None, differs: str) -> dict[str, Any]:
     """What is wrong with a workflow, or (None) with the whole."""
     return {"id": id, "differs": differs, "changes": []}
 
 
-def unkept(store: Path) -> dict[str, Any] | None:
-    """What is wrong: an acknowledged step that is not there, or was recorded twice."""
+def unkept(store: Path, steps: Steps) -> dict[str, Any] | None:
+    """What is wrong: an acknowledged step that is not there, or was executed or recorded again."""
     try:
         with closing(SqliteStore.open_reader(store)) as opened:
-            ids = {head.no: head.id for head in opened.heads()}
+            ids: dict[int | None, str] = {head.no: head.id for head in opened.heads()}
         found = left_in(store)
     except NotFound:
         ids, found = {}, {}
     except StoreDamaged as error:
         return wrong(None, error.message)
     counts: dict[str | None, int] = {}
-    for how, step, no in _acknowledged(store):
-        id = ids.get(no)
-        if how == "+" and step < counts.get(id, 0):
-            return wrong(id, f"step {step} was executed again, though it was acknowledged")
-        counts[id] = max(counts.get(id, 0), step + 1)
+    for how, step, id in _noted(store, ids, steps):
+        if how in "x+" and step < counts.get(id, 0):
+            again = "executed" if how == "x" else "recorded"
+            return wrong(id, f"step {step} was {again} again, though it was acknowledged")
+        if how != "x":
+            counts[id] = max(counts.get(id, 0), step + 1)
     for id, count in counts.items():
         there = found[id].steps if id else 0
         if there < count:
@@ -53,12 +73,38 @@ def _are(steps: int) -> str:
     return {0: "is none", 1: "is 1 step"}.get(steps, f"are {steps} steps")
 
 
-def _acknowledged(store: Path) -> Iterator[tuple[str, int, int]]:
-    """Of every step that was acknowledged: how, its number, its workflow's. See MortalStore."""
+def _noted(
+    store: Path, ids: Mapping[int | None, str], steps: Steps
+) -> Iterator[tuple[str, int, str | None]]:
+    """Of every step that was executed or acknowledged: how, its number, its workflow. See MortalStore,
+    noting_executions."""
     file = acknowledged(store)
     for line in file.read_text().split("\n")[:-1] if file.exists() else ():
-        step, _, no = line[1:].partition(" ")
-        yield line[0], int(step), int(no)
+        how, (what, _, of) = line[0], line[1:].partition(" ")
+        if how != "x":
+            yield how, int(what), ids.get(int(of))
+        elif what in steps:
+            id, number = steps[what]
+            yield how, number, id
+
+
+def standing(store: Path) -> str | None:
+    """At which step a run is, that does not come to its end; None when that is known of none."""
+    file = acknowledged(store)
+    lines = file.read_text().split("\n")[:-1] if file.exists() else []
+    if not lines or lines[-1][0] != "x":
+        return None
+    key = codec.decode(lines[-1].partition(" ")[2].encode())
+    with closing(SqliteStore.open_reader(store)) as opened:
+        no = next((head.no for head in opened.heads() if head.key == key), None)
+    step = -1
+    for line in lines:
+        what, _, of = line[1:].partition(" ")
+        if line[0] == "x" and of == lines[-1].partition(" ")[2]:
+            step += 1
+        elif line[0] != "x" and int(of) == no:
+            step = int(what)
+    return f"step {step} of the stream {key}"
 
 
 def forgotten(store: Path) -> dict[str, Any] | None:

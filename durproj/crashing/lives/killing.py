@@ -9,12 +9,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from operator import itemgetter
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NamedTuple, get_args
 
+from durproj import codec
 from durproj.errors import UsageError
+from durproj.events.event import Event
 from durproj.runtime.observer import Stop
 from durproj.runtime.retry import TRANSIENT, Linear
 from durproj.stores.base import Durability, Head
@@ -30,6 +33,9 @@ BACKOFF = Linear(retries=4, delay_s=WAIT_S, on=TRANSIENT)
 """Where processes are killed in back-off: long enough that a wait that is skipped or begun anew shows, and
 each is longer than the one before, so that a budget that begins anew does. Nobody waits: see LaterClock."""
 FAILURES_PLANNED = 3
+
+STRUCK = b"struck"
+"""What a process says that is killed as planned, and not by something else."""
 
 _PLAN = re.compile(r"(step|fsync|batch):(race:)?([a-z]+@[0-9]{1,9}(?:\+[a-z]+@[0-9]{1,9})*)")
 _HOW = "give a number, or what a failure named, such as step:before@3"
@@ -76,6 +82,9 @@ class Plan(NamedTuple):
         return cls(durability, made, race=match[2] is not None)
 
 
+Reduce = Callable[[Any, Event], Any]
+
+
 class MortalStore(SqliteStore):
     """A store that counts its commits, and whose process dies before or after one of them. Every step that
     it says is there it writes down, into a file beside it that outlives its process: `+` (recorded) or `=`
@@ -83,6 +92,7 @@ class MortalStore(SqliteStore):
 
     commits = 0
     kill: Kill | None = None
+    die: Callable[[], None]
 
     def __init__(self, conn: Any, path: Path, lock: Lock | None) -> None:
         super().__init__(conn, path, lock)
@@ -134,7 +144,27 @@ class MortalStore(SqliteStore):
 
     def _die_if(self, at: Instant) -> None:
         if self.kill == (at, self.commits):
-            die()
+            self.die()
+
+
+def noting_executions(store: Path, applied: Callable[..., Reduce]) -> Callable[..., Reduce]:
+    """As `applied`, which makes what takes a state over an event; that writes each event down, too, into the
+    file where steps are acknowledged: `x`, a step_digest, a blank, its key."""
+    file = os.open(
+        acknowledged(store), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+    )
+
+    def noted(*args: Any, **how: Any) -> Reduce:
+        reduce = applied(*args, **how)
+
+        def executed(state: Any, event: Event) -> Any:
+            digest = step_digest(event.key, event.line).encode()
+            os.write(file, b"x%b %b\n" % (digest, codec.encode(event.key)))
+            return reduce(state, event)
+
+        return executed
+
+    return noted
 
 
 class LaterClock:
@@ -152,19 +182,26 @@ class MortalStop(Stop):
     """Nothing stops it; a process that waits for the next attempt at a step dies, if it is to. With a
     clock, that is moved on instead of waiting."""
 
-    def __init__(self, kill: Kill | None, clock: LaterClock | None = None) -> None:
+    def __init__(
+        self, kill: Kill | None, die: Callable[[], None], clock: LaterClock | None = None
+    ) -> None:
         super().__init__()
-        self._dies = kill is not None and kill.at == "backoff"
+        self._die = die if kill is not None and kill.at == "backoff" else None
         self._clock = clock
 
     def sleep(self, seconds: float) -> None:
         """Wait, or die."""
-        if self._dies:
-            die()
+        if self._die:
+            self._die()
         if self._clock:
             self._clock.seconds += max(0.0, seconds)
         else:
             super().sleep(seconds)
+
+
+def step_digest(key: str, line: bytes) -> str:
+    """What an event of a stream is known by."""
+    return blake2b(codec.encode(key) + line, digest_size=16).hexdigest()
 
 
 def acknowledged(store: Path) -> Path:
@@ -172,13 +209,14 @@ def acknowledged(store: Path) -> Path:
     return Path(f"{store}.acknowledged")
 
 
-def die() -> None:
-    """End this process as `kill -9` does."""
+def die(writing: int) -> None:
+    """End this process as `kill -9` does, having said there that it was us."""
+    os.write(writing, STRUCK)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def counting_calls(kill: Kill | None, act: Callable[[], object]) -> int:
-    """Do `act`, dying at its call `kill` if that is one; how many calls there were."""
+def counting_calls(kill: Kill | None, act: Callable[[], object], die: Callable[[], None]) -> int:
+    """Do `act`, and `die` at its call `kill` if that is one; how many calls there were."""
     count, fatal = -1, kill.number if kill and kill.at == "call" else -1
 
     def called(_frame: FrameType, event: str, _arg: object) -> None:

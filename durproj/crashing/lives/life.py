@@ -6,11 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.lives.judging import forgotten, misremembered, unkept, wrong
+from durproj.crashing.lives.judging import (
+    Steps,
+    forgotten,
+    misremembered,
+    standing,
+    steps_of,
+    unkept,
+    wrong,
+)
 from durproj.crashing.lives.killing import WAIT_S, Kill, Plan
 from durproj.crashing.lives.left import Left, difference, left_in, remove
 from durproj.crashing.prepared import Answer, raised
-from durproj.crashing.servers import Servers
+from durproj.crashing.servers import Servers, TimeUp
 from durproj.errors import DurprojError, StoreError
 from durproj.stores.base import Durability
 
@@ -26,6 +34,7 @@ class Whole:
     left: dict[str, Left]
     commits: int
     calls: int
+    steps: Steps = field(default_factory=dict)
 
 
 @dataclass
@@ -48,15 +57,22 @@ class Lives:
     def first(self, durability: Durability, most_s: float) -> tuple[Path, Answer]:
         """The store of a run that is stopped after so many seconds, and what it says: whether it is
         `partial`, how many events it has `done`, `of` how many, in how many `seconds`. Where it was stopped,
-        it goes on. Raises what it raises."""
+        it goes on. Raises what it raises, and TimeUp, which says at which step it stands, if at one."""
         store = self.folder / "first.db"
-        return store, self._expect_end(self._task(store, durability, None) | {"most_s": most_s})
+        try:
+            task = self._task(store, durability, None) | {"most_s": most_s}
+            return store, self._expect_end(task)
+        except TimeUp:
+            where = standing(store)
+            raise TimeUp(*[f"{where} did not end"] if where else ()) from None
 
     def begin(self, durability: Durability) -> Path:
         """Let a run come to its end, and take down what it leaves; its store. Raises what the run raises."""
         store = self.store(durability)
         answer = self._expect_end(self._task(store, durability, None) | {"counting": True})
-        self.whole[durability] = Whole(left_in(store), answer["commits"], answer["calls"])
+        self.whole[durability] = Whole(
+            left_in(store), answer["commits"], answer["calls"], steps_of(store)
+        )
         return store
 
     def store(self, durability: Durability) -> Path:
@@ -68,11 +84,12 @@ class Lives:
         if "error" in answer:
             raise raised(answer["error"])
         if answer["code"]:
-            raise StoreError(f"a run that nobody kills {_ending(answer)}")
+            raise StoreError(f"a run that nobody kills {ending(answer)}")
         return answer
 
     def live(self, plan: Plan) -> Lived:
-        """Live a life. Its store is gone afterwards unless something is wrong."""
+        """Live a life. Its store is gone afterwards unless something is wrong. Each of its
+        processes has a hash seed of its own."""
         store, lived = self.folder / "life.db", Lived()
         remove(store)
         kills: list[Kill | None] = [*plan.kills, None]
@@ -83,16 +100,16 @@ class Lives:
                 min(2, len(plan.kills)),
             )
             tasks = [
-                (n, self._task(store, plan.durability, kill) | {"again": True})
+                (n + 1, self._task(store, plan.durability, kill) | {"again": True})
                 for n, kill in enumerate(first)
             ]
-            for answer in self.servers.ask_all(tasks):
-                self._judge(answer, store, lived)
+            for answer, (_, task) in zip(self.servers.ask_all(tasks), tasks, strict=True):
+                self._judge(answer, task, lived)
         while lived.wrong is None and number < len(kills):
             kill = kills[number]
             task = self._task(store, plan.durability, kill)
-            answer = self.servers.ask(number, **task, **_backoff(plan, number))
-            self._judge(answer, store, lived, waited=kill is not None and kill.at == "backoff")
+            answer = self.servers.ask(number + 1, **task, **_backoff(plan, number))
+            self._judge(answer, task, lived, waited=kill is not None and kill.at == "backoff")
             number += 1
         if lived.wrong is None:
             lived.wrong = self._compare(store, plan)
@@ -100,23 +117,24 @@ class Lives:
             remove(store)
         return lived
 
-    def _judge(self, answer: Answer, store: Path, lived: Lived, *, waited: bool = False) -> None:
+    def _judge(self, answer: Answer, task: Answer, lived: Lived, *, waited: bool = False) -> None:
         """What a process left that was killed (waited: in back-off), or came to its end."""
-        if answer["code"] == KILLED:
+        store, steps = Path(task["store"]), self.whole[task["durability"]].steps
+        if answer["code"] == KILLED and answer["struck"]:
             lived.kills += 1
-            lived.wrong = forgotten(store) if waited else None
+            lived.wrong = unkept(store, steps) or (forgotten(store) if waited else None)
         elif answer["code"] or "error" in answer:
-            lived.wrong = wrong(None, f"a run that goes on {_ending(answer)}")
-        lived.wrong = lived.wrong or unkept(store)
+            lived.wrong = wrong(None, f"a run that goes on {ending(answer)}")
+        else:
+            lived.wrong = unkept(store, steps)
 
     def _compare(self, store: Path, plan: Plan) -> dict[str, Any] | None:
         try:
-            found = left_in(store)
+            different = difference(self.whole[plan.durability].left, left_in(store))
+            if different is None and plan.in_backoff is not None and not plan.race:
+                return misremembered(store, plan.in_backoff)
         except DurprojError as error:
             return wrong(None, error.message)
-        different = difference(self.whole[plan.durability].left, found)
-        if different is None and plan.in_backoff is not None and not plan.race:
-            return misremembered(store, plan.in_backoff)
         return different
 
     def _task(self, store: Path, durability: Durability, kill: Kill | None) -> Answer:
@@ -145,10 +163,13 @@ def _backoff(plan: Plan, number: int) -> Answer:
     return {"again": not once_more, "backoff": {"step": step, "later_s": later_s}}
 
 
-def _ending(answer: Answer) -> str:
+def ending(answer: Answer) -> str:
+    """How a process ended that did not do what it was asked for."""
     if "error" in answer:
         error = raised(answer["error"])
         return f"fails: {type(error).__name__}: {error.message}"
     code, said = answer["code"], answer.get("said")
-    ending = f"is ended by signal {-code}" if code < 0 else f"ends with exit code {code}"
-    return f"fails: {said}" if said else ending
+    how = f"is ended by signal {-code}" if code < 0 else f"ends with exit code {code}"
+    if code == KILLED:
+        how = f"{how} from elsewhere (out of memory, or the reducer?)"
+    return f"fails: {said}" if said else how
