@@ -29,6 +29,12 @@ SEEDS = 20
 LEVELS: tuple[Durability, ...] = ("step", "batch")
 """Where no durability is asked for: `fsync` differs from `step` only where the power fails."""
 
+FOR_EVER = 1e9
+"""More seconds than these are not told from each other: 30 years, which every timer can be set to."""
+
+DIGITS = 18
+"""So many digits has the number of a life at most."""
+
 
 def crashtest(
     events: str | Path | Sequence[str | Path] | None = None,
@@ -85,7 +91,7 @@ def crashtest(
         raise UsageError(f"no such durability: {', '.join(unknown)}", f"name some of {known}")
     if seeds < 0 or not seconds > 0:
         raise UsageError(f"{seeds} seeds, {seconds} seconds", "take 0 or more, and more than 0")
-    only = None if seed is None else _life_of(str(seed))
+    only = None if seed is None else _life_of(seed)
     levels = [only.durability] if isinstance(only, Plan) else levels
     check_on_error(on_error, None, on_bad_line)
     options: Answer = {
@@ -102,7 +108,7 @@ def crashtest(
         "on_bad_line": on_bad_line,
         "strict_types": strict_types,
     }
-    until = time.monotonic() + seconds
+    until = time.monotonic() + min(seconds, FOR_EVER)
     stop = stop or Stop()
     with ExitStack() as opened:
         folder = _made(keep)
@@ -143,9 +149,15 @@ def _made(keep: str | Path | None) -> Path:
         raise OutputFailed(f"{keep or 'a temporary folder'} cannot be made: {error}") from None
 
 
-def _life_of(seed: str) -> Plan | int:
+def _life_of(seed: int | str) -> Plan | int:
     """The number of a life that is drawn, or the life that was written out. Raises UsageError."""
-    return int(seed) if seed.isascii() and seed.isdecimal() else Plan.parse(seed)
+    if isinstance(seed, str) and not (seed.isascii() and seed.isdecimal()):
+        return Plan.parse(seed)
+    if isinstance(seed, str) and len(seed) <= DIGITS:
+        seed = int(seed)
+    if isinstance(seed, str) or not 0 <= seed < 10**DIGITS:
+        raise UsageError(f"the seed is no number of at most {DIGITS} digits", "take one such as 4")
+    return seed
 
 
 def _named(events: str | Path | Sequence[str | Path] | None) -> list[str]:

@@ -26,7 +26,7 @@ from durproj.crashing.lives.killing import (
     MortalStore,
     counting_calls,
 )
-from durproj.crashing.process import Child, ended, fork
+from durproj.crashing.process import FAILED, Child, ended, fork
 from durproj.crashing.purity.stepping import execute_steps
 from durproj.errors import DurprojError, Interrupted, NotFound
 from durproj.events.formats.mapping import Mapping
@@ -43,6 +43,8 @@ Answer = dict[str, Any]
 
 RETRY = Constant(retries=4, delay_s=0.02, on=TRANSIENT)
 """Of runs that are not killed in back-off: nobody looks on while they wait."""
+
+EXITED = "its process ended with exit code 0 in the midst of its work, as by os._exit()"
 
 
 def main() -> None:
@@ -64,6 +66,8 @@ def _done(task: Answer, tasks: int) -> Answer:
     child = fork(lambda writing: _write(writing, _attempt(task)))
     said = _heard(child, tasks)
     code = ended(child)
+    if code == 0 and not said:  # whoever comes to the end says so
+        return {"code": FAILED, "said": EXITED}
     if code == 0:
         answer: Answer = codec.decode(said)
         return {"code": 0, **answer}

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from durproj import codec
 from durproj.crashing.prepared import Answer
-from durproj.errors import Interrupted
+from durproj.errors import Interrupted, StoreError
 from durproj.runtime.observer import Stop
 
 SEEDS = "1", "1", "2", "3", "4", "5", "6"
@@ -72,14 +72,15 @@ class Servers:
 
     def ask_all(self, tasks: Sequence[tuple[int, Answer]]) -> list[Answer]:
         """The same of several tasks, for a process each, that are begun at the same time. Raises TimeUp,
-        Interrupted."""
+        Interrupted, StoreError when something ended such a process."""
         numbers = [number % len(SEEDS) for number, _ in tasks]
         self.begin(numbers)
         chosen = [self._processes[number] for number in numbers]
         for process, (_, task) in zip(chosen, tasks, strict=True):
             assert process.stdin
-            process.stdin.write(codec.encode({**task, "path": self._path}) + b"\n")
-            process.stdin.flush()
+            with suppress(BrokenPipeError):  # it has ended, and so have its answers
+                process.stdin.write(codec.encode({**task, "path": self._path}) + b"\n")
+                process.stdin.flush()
         return [codec.decode(self._line(process)) for process in chosen]
 
     def _line(self, process: subprocess.Popen[bytes]) -> bytes:
@@ -93,7 +94,19 @@ class Servers:
         except Interrupted:
             self.close()
             raise
-        return process.stdout.readline()
+        line = process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise _ended(process)
+        return line
+
+
+def _ended(process: subprocess.Popen[bytes]) -> StoreError:
+    code = process.wait()
+    ending = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return StoreError(
+        f"the process that runs are forked from {ending}",
+        "was there too little memory, or did the reducer end it?",
+    )
 
 
 def _process(seed: str) -> subprocess.Popen[bytes]:

@@ -19,7 +19,9 @@ import durproj as library
 from durproj.cli.verdicts import verdict
 from durproj.crashing.lives.life import Lives
 from durproj.crashing.purity.faults import Faults
-from durproj.crashing.servers import TimeUp
+from durproj.crashing.servers import Servers, TimeUp
+from durproj.errors import StoreError, UsageError
+from durproj.runtime.observer import Stop
 
 REDUCERS = """
 import os, time
@@ -47,6 +49,10 @@ def middle(state, event):
         seen.append(event.id)
         return {"seen": len(seen)}
     return count(state, event)
+def leaving(state, event):
+    os._exit(0)
+def lonely(state, event):
+    os.kill(os.getppid(), 9)
 def hanging(state, event):
     open("pid", "w").write(str(os.getpid()))
     time.sleep(600)
@@ -333,11 +339,14 @@ def test_what_is_kept_is_where_it_is_asked_for(lab):
         (["log.jsonl", "--reducer", "r.py:nothing"], 2, "r.py has no function 'nothing'"),
         (["log.jsonl", "--reducer", "other"], 2, "no built-in reducer"),
         (["log.jsonl", "--reducer", "r.py:poisoned"], 1, "projection/b#1: ValueError: poison"),
+        (["log.jsonl", "--reducer", "r.py:leaving"], 74, "exit code 0 in the midst of its work"),
+        (["log.jsonl", "--reducer", "r.py:lonely"], 74, "are forked from was ended by signal 9"),
         (["log.jsonl", "--user", "zoe"], 66, "zoe"),
         (["bad.jsonl"], 65, "bad.jsonl:1"),
         (["--seed", "nonsense"], 2, "is no life"),
         (["--seed", "²"], 2, "is no life"),
         (["--seed", "٣"], 2, "is no life"),
+        (["--seed", "9" * 5000], 2, "no number of at most 18 digits"),
         (["--seconds", "0"], 2, "0.0 seconds"),
         (["--durability", "never"], 2, "no such durability: never"),
         (["--junit", "nowhere/x.xml"], 74, "nowhere/x.xml cannot be written"),
@@ -398,6 +407,25 @@ def test_whatever_run_reads_can_be_crashed(lab, kind):
     assert (done.code, done.json[-1]["survived"]) == (0, 1), done.err
     assert done.json[-1]["events"] == (0 if kind == "empty" else 5)
     assert ("there are no events" in done.err) is (kind == "empty")
+
+
+def test_more_time_than_a_timer_can_be_set_to_is_time_enough(lab):
+    done = lab("crashtest", "log.jsonl", "--seed", "step:after@1", "--seconds", "1e300")
+    assert (done.code, done.err) == (0, "")
+
+
+def test_the_process_that_runs_are_forked_from_is_looked_for_before_it_is_asked(tmp_path):
+    with Servers(Stop(), time.monotonic() + 60) as servers:
+        servers.begin([0])
+        os.kill(servers._processes[0].pid, signal.SIGKILL)
+        with pytest.raises(StoreError, match="was ended by signal 9"):
+            servers.ask(0, act="step", text="x" * (1 << 20))
+
+
+@pytest.mark.parametrize("seed", [-1, 10**5000], ids=["below 0", "long"])
+def test_the_number_of_a_life_is_of_some_digits(seed):
+    with pytest.raises(UsageError, match="no number of at most 18 digits"):
+        next(library.crashtest(seed=seed))
 
 
 def test_an_interrupt_leaves_nothing_behind(lab):
