@@ -16,7 +16,7 @@ import pytest
 from conftest import environment
 
 import durproj as library
-from durproj.cli.verdicts import verdict
+from durproj.cli.verdicts import cases_of, verdict
 from durproj.crashing.lives.life import Lives
 from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import Servers, TimeUp
@@ -53,6 +53,9 @@ def leaving(state, event):
     os._exit(0)
 def lonely(state, event):
     os.kill(os.getppid(), 9)
+def remembering(state, event):
+    seen.append(event.id)
+    return {"seen": len(seen)}
 def hanging(state, event):
     open("pid", "w").write(str(os.getpid()))
     time.sleep(600)
@@ -139,6 +142,70 @@ def test_junit_has_a_case_for_the_reducer_and_each_kind_of_crash(lab):
     assert cases[:2] == [("reducer", "pure"), ("crash", "before a commit")]
     assert len(cases) == 6
     assert root.attrib["failures"] == root.attrib["errors"] == "0"
+
+
+def cases(lab):
+    """How each case of a report ended, in order; its numbers are right."""
+    root = ET.parse(lab.folder / "x.xml").getroot()
+    ended = [(case.attrib["name"], *(each.tag for each in case)) for case in root.iter("testcase")]
+    for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert int(root.attrib[name]) == sum(tag in case for case in ended)
+    return ended
+
+
+def test_junit_says_that_a_reducer_was_not_looked_into_and_a_kind_not_lived(lab):
+    done = lab("crashtest", "log.jsonl", "--seed", "step:after@3", "--junit", "x.xml")
+    assert done.code == 0
+    assert cases(lab) == [("pure", "skipped"), ("after a commit",)]
+    lab("crashtest", "log.jsonl", "--seed", "step:after@999", "--junit", "x.xml")
+    assert cases(lab) == [("pure", "skipped"), ("after a commit", "skipped"), ("enough", "error")]
+    lab("crashtest", "log.jsonl", "--seconds", "0.001", "--junit", "x.xml")
+    assert cases(lab) == [("pure", "skipped"), ("enough", "error")]
+
+
+def test_junit_has_a_case_for_the_cause_of_what_was_lost(lab):
+    args = ["log.jsonl", "--reducer", "r.py:remembering", "--seed", "step:after@3"]
+    lab("crashtest", *args, "--junit", "x.xml")
+    assert cases(lab) == [("pure", "failure"), ("after a commit", "failure")]
+    failure, _ = ET.parse(lab.folder / "x.xml").getroot().iter("failure")
+    assert failure.attrib["message"].startswith("  the cause is the reducer: executed alone")
+
+
+@pytest.mark.parametrize(
+    ("cause", "ended"), [("durproj", []), ("the reducer", ["failure"]), ("unknown", ["skipped"])]
+)
+def test_junit_passes_no_kind_that_was_not_lived_and_no_reducer_that_may_be_the_cause(cause, ended):
+    lived = {
+        "type": "crashes",
+        "kind": "before",
+        "planned": 9,
+        "lives": 3,
+        "kills": 3,
+        "survived": 3,
+        "unstruck": 0,
+    }
+    records = [
+        lived,
+        lived | {"kind": "after", "lives": 0, "kills": 0, "survived": 0},
+        lived | {"kind": "twice", "survived": 2},
+        {
+            "type": "failure",
+            "kind": "twice",
+            "seed": None,
+            "id": "projection/a",
+            "changes": [],
+            "differs": "it is another state",
+            "cause": cause,
+            "step": 1,
+        },
+        {"type": "summary", "exit": 1, "probed": 5},
+    ]
+    assert [(case.name, *filter(None, [case.outcome])) for case in cases_of(records)] == [
+        ("pure", *ended),
+        ("before a commit",),
+        ("after a commit", "skipped"),
+        ("twice in a row", "failure"),
+    ]
 
 
 @pytest.mark.parametrize(("lives", "kinds_missing"), [(12, False), (6, True)])
