@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, Self, get_args
 
 from durproj.crashing.again import SECONDS, Again
@@ -116,7 +116,8 @@ def crashtest(
         options["events"] = [
             _copied(folder, stop) if path == "-" else path for path in options["events"]
         ]
-        servers = opened.enter_context(Servers(stop, until))
+        temporary = TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
+        servers = opened.enter_context(Servers(stop, until, Path(opened.enter_context(temporary))))
         again = Again(folder, mutation=not allow_mutation, seconds=seconds)
         job = Job(servers, again, options, told=progress)
         try:

@@ -29,10 +29,12 @@ class TimeUp(Exception):
 
 class Servers:
     """Processes with the hash seeds SEEDS, each begun when it is first asked; they and what they forked end
-    with the context. until: by when (`time.monotonic`) all has to be answered."""
+    with the context. until: by when (`time.monotonic`) all has to be answered; temporary: where they put what
+    is temporary, since who is killed leaves it there."""
 
-    def __init__(self, stop: Stop, until: float) -> None:
+    def __init__(self, stop: Stop, until: float, temporary: Path | None = None) -> None:
         self._stop, self.until = stop, until
+        self._environment = {"TMPDIR": os.path.abspath(temporary)} if temporary else {}
         self._path = [os.path.abspath(entry) for entry in sys.path]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -54,7 +56,7 @@ class Servers:
         """Begin these, all at the same time, so that none has to be waited for when it is asked."""
         for number in numbers:
             if number not in self._processes:
-                self._processes[number] = _process(SEEDS[number])
+                self._processes[number] = _process(SEEDS[number], self._environment)
 
     def left(self) -> float:
         """How many seconds are left."""
@@ -109,14 +111,14 @@ def _ended(process: subprocess.Popen[bytes]) -> StoreError:
     )
 
 
-def _process(seed: str) -> subprocess.Popen[bytes]:
+def _process(seed: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     own = str(Path(__file__).parents[2])
-    paths = [own, *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = os.pathsep.join([own, *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "durproj.crashing.prepared"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**os.environ, **environment, "PYTHONHASHSEED": seed, "PYTHONPATH": paths},
         # A ^C is for the one who asks, who sees to it that all end.
         process_group=0,
     )
