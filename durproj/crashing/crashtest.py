@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, Self, get_args
 
 from durproj.crashing.again import SECONDS, Again
+from durproj.crashing.copying import readable_again
 from durproj.crashing.job import Job, Progress, Record
 from durproj.crashing.lives.killing import Plan
 from durproj.crashing.prepared import Answer
@@ -61,9 +61,9 @@ def crashtest(
     """Crash folds of a log wherever they may crash, resume them, and compare what is left with a fold that
     was left alone, and that with a fold of the log without any store.
 
-    events: paths, globs or `-`, which is copied first; None: the packaged sample. reducer: what `--reducer`
-    takes, or a function that another process can import. durability: the levels to crash at. seeds: how
-    many lives are drawn at random, besides those that are killed before and after every commit, in back-off,
+    events: paths, globs or `-`, which is copied first, as any pipe is; None: the packaged sample. reducer: what
+    `--reducer` takes, or a function that another process can import. durability: the levels to crash at.
+    seeds: how many lives are drawn at random, besides those that are killed before and after every commit, in back-off,
     twice in a row and with two runners. seed: this life only, and the reducer is not looked into: a number, or
     what a failure named, such as `step:before@3`. seconds: how long it may take. Lives that are left out then
     are from all over; of a log that is too long for it, parts from all over are crashed, each as a log of
@@ -113,9 +113,7 @@ def crashtest(
     with ExitStack() as opened:
         folder = _made(keep)
         kept = opened.enter_context(_Folder(folder))
-        options["events"] = [
-            _copied(folder, stop) if path == "-" else path for path in options["events"]
-        ]
+        options["events"] = readable_again(options["events"], folder, stop, until)
         temporary = TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
         servers = opened.enter_context(Servers(stop, until, Path(opened.enter_context(temporary))))
         again = Again(folder, mutation=not allow_mutation, seconds=seconds)
@@ -177,11 +175,3 @@ def _reference(reducer: Any) -> str:
             "define it in a module, at the top level, and name it: reducer='module:function'",
         )
     return found.ref
-
-
-def _copied(folder: Path, stop: Stop) -> str:
-    """A copy of standard input, which can be read once only."""
-    path = folder / "input"
-    with path.open("wb") as file, stop.waiting():
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return str(path)

@@ -497,6 +497,51 @@ def test_the_number_of_a_life_is_of_some_digits(seed):
         next(library.crashtest(seed=seed))
 
 
+PIPED = {
+    "substitution": "durproj crashtest <(cat log.jsonl) <(head -n 1 log.jsonl) --seed step:after@1 --json",
+    "descriptor": "durproj crashtest /dev/fd/3 --seed step:after@1 --json 3<log.jsonl",
+    "fifo": "mkfifo f; cat log.jsonl >f & durproj crashtest f --seed step:after@1 --json",
+}
+
+
+def piped(lab, line, stdin=subprocess.DEVNULL):
+    """How a line of a shell ended that has `durproj` in it, and what it wrote."""
+    line = line.replace("durproj", f"{shlex.quote(sys.executable)} -m durproj")
+    done = subprocess.run(
+        ["bash", "-c", line],
+        check=False,
+        cwd=lab.folder,
+        env=environment(TMPDIR=str(lab.folder / "tmp")),
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+    )
+    assert lab.left() == []
+    return done
+
+
+@pytest.mark.parametrize("how", PIPED)
+def test_what_can_be_read_once_only_is_copied(lab, how):
+    done = piped(lab, PIPED[how])
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (summary["events"], summary["survived"]) == (6 if how == "substitution" else 5, 1)
+
+
+@pytest.mark.parametrize("input", ["-", "f"])
+def test_the_time_is_over_though_the_input_is_not(lab, input):
+    os.mkfifo(lab.folder / "f")
+    reading, writing = os.pipe()
+    with open(reading, "rb") as stdin, open(writing, "wb") as log:
+        log.write((lab.folder / "log.jsonl").read_bytes())
+        log.flush()
+        line = f"exec timeout 60 durproj crashtest {input} --seconds 0.5 --json"
+        done = piped(lab, line, stdin=stdin)
+    (summary,) = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, summary["planned"]) == (1, 0)
+    assert "before anything could be crashed" in summary["uncovered"][0]
+
+
 @pytest.mark.parametrize("reducer", ["hanging", "dawdling"])
 def test_an_interrupt_leaves_nothing_behind(lab, reducer):
     process = subprocess.Popen(
