@@ -18,6 +18,7 @@ from durproj.crashing.prepared import Answer
 from durproj.crashing.servers import Servers
 from durproj.errors import OutputFailed, UsageError
 from durproj.events.formats.mapping import Mapping
+from durproj.events.reader import MAX_LINE
 from durproj.events.sequence.order import Order
 from durproj.projections.reducer import MISSING, from_function
 from durproj.runtime.given import given_initial, given_mapping, given_names, given_selection
@@ -48,6 +49,7 @@ def crashtest(
     dedupe: Dedupe | None = None,
     on_error: OnError = "stop",
     on_bad_line: OnBadLine = "stop",
+    max_line: int = MAX_LINE,
     strict_types: bool = False,
     durability: Sequence[Durability] = LEVELS,
     seeds: int = SEEDS,
@@ -106,6 +108,7 @@ def crashtest(
         **given_selection(order, dedupe),
         "on_error": on_error,
         "on_bad_line": on_bad_line,
+        "max_line": max_line,
         "strict_types": strict_types,
     }
     until = time.monotonic() + min(seconds, FOR_EVER)

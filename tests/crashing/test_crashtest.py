@@ -388,11 +388,11 @@ def test_a_message_of_several_lines_is_one_line():
 
 def test_what_is_kept_is_where_it_is_asked_for(lab):
     args = ["log.jsonl", "--reducer", "r.py:clock", "--keep", "here", "--seconds", "61"]
-    done = lab("crashtest", *args, "--json", "--stable")
+    done = lab("crashtest", *args, "--max-line", 99, "--json", "--stable")
     fault, again, summary = done.json
     assert (fault["kind"], again["type"], summary["exit"]) == ("clock", "reproduction", 1)
     assert again["reproduce"] == (
-        "durproj crashtest smallest.jsonl --reducer r.py:clock --seconds 61"
+        "durproj crashtest smallest.jsonl --reducer r.py:clock --max-line 99 --seconds 61"
     )
     assert [json.loads(line)["id"] for line in again["log"]] == ["e0"]
     assert "kept" not in again
@@ -412,6 +412,7 @@ def test_what_is_kept_is_where_it_is_asked_for(lab):
         (["log.jsonl", "--reducer", "r.py:lonely"], 74, "are forked from was ended by signal 9"),
         (["log.jsonl", "--user", "zoe"], 66, "zoe"),
         (["bad.jsonl"], 65, "bad.jsonl:1"),
+        (["log.jsonl", "--max-line", "20"], 65, "log.jsonl:1"),
         (["--seed", "nonsense"], 2, "is no life"),
         (["--seed", "²"], 2, "is no life"),
         (["--seed", "٣"], 2, "is no life"),
