@@ -121,13 +121,14 @@ def _reproduction(record: dict[str, Any]) -> Iterator[Line]:
 
 def _summary(record: dict[str, Any]) -> Iterator[Line]:
     events = number(record["of"], "event")
-    if record["events"] < record["of"]:
-        events = f"{record['events']:,} of {events}"
+    if record["events"] < record["of"] or record["beyond"]:
+        events = f"{record['events']:,} of {_first(record)}{events}"
     what = f"{number(record['projections'], 'projection')}, {events}: "
     crashes = _counted(record["crashes"], "crash", "crashes")
     probed = ""
     if record["probed"]:
-        of = "" if record["probed"] >= record["of"] else f" of {record['of']:,}"
+        of = f" of {_first(record)}{record['of']:,}"
+        of = "" if record["probed"] >= record["of"] and not record["beyond"] else of
         probed = (
             f"; {record['probed']:,}{of} steps executed again to see whether the reducer is pure"
         )

@@ -359,6 +359,11 @@ def test_a_log_that_is_longer_than_could_be_looked_through_is_told(lab, monkeypa
     ]
     said = "".join(text for text, _ in next(verdict(sample)))
     assert said.startswith("sample  4 of the first 5 events, in 1 part")
+    assert summary["beyond"]
+    said = "".join(text for text, _ in next(verdict(summary | {"probed": 4})))
+    assert said.startswith(
+        "2 projections, 4 of the first 5 events: survived 1 crash; 4 of the first 5 steps"
+    )
 
 
 def test_what_was_found_is_told_though_the_time_is_over(lab, monkeypatch):
