@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from durproj.cli.options import (
+    MAX_LINE,
     ArrayOption,
     ColorOption,
     DataOption,
@@ -21,6 +22,7 @@ from durproj.cli.options import (
     JsonOption,
     JunitOption,
     KeyOption,
+    MaxLineOption,
     OnBadLineOption,
     OnErrorOption,
     QuietOption,
@@ -135,6 +137,7 @@ def crashtest(
     dedupe: DedupeOption = None,
     on_error: OnErrorOption = "stop",
     on_bad_line: OnBadLineOption = "stop",
+    max_line: MaxLineOption = MAX_LINE,
     strict_types: StrictTypesOption = False,
     json: JsonOption = False,
     stable: StableOption = False,
@@ -175,6 +178,7 @@ def crashtest(
             dedupe=dedupe,
             on_error=on_error,
             on_bad_line=on_bad_line,
+            max_line=max_line,
             strict_types=strict_types,
             durability=cast("Any", durability) or LEVELS,
             seeds=seeds,

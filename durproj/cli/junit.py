@@ -20,12 +20,12 @@ _NO_CHARACTER = re.compile("[\ufffe\uffff]")
 
 @dataclass(frozen=True)
 class Case:
-    """A test case. outcome: None when all is well, else `failure` or `error`, of a `kind`, described by
-    `lines`."""
+    """A test case. outcome: None when all is well, `failure` or `error`, of a `kind`, or `skipped` where it was
+    not looked into; described by `lines`."""
 
     group: str
     name: str
-    outcome: Literal["failure", "error"] | None = None
+    outcome: Literal["failure", "error", "skipped"] | None = None
     kind: str = ""
     lines: Sequence[Line] = ()
 
@@ -55,7 +55,7 @@ class Report:
             "tests": str(len(cases)),
             "failures": str(outcomes.count("failure")),
             "errors": str(outcomes.count("error")),
-            "skipped": "0",
+            "skipped": str(outcomes.count("skipped")),
         }
         suites = ET.Element("testsuites", counts)
         suite = ET.SubElement(suites, "testsuite", {"name": f"durproj {self._command}", **counts})
@@ -71,7 +71,7 @@ def _element(case: Case) -> ET.Element:
     element = ET.Element("testcase", {"classname": _text(case.group), "name": _text(case.name)})
     if case.outcome:
         lines = ["".join(text for text, _ in line) for line in case.lines]
-        about = {"type": case.kind, "message": _text(lines[0])}
+        about = {"message": _text(lines[0])} | ({"type": case.kind} if case.kind else {})
         ET.SubElement(element, case.outcome, about).text = "\n".join(map(_text, lines))
     return element
 

@@ -157,6 +157,10 @@ OnBadLineOption = Annotated[
     Literal["stop", "skip"],
     typer.Option("--on-bad-line", help="When a line is no event: stop, or leave it out."),
 ]
+MaxLineOption = Annotated[
+    int, typer.Option("--max-line", metavar="BYTES", min=1, help="The longest line to accept.")
+]
+MAX_LINE = 16 << 20
 StrictTypesOption = Annotated[
     bool,
     typer.Option("--strict-types", help="Let events of types unknown to the reducer fail."),

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from durproj.cli.options import (
+    MAX_LINE,
     ArrayOption,
     ColorOption,
     DataOption,
@@ -20,6 +21,7 @@ from durproj.cli.options import (
     JqOption,
     JsonOption,
     KeyOption,
+    MaxLineOption,
     NoKeyOption,
     OnBadLineOption,
     OnErrorOption,
@@ -102,9 +104,7 @@ def run(
     retry_any: Annotated[
         bool, typer.Option("--retry-any", help="Try again whatever the error is.")
     ] = False,
-    max_line: Annotated[
-        int, typer.Option("--max-line", metavar="BYTES", min=1, help="The longest line to accept.")
-    ] = 16 << 20,
+    max_line: MaxLineOption = MAX_LINE,
     accept_reducer: Annotated[
         bool,
         typer.Option("--accept-reducer", help="Go on although the reducer's code has changed."),

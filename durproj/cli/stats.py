@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from durproj.cli.options import (
+    MAX_LINE,
     ArrayOption,
     ColorOption,
     FormatOption,
     JsonOption,
+    MaxLineOption,
     QuietOption,
     SeqOption,
     StableOption,
@@ -54,9 +56,7 @@ def stats(
     seq: SeqOption = None,
     format: FormatOption = "auto",
     array: ArrayOption = False,
-    max_line: Annotated[
-        int, typer.Option("--max-line", metavar="BYTES", min=1, help="The longest line to accept.")
-    ] = 16 << 20,
+    max_line: MaxLineOption = MAX_LINE,
     json: JsonOption = False,
     stable: StableOption = False,
     quiet: QuietOption = False,

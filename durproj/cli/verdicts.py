@@ -125,13 +125,14 @@ def _reproduction(record: dict[str, Any]) -> Iterator[Line]:
 
 def _summary(record: dict[str, Any]) -> Iterator[Line]:
     events = number(record["of"], "event")
-    if record["events"] < record["of"]:
-        events = f"{record['events']:,} of {events}"
+    if record["events"] < record["of"] or record["beyond"]:
+        events = f"{record['events']:,} of {_first(record)}{events}"
     what = f"{number(record['projections'], 'projection')}, {events}: "
     crashes = _counted(record["crashes"], "crash", "crashes")
     probed = ""
     if record["probed"]:
-        of = "" if record["probed"] >= record["of"] else f" of {record['of']:,}"
+        of = f" of {_first(record)}{record['of']:,}"
+        of = "" if record["probed"] >= record["of"] and not record["beyond"] else of
         probed = (
             f"; {record['probed']:,}{of} steps executed again to see whether the reducer is pure"
         )
@@ -186,17 +187,31 @@ def cases_of(records: Sequence[dict[str, Any]]) -> list[Case]:
             (*verdict(fault), *(again if fault is faults[0] else ())),
         )
         for fault in faults
-    ] or [Case("reducer", "pure")]
-    kinds = [record["kind"] for record in records if record["type"] == "crashes"]
-    if failure and failure["kind"] not in kinds:
-        kinds.append(failure["kind"])
-    for kind in kinds:
-        if failure and failure["kind"] == kind:
-            lines = (*verdict(failure), *again)
-            cases.append(Case("crash", KINDS[kind], "failure", "lost", lines))
-        else:
-            cases.append(Case("crash", KINDS[kind]))
+    ] or [_pure(failure, records[-1])]
+    kinds = {record["kind"]: record for record in records if record["type"] == "crashes"}
+    for kind, record in kinds.items():
+        if not (failure and failure["kind"] == kind):
+            struck = record["lives"] > record["unstruck"]
+            skipped = () if struck else ("skipped", "", tuple(verdict(record)))
+            cases.append(Case("crash", KINDS[kind], *skipped))
+    if failure:
+        lines = (*verdict(failure), *again)
+        cases.append(Case("crash", KINDS[failure["kind"]], "failure", "lost", lines))
     if records[-1]["exit"] and not faults and not failure:
         lines = tuple(_summary(records[-1]))
         cases.append(Case("crash", "enough", "error", "uncovered", lines))
     return cases
+
+
+def _pure(failure: dict[str, Any] | None, summary: dict[str, Any]) -> Case:
+    """The reducer, in which no fault was found, as a test case: by what was lost it may have one all the same."""
+    from durproj.cli.junit import Case
+
+    by = failure.get("cause", "durproj") if failure else "durproj"
+    if failure and by == "the reducer":
+        return Case("reducer", "pure", "failure", "impure", tuple(_cause(failure)))
+    if failure and by != "durproj":
+        return Case("reducer", "pure", "skipped", "", tuple(_cause(failure)))
+    if not summary["probed"]:
+        return Case("reducer", "pure", "skipped", "", ((("it was not looked into", ""),),))
+    return Case("reducer", "pure")

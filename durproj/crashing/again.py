@@ -8,6 +8,7 @@ from shlex import quote
 from typing import Any
 
 from durproj.crashing.shrinking import Smallest
+from durproj.events.reader import MAX_LINE
 
 SECONDS = 60.0
 """How long a crash test may take unless it is said."""
@@ -26,7 +27,9 @@ _FLAGS = {
     "dedupe": "--dedupe",
     "on_error": "--on-error",
     "on_bad_line": "--on-bad-line",
+    "max_line": "--max-line",
 }
+_BY_DEFAULT = {"on_error": "stop", "on_bad_line": "stop", "max_line": MAX_LINE}
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,7 @@ class Again:
         options, plan = smallest.options, smallest.plan
         words = ["durproj", "crashtest", *map(quote, options["events"])]
         for name, flag in _FLAGS.items():
-            by_default = "stop" if name in ("on_error", "on_bad_line") else None
-            if options[name] not in (None, by_default):
+            if options[name] not in (None, _BY_DEFAULT.get(name)):
                 text = str(options[name])
                 long = name == "initial" and len(text) > LONG
                 words += [flag, self._in_a_file(text) if long else quote(text)]

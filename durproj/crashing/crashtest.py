@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, Self, get_args
 
 from durproj.crashing.again import SECONDS, Again
+from durproj.crashing.copying import readable_again
 from durproj.crashing.job import Job, Progress, Record
 from durproj.crashing.lives.killing import Plan
 from durproj.crashing.prepared import Answer
 from durproj.crashing.servers import Servers
 from durproj.errors import OutputFailed, UsageError
 from durproj.events.formats.mapping import Mapping
+from durproj.events.reader import MAX_LINE
 from durproj.events.sequence.order import Order
 from durproj.projections.reducer import MISSING, from_function
 from durproj.runtime.given import given_initial, given_mapping, given_names, given_selection
@@ -28,6 +29,12 @@ from durproj.stores.base import Durability
 SEEDS = 20
 LEVELS: tuple[Durability, ...] = ("step", "batch")
 """Where no durability is asked for: `fsync` differs from `step` only where the power fails."""
+
+FOR_EVER = 1e9
+"""More seconds than these are not told from each other: 30 years, which every timer can be set to."""
+
+DIGITS = 18
+"""So many digits has the number of a life at most."""
 
 
 def crashtest(
@@ -42,6 +49,7 @@ def crashtest(
     dedupe: Dedupe | None = None,
     on_error: OnError = "stop",
     on_bad_line: OnBadLine = "stop",
+    max_line: int = MAX_LINE,
     strict_types: bool = False,
     durability: Sequence[Durability] = LEVELS,
     seeds: int = SEEDS,
@@ -55,9 +63,9 @@ def crashtest(
     """Crash folds of a log wherever they may crash, resume them, and compare what is left with a fold that
     was left alone, and that with a fold of the log without any store.
 
-    events: paths, globs or `-`, which is copied first; None: the packaged sample. reducer: what `--reducer`
-    takes, or a function that another process can import. durability: the levels to crash at. seeds: how
-    many lives are drawn at random, besides those that are killed before and after every commit, in back-off,
+    events: paths, globs or `-`, which is copied first, as any pipe is; None: the packaged sample. reducer: what
+    `--reducer` takes, or a function that another process can import. durability: the levels to crash at.
+    seeds: how many lives are drawn at random, besides those that are killed before and after every commit, in back-off,
     twice in a row and with two runners. seed: this life only, and the reducer is not looked into: a number, or
     what a failure named, such as `step:before@3`. seconds: how long it may take. Lives that are left out then
     are from all over; of a log that is too long for it, parts from all over are crashed, each as a log of
@@ -85,7 +93,7 @@ def crashtest(
         raise UsageError(f"no such durability: {', '.join(unknown)}", f"name some of {known}")
     if seeds < 0 or not seconds > 0:
         raise UsageError(f"{seeds} seeds, {seconds} seconds", "take 0 or more, and more than 0")
-    only = None if seed is None else _life_of(str(seed))
+    only = None if seed is None else _life_of(seed)
     levels = [only.durability] if isinstance(only, Plan) else levels
     check_on_error(on_error, None, on_bad_line)
     options: Answer = {
@@ -100,17 +108,17 @@ def crashtest(
         **given_selection(order, dedupe),
         "on_error": on_error,
         "on_bad_line": on_bad_line,
+        "max_line": max_line,
         "strict_types": strict_types,
     }
-    until = time.monotonic() + seconds
+    until = time.monotonic() + min(seconds, FOR_EVER)
     stop = stop or Stop()
     with ExitStack() as opened:
         folder = _made(keep)
         kept = opened.enter_context(_Folder(folder))
-        options["events"] = [
-            _copied(folder, stop) if path == "-" else path for path in options["events"]
-        ]
-        servers = opened.enter_context(Servers(stop, until))
+        options["events"] = readable_again(options["events"], folder, stop, until)
+        temporary = TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
+        servers = opened.enter_context(Servers(stop, until, Path(opened.enter_context(temporary))))
         again = Again(folder, mutation=not allow_mutation, seconds=seconds)
         job = Job(servers, again, options, told=progress)
         try:
@@ -143,9 +151,15 @@ def _made(keep: str | Path | None) -> Path:
         raise OutputFailed(f"{keep or 'a temporary folder'} cannot be made: {error}") from None
 
 
-def _life_of(seed: str) -> Plan | int:
+def _life_of(seed: int | str) -> Plan | int:
     """The number of a life that is drawn, or the life that was written out. Raises UsageError."""
-    return int(seed) if seed.isascii() and seed.isdecimal() else Plan.parse(seed)
+    if isinstance(seed, str) and not (seed.isascii() and seed.isdecimal()):
+        return Plan.parse(seed)
+    if isinstance(seed, str) and len(seed) <= DIGITS:
+        seed = int(seed)
+    if isinstance(seed, str) or not 0 <= seed < 10**DIGITS:
+        raise UsageError(f"the seed is no number of at most {DIGITS} digits", "take one such as 4")
+    return seed
 
 
 def _named(events: str | Path | Sequence[str | Path] | None) -> list[str]:
@@ -164,11 +178,3 @@ def _reference(reducer: Any) -> str:
             "define it in a module, at the top level, and name it: reducer='module:function'",
         )
     return found.ref
-
-
-def _copied(folder: Path, stop: Stop) -> str:
-    """A copy of standard input, which can be read once only."""
-    path = folder / "input"
-    with path.open("wb") as file, stop.waiting():
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return str(path)

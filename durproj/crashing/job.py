@@ -291,6 +291,7 @@ class Job:
             "projections": len({id for whole in wholes for id in whole.left}),
             "events": events,
             "of": max(events, self._events),
+            "beyond": self._beyond,
             "probed": self._probed,
             "lives": counts["lives"],
             "crashes": counts["kills"],

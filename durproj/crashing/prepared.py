@@ -30,7 +30,7 @@ from durproj.crashing.lives.killing import (
     die,
     noting_executions,
 )
-from durproj.crashing.process import Child, ended, ended_already, fork
+from durproj.crashing.process import FAILED, Child, ended, ended_already, fork
 from durproj.crashing.purity.stepping import execute_steps
 from durproj.errors import DurprojError, Interrupted, NotFound
 from durproj.events.formats.mapping import Mapping
@@ -49,6 +49,7 @@ Answer = dict[str, Any]
 RETRY = Constant(retries=4, delay_s=0.02, on=TRANSIENT)
 """Of runs that are not killed in back-off: nobody looks on while they wait."""
 
+EXITED = "its process ended with exit code 0 in the midst of its work, as by os._exit()"
 
 LOOK_S = 0.05
 """So often it is looked whether a child has ended whose pipe does not: what the reducer forked may hold it."""
@@ -72,6 +73,8 @@ def _done(task: Answer, tasks: int) -> Answer:
     """The answer to a task: `code`, and what was said, if it came to that; was it `struck` as planned."""
     child = fork(lambda writing: _write(writing, _attempt(task, writing)))
     code, said = _heard(child, tasks)
+    if code == 0 and not said:  # whoever comes to the end says so
+        return {"code": FAILED, "said": EXITED}
     if code == 0:
         answer: Answer = codec.decode(said)
         return {"code": 0, **answer}

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from durproj import codec
 from durproj.crashing.prepared import Answer
-from durproj.errors import Interrupted
+from durproj.errors import Interrupted, StoreError
 from durproj.runtime.observer import Stop
 
 SEEDS = "1", "1", "2", "3", "4", "5", "6"
@@ -29,10 +29,12 @@ class TimeUp(Exception):
 
 class Servers:
     """Processes with the hash seeds SEEDS, each begun when it is first asked; they and what they forked end
-    with the context. until: by when (`time.monotonic`) all has to be answered."""
+    with the context. until: by when (`time.monotonic`) all has to be answered; temporary: where they put what
+    is temporary, since who is killed leaves it there."""
 
-    def __init__(self, stop: Stop, until: float) -> None:
+    def __init__(self, stop: Stop, until: float, temporary: Path | None = None) -> None:
         self._stop, self.until = stop, until
+        self._environment = {"TMPDIR": os.path.abspath(temporary)} if temporary else {}
         self._path = [os.path.abspath(entry) for entry in sys.path]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -54,7 +56,7 @@ class Servers:
         """Begin these, all at the same time, so that none has to be waited for when it is asked."""
         for number in numbers:
             if number not in self._processes:
-                self._processes[number] = _process(SEEDS[number])
+                self._processes[number] = _process(SEEDS[number], self._environment)
 
     def left(self) -> float:
         """How many seconds are left."""
@@ -72,14 +74,15 @@ class Servers:
 
     def ask_all(self, tasks: Sequence[tuple[int, Answer]]) -> list[Answer]:
         """The same of several tasks, for a process each, that are begun at the same time. Raises TimeUp,
-        Interrupted."""
+        Interrupted, StoreError when something ended such a process."""
         numbers = [number % len(SEEDS) for number, _ in tasks]
         self.begin(numbers)
         chosen = [self._processes[number] for number in numbers]
         for process, (_, task) in zip(chosen, tasks, strict=True):
             assert process.stdin
-            process.stdin.write(codec.encode({**task, "path": self._path}) + b"\n")
-            process.stdin.flush()
+            with suppress(BrokenPipeError):  # it has ended, and so have its answers
+                process.stdin.write(codec.encode({**task, "path": self._path}) + b"\n")
+                process.stdin.flush()
         return [codec.decode(self._line(process)) for process in chosen]
 
     def _line(self, process: subprocess.Popen[bytes]) -> bytes:
@@ -93,17 +96,29 @@ class Servers:
         except Interrupted:
             self.close()
             raise
-        return process.stdout.readline()
+        line = process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise _ended(process)
+        return line
 
 
-def _process(seed: str) -> subprocess.Popen[bytes]:
+def _ended(process: subprocess.Popen[bytes]) -> StoreError:
+    code = process.wait()
+    ending = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return StoreError(
+        f"the process that runs are forked from {ending}",
+        "was there too little memory, or did the reducer end it?",
+    )
+
+
+def _process(seed: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     own = str(Path(__file__).parents[2])
-    paths = [own, *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = os.pathsep.join([own, *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "durproj.crashing.prepared"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**os.environ, **environment, "PYTHONHASHSEED": seed, "PYTHONPATH": paths},
         # A ^C is for the one who asks, who sees to it that all end.
         process_group=0,
     )

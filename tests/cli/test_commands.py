@@ -21,7 +21,7 @@ OPTIONS = {
     "blame": "--store --json --stable --quiet -q --color",
     "find": "--all --last --bisect --all-ids --name --limit --store --json --stable --quiet -q --color --help",
     "verify": "--name --refold --twice --junit --store --json --stable --quiet -q --verbose -v --color",
-    "crashtest": "--user --reducer --jq --initial --durability --seeds --seed --seconds --allow-mutation --keep --junit --key --type --id --time --data --seq --format --array --no-key --order --dedupe --on-error --on-bad-line --strict-types --json --stable --quiet -q --color",
+    "crashtest": "--user --reducer --jq --initial --durability --seeds --seed --seconds --allow-mutation --keep --junit --key --type --id --time --data --seq --format --array --no-key --order --dedupe --on-error --on-bad-line --max-line --strict-types --json --stable --quiet -q --color",
     "compare": "--ignore --final --limit --verbose -v --store --json --stable --quiet -q --color --help",
     "promote": "--force --store --wait --json --stable --quiet -q --color",
     "rewind": "--to --store --wait --json --stable --quiet -q --color",

@@ -16,13 +16,15 @@ import pytest
 from conftest import environment
 
 import durproj as library
-from durproj.cli.verdicts import verdict
+from durproj.cli.verdicts import cases_of, verdict
 from durproj.crashing.lives.life import Lived, Lives
 from durproj.crashing.purity.faults import Faults
-from durproj.crashing.servers import TimeUp
+from durproj.crashing.servers import Servers, TimeUp
+from durproj.errors import StoreError, UsageError
+from durproj.runtime.observer import Stop
 
 REDUCERS = """
-import os, signal, sys, time
+import os, signal, sys, time, traceback
 def count(state, event):
     return {"n": state.get("n", 0) + 1, "last": event.id}
 def clock(state, event):
@@ -68,6 +70,15 @@ def stuck(state, event):
         open("is-stuck", "w").close()
         time.sleep(600)
     return count(state, event)
+def leaving(state, event):
+    os._exit(0)
+def lonely(state, event):
+    os.kill(os.getppid(), 9)
+def remembering(state, event):
+    seen.append(event.id)
+    return {"seen": len(seen)}
+def dawdling(state, event):
+    return (hanging if "_verify" in {f.name for f in traceback.extract_stack()} else count)(state, event)
 def hanging(state, event):
     open("pid", "w").write(str(os.getpid()))
     time.sleep(600)
@@ -162,6 +173,70 @@ def test_junit_has_a_case_for_the_reducer_and_each_kind_of_crash(lab):
     assert cases[:2] == [("reducer", "pure"), ("crash", "before a commit")]
     assert len(cases) == 6
     assert root.attrib["failures"] == root.attrib["errors"] == "0"
+
+
+def cases(lab):
+    """How each case of a report ended, in order; its numbers are right."""
+    root = ET.parse(lab.folder / "x.xml").getroot()
+    ended = [(case.attrib["name"], *(each.tag for each in case)) for case in root.iter("testcase")]
+    for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert int(root.attrib[name]) == sum(tag in case for case in ended)
+    return ended
+
+
+def test_junit_says_that_a_reducer_was_not_looked_into_and_a_kind_not_lived(lab):
+    done = lab("crashtest", "log.jsonl", "--seed", "step:after@3", "--junit", "x.xml")
+    assert done.code == 0
+    assert cases(lab) == [("pure", "skipped"), ("after a commit",)]
+    lab("crashtest", "log.jsonl", "--seed", "step:after@999", "--junit", "x.xml")
+    assert cases(lab) == [("pure", "skipped"), ("after a commit", "skipped"), ("enough", "error")]
+    lab("crashtest", "log.jsonl", "--seconds", "0.001", "--junit", "x.xml")
+    assert cases(lab) == [("pure", "skipped"), ("enough", "error")]
+
+
+def test_junit_has_a_case_for_the_cause_of_what_was_lost(lab):
+    args = ["log.jsonl", "--reducer", "r.py:remembering", "--seed", "step:after@3"]
+    lab("crashtest", *args, "--junit", "x.xml")
+    assert cases(lab) == [("pure", "failure"), ("after a commit", "failure")]
+    failure, _ = ET.parse(lab.folder / "x.xml").getroot().iter("failure")
+    assert failure.attrib["message"].startswith("  the cause is the reducer: executed alone")
+
+
+@pytest.mark.parametrize(
+    ("cause", "ended"), [("durproj", []), ("the reducer", ["failure"]), ("unknown", ["skipped"])]
+)
+def test_junit_passes_no_kind_that_was_not_lived_and_no_reducer_that_may_be_the_cause(cause, ended):
+    lived = {
+        "type": "crashes",
+        "kind": "before",
+        "planned": 9,
+        "lives": 3,
+        "kills": 3,
+        "survived": 3,
+        "unstruck": 0,
+    }
+    records = [
+        lived,
+        lived | {"kind": "after", "lives": 0, "kills": 0, "survived": 0},
+        lived | {"kind": "twice", "survived": 2},
+        {
+            "type": "failure",
+            "kind": "twice",
+            "seed": None,
+            "id": "projection/a",
+            "changes": [],
+            "differs": "it is another state",
+            "cause": cause,
+            "step": 1,
+        },
+        {"type": "summary", "exit": 1, "probed": 5},
+    ]
+    assert [(case.name, *filter(None, [case.outcome])) for case in cases_of(records)] == [
+        ("pure", *ended),
+        ("before a commit",),
+        ("after a commit", "skipped"),
+        ("twice in a row", "failure"),
+    ]
 
 
 @pytest.mark.parametrize(("lives", "kinds_missing"), [(12, False), (6, True)])
@@ -375,6 +450,11 @@ def test_a_log_that_is_longer_than_could_be_looked_through_is_told(lab, monkeypa
     ]
     said = "".join(text for text, _ in next(verdict(sample)))
     assert said.startswith("sample  4 of the first 5 events, in 1 part")
+    assert summary["beyond"]
+    said = "".join(text for text, _ in next(verdict(summary | {"probed": 4})))
+    assert said.startswith(
+        "2 projections, 4 of the first 5 events: survived 1 crash; 4 of the first 5 steps"
+    )
 
 
 def test_what_was_found_is_told_though_the_time_is_over(lab, monkeypatch):
@@ -404,11 +484,11 @@ def test_a_message_of_several_lines_is_one_line():
 
 def test_what_is_kept_is_where_it_is_asked_for(lab):
     args = ["log.jsonl", "--reducer", "r.py:clock", "--keep", "here", "--seconds", "61"]
-    done = lab("crashtest", *args, "--json", "--stable")
+    done = lab("crashtest", *args, "--max-line", 99, "--json", "--stable")
     fault, again, summary = done.json
     assert (fault["kind"], again["type"], summary["exit"]) == ("clock", "reproduction", 1)
     assert again["reproduce"] == (
-        "durproj crashtest smallest.jsonl --reducer r.py:clock --seconds 61"
+        "durproj crashtest smallest.jsonl --reducer r.py:clock --max-line 99 --seconds 61"
     )
     assert [json.loads(line)["id"] for line in again["log"]] == ["e0"]
     assert "kept" not in again
@@ -424,11 +504,15 @@ def test_what_is_kept_is_where_it_is_asked_for(lab):
         (["log.jsonl", "--reducer", "r.py:nothing"], 2, "r.py has no function 'nothing'"),
         (["log.jsonl", "--reducer", "other"], 2, "no built-in reducer"),
         (["log.jsonl", "--reducer", "r.py:poisoned"], 1, "projection/b#1: ValueError: poison"),
+        (["log.jsonl", "--reducer", "r.py:leaving"], 74, "exit code 0 in the midst of its work"),
+        (["log.jsonl", "--reducer", "r.py:lonely"], 74, "are forked from was ended by signal 9"),
         (["log.jsonl", "--user", "zoe"], 66, "zoe"),
         (["bad.jsonl"], 65, "bad.jsonl:1"),
+        (["log.jsonl", "--max-line", "20"], 65, "log.jsonl:1"),
         (["--seed", "nonsense"], 2, "is no life"),
         (["--seed", "²"], 2, "is no life"),
         (["--seed", "٣"], 2, "is no life"),
+        (["--seed", "9" * 5000], 2, "no number of at most 18 digits"),
         (["--seconds", "0"], 2, "0.0 seconds"),
         (["--durability", "never"], 2, "no such durability: never"),
         (["--junit", "nowhere/x.xml"], 74, "nowhere/x.xml cannot be written"),
@@ -491,9 +575,74 @@ def test_whatever_run_reads_can_be_crashed(lab, kind):
     assert ("there are no events" in done.err) is (kind == "empty")
 
 
-def test_an_interrupt_leaves_nothing_behind(lab):
+def test_more_time_than_a_timer_can_be_set_to_is_time_enough(lab):
+    done = lab("crashtest", "log.jsonl", "--seed", "step:after@1", "--seconds", "1e300")
+    assert (done.code, done.err) == (0, "")
+
+
+def test_the_process_that_runs_are_forked_from_is_looked_for_before_it_is_asked(tmp_path):
+    with Servers(Stop(), time.monotonic() + 60) as servers:
+        servers.begin([0])
+        os.kill(servers._processes[0].pid, signal.SIGKILL)
+        with pytest.raises(StoreError, match="was ended by signal 9"):
+            servers.ask(0, act="step", text="x" * (1 << 20))
+
+
+@pytest.mark.parametrize("seed", [-1, 10**5000], ids=["below 0", "long"])
+def test_the_number_of_a_life_is_of_some_digits(seed):
+    with pytest.raises(UsageError, match="no number of at most 18 digits"):
+        next(library.crashtest(seed=seed))
+
+
+PIPED = {
+    "substitution": "durproj crashtest <(cat log.jsonl) <(head -n 1 log.jsonl) --seed step:after@1 --json",
+    "descriptor": "durproj crashtest /dev/fd/3 --seed step:after@1 --json 3<log.jsonl",
+    "fifo": "mkfifo f; cat log.jsonl >f & durproj crashtest f --seed step:after@1 --json",
+}
+
+
+def piped(lab, line, stdin=subprocess.DEVNULL):
+    """How a line of a shell ended that has `durproj` in it, and what it wrote."""
+    line = line.replace("durproj", f"{shlex.quote(sys.executable)} -m durproj")
+    done = subprocess.run(
+        ["bash", "-c", line],
+        check=False,
+        cwd=lab.folder,
+        env=environment(TMPDIR=str(lab.folder / "tmp")),
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+    )
+    assert lab.left() == []
+    return done
+
+
+@pytest.mark.parametrize("how", PIPED)
+def test_what_can_be_read_once_only_is_copied(lab, how):
+    done = piped(lab, PIPED[how])
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (summary["events"], summary["survived"]) == (6 if how == "substitution" else 5, 1)
+
+
+@pytest.mark.parametrize("input", ["-", "f"])
+def test_the_time_is_over_though_the_input_is_not(lab, input):
+    os.mkfifo(lab.folder / "f")
+    reading, writing = os.pipe()
+    with open(reading, "rb") as stdin, open(writing, "wb") as log:
+        log.write((lab.folder / "log.jsonl").read_bytes())
+        log.flush()
+        line = f"exec timeout 60 durproj crashtest {input} --seconds 0.5 --json"
+        done = piped(lab, line, stdin=stdin)
+    (summary,) = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, summary["planned"]) == (1, 0)
+    assert "before anything could be crashed" in summary["uncovered"][0]
+
+
+@pytest.mark.parametrize("reducer", ["hanging", "dawdling"])
+def test_an_interrupt_leaves_nothing_behind(lab, reducer):
     process = subprocess.Popen(
-        [sys.executable, "-m", "durproj", "crashtest", "log.jsonl", "--reducer", "r.py:hanging"],
+        [sys.executable, "-m", "durproj", "crashtest", "log.jsonl", "--reducer", f"r.py:{reducer}"],
         cwd=lab.folder,
         env=environment(TMPDIR=str(lab.folder / "tmp")),
         stderr=subprocess.PIPE,

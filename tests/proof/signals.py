@@ -169,7 +169,7 @@ def _expect_rest(template: Template, folder: Path) -> None:
     """What is there is a beginning, and `resume`, or the same command again, does the rest."""
     expect_beginning(contents(folder), template.before, template.after)
     begun = contents(folder).get("durproj.db")
-    done(folder, *(("resume",) if begun else ("run", "log.jsonl", "--reducer", REDUCER)))
+    done(folder, *(("resume",) if begun else template.verb.words))
     assert contents(folder) == template.after
 
 
