@@ -17,7 +17,6 @@ from proof.kept import existing
 from proof.trial import Proof, Trial
 from proof.verbs import (
     EVENTS,
-    REDUCER,
     RUN,
     Template,
     Verb,
