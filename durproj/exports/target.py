@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from durproj.errors import NotFound, OutputFailed, StoreDenied, UsageError
+from durproj.events.disk import sync_name
 from durproj.stores.migrations import APPLICATION_ID
 from durproj.stores.temporary import file_for
 
@@ -73,6 +74,8 @@ def replacing(path: str, *, force: bool) -> Iterator[str]:
             os.fsync(file)
             check_free(path, force=force)
             os.replace(beside, path)
+            with suppress(OSError):  # it has its place; not every folder can be synced
+                sync_name(path)
     except OSError as error:
         raise failed(path, error) from None
 
