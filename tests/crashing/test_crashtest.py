@@ -227,6 +227,7 @@ def test_junit_passes_no_kind_that_was_not_lived_and_no_reducer_that_may_be_the_
             "changes": [],
             "differs": "it is another state",
             "cause": cause,
+            "calls": ["next"],
             "step": 1,
         },
         {"type": "summary", "exit": 1, "probed": 5},

@@ -19,8 +19,7 @@ from durproj.history.changes import changes
 
 _DAY_S = 86_400
 NOW = 1_780_000_000
-"""The time at which steps are executed, in seconds since 1970: 28 May 2026. The same always, so that what is
-found is."""
+"""The time at which steps are executed, in seconds since 1970: 28 May 2026, always, so that it is found again."""
 
 LONG_TICK_NS = 10**9
 """So long does everything take where the clock runs: whoever measures it gets another number."""
