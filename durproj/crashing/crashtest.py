@@ -146,7 +146,8 @@ def _made(keep: str | Path | None) -> Path:
     try:
         if keep is not None:
             Path(keep).mkdir(parents=True, exist_ok=True)
-        return Path(mkdtemp(prefix="durproj-crashtest-", dir=keep))
+        # Up to Python 3.11 it is relative where `keep` is.
+        return Path(mkdtemp(prefix="durproj-crashtest-", dir=keep)).absolute()
     except OSError as error:
         raise OutputFailed(f"{keep or 'a temporary folder'} cannot be made: {error}") from None
 

@@ -421,7 +421,7 @@ def test_a_long_state_is_no_part_of_the_line_that_does_it_again(lab, size):
     assert fault["step"] == 1
     (folder,) = (lab.folder / "k").iterdir()
     if size == 2000:
-        assert f'--initial "$(cat k/{folder.name}/initial.json)"' in again["reproduce"]
+        assert f'--initial "$(cat {folder}/initial.json)"' in again["reproduce"]
         assert len((folder / "initial.json").read_text()) > size
     else:
         assert "--initial" not in again["reproduce"]
