@@ -20,28 +20,23 @@ SCHEMA_VERSION = 4
 OLDEST_VERSION = 2
 """Version 1 was never released: its hashes were others."""
 
+_PAST = """
+CREATE TABLE past (
+  workflow INTEGER PRIMARY KEY REFERENCES workflow (no),
+  id TEXT NOT NULL,
+  steps INTEGER NOT NULL CHECK (steps >= 0),
+  hash BLOB NOT NULL,
+  inputs BLOB NOT NULL,
+  seal BLOB NOT NULL
+) STRICT;
+"""
+
 MIGRATIONS: Mapping[int, str] = {
-    2: """
-CREATE TABLE past (
-  workflow INTEGER PRIMARY KEY REFERENCES workflow (no),
-  id TEXT NOT NULL,
-  steps INTEGER NOT NULL CHECK (steps >= 0),
-  hash BLOB NOT NULL,
-  inputs BLOB NOT NULL,
-  seal BLOB NOT NULL
-) STRICT;
-""",
-    3: """
+    2: _PAST,
+    # Made anew, to stand after the view: see whole.py.
+    3: f"""
 ALTER TABLE past RENAME TO former;
-CREATE TABLE past (
-  workflow INTEGER PRIMARY KEY REFERENCES workflow (no),
-  id TEXT NOT NULL,
-  steps INTEGER NOT NULL CHECK (steps >= 0),
-  hash BLOB NOT NULL,
-  inputs BLOB NOT NULL,
-  seal BLOB NOT NULL
-) STRICT;
-INSERT INTO past SELECT * FROM former;
+{_PAST}INSERT INTO past SELECT * FROM former;
 DROP TABLE former;
 CREATE INDEX attempt_twin ON attempt (workflow, step, attempt);
 CREATE INDEX crash_twin ON crash (workflow, step);
