@@ -37,7 +37,7 @@ from durproj.events.formats.mapping import Mapping
 from durproj.projections.reducer import MISSING
 from durproj.runtime import attempts, ownership
 from durproj.runtime.known import applied
-from durproj.runtime.observer import Silent
+from durproj.runtime.observer import Observer, Silent
 from durproj.runtime.project import fold
 from durproj.runtime.resume import resume
 from durproj.runtime.retry import TRANSIENT, Constant
@@ -152,57 +152,62 @@ class _Progress(Silent):
 
 def _run(task: Answer, dies: Callable[[], None]) -> Answer:
     """Fold, or go on with what was begun, unless it `dies` before, as is planned; how many commits and calls there were."""
-    kill = Kill(*task["kill"]) if task["kill"] else None
-    path, durability = Path(task["store"]), task["durability"]
-    commits = 0
-    backoff, clock = task.get("backoff"), None
-    if backoff:
-        clock = LaterClock(backoff["later_s"])
-        vars(attempts)["time"] = clock  # of waits alone: this process ends afterwards
-    vars(ownership)["applied"] = noting_executions(path, applied)
-
-    seen, stop, partial = _Progress(), MortalStop(kill, dies, clock), False
+    run, seen = _Run(task, dies), _Progress()
     if most_s := task.get("most_s"):
-        signal.signal(signal.SIGALRM, lambda number, _: setattr(stop, "signum", number))
+        signal.signal(signal.SIGALRM, lambda number, _: setattr(run.stop, "signum", number))
         signal.setitimer(signal.ITIMER_REAL, most_s)
-
-    def act() -> None:
-        nonlocal commits, partial
-        begun = not task.get("again") and _begun(path)
-        store = MortalStore.open_writer(path, durability, task["wait_s"])
-        store.kill, store.die = kill, dies
-        how: dict[str, Any] = {
-            "store": store,
-            "observer": seen,
-            "stop": stop,
-        }
-        try:
-            if begun:
-                resume(durability=durability, **how)
-            else:
-                fail = (backoff["step"], FAILURES_PLANNED) if backoff else None
-                retry = BACKOFF if backoff else RETRY
-                fold(durability=durability, retry=retry, fail=fail, **how, **fold_options(task))
-        except Interrupted:
-            partial = True
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            store.close()
-        commits = store.commits
-
     calls = 0
-    if task.get("counting") or (kill and kill.at == "call"):
-        calls = counting_calls(kill, act, dies)
+    if task.get("counting") or (run.kill and run.kill.at == "call"):
+        calls = counting_calls(run.kill, lambda: run.act(seen), dies)
     else:
-        act()
+        run.act(seen)
     return {
-        "commits": commits,
+        "commits": run.commits,
         "calls": calls,
-        "partial": partial,
+        "partial": run.partial,
         "done": seen.done,
         "of": max(seen.of, seen.done),
         "seconds": time.monotonic() - seen.began,
     }
+
+
+class _Run:
+    """One run of a store, of which nothing else may run in this process afterwards. kill: where it dies, if it is
+    to; stop: what stops it; commits: how many there were; partial: whether it was stopped."""
+
+    def __init__(self, task: Answer, dies: Callable[[], None]) -> None:
+        self._task, self._dies = task, dies
+        self._path, self._backoff = Path(task["store"]), task.get("backoff")
+        clock = LaterClock(self._backoff["later_s"]) if self._backoff else None
+        if clock:
+            vars(attempts)["time"] = clock  # of waits alone
+        vars(ownership)["applied"] = noting_executions(self._path, applied)
+        self.kill = Kill(*task["kill"]) if task["kill"] else None
+        self.stop = MortalStop(self.kill, dies, clock)
+        self.commits, self.partial = 0, False
+
+    def act(self, seen: Observer) -> None:
+        """Run until it dies, is stopped or comes to its end; `seen` looks on."""
+        begun = not self._task.get("again") and _begun(self._path)
+        store = MortalStore.open_writer(self._path, self._task["durability"], self._task["wait_s"])
+        store.kill, store.die = self.kill, self._dies
+        try:
+            self._go_on(begun, store=store, observer=seen, stop=self.stop)
+        except Interrupted:
+            self.partial = True
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            store.close()
+        self.commits = store.commits
+
+    def _go_on(self, begun: bool, **how: Any) -> None:
+        durability = self._task["durability"]
+        if begun:
+            resume(durability=durability, **how)
+            return
+        fail = (self._backoff["step"], FAILURES_PLANNED) if self._backoff else None
+        retry = BACKOFF if self._backoff else RETRY
+        fold(durability=durability, retry=retry, fail=fail, **how, **fold_options(self._task))
 
 
 def fold_options(task: Answer) -> dict[str, Any]:
