@@ -258,6 +258,21 @@ def test_a_comment_in_the_reducer_changes_nothing(place, durproj):
     assert (again.code, again.json[-1]["executed"]) == (0, 0)
 
 
+def test_an_edit_of_what_a_reducer_imports_is_seen_by_its_version_or_a_refold(place, durproj):
+    text = "import helper\n\ndef total(state, event):\n    return {'n': helper.add(state.get('n', 0), 1)}\n"
+    (place / "mine.py").write_text(text)
+    (place / "helper.py").write_text("def add(a, b):\n    return a + b\n")
+    assert run_file(place, durproj, "--crash", "4").code == 3
+    (place / "helper.py").write_text("def add(a, b):\n    return a + b + 1\n")
+    assert durproj("resume").code == 0  # README, limits: the guard sees the reducer's own file
+    refolded = durproj("verify", "--refold")
+    assert refolded.code == 1
+    assert "different" in refolded.out
+    for version, code in ((1, 0), (1, 0), (2, 4)):
+        (place / "mine.py").write_text(f"{text}\ntotal.version = {version}\n")
+        assert run_file(place, durproj, "--name", "versioned").code == code
+
+
 OPTIONS = {
     "initial state": {"initial": {"n": 1, "trail": 7}},
     "envelope": {"mapping": Mapping(type="v")},
