@@ -129,20 +129,21 @@ def folded(lines: list[bytes]) -> Any:
 
 
 def journals(store: Path) -> dict[str, dict[str, Any]]:
-    """All that a store says of its workflows, but for times and attempts. Every hash is verified."""
+    """All that a store says of its workflows, but for times and attempts, also while it is written to. Every
+    hash is verified."""
     opened = SqliteStore.open_reader(store)
     try:
         return {
-            head.id: {
-                "status": head.status,
+            journal.head.id: {
+                "status": journal.head.status,
                 "steps": journal.steps,
-                "state": head.state,
-                "error": head.error,
-                "hash": head.hash,
+                "state": journal.head.state,
+                "error": journal.head.error,
+                "hash": journal.head.hash,
                 "records": [record for _, records in journal.blocks() for record in records],
             }
-            for head in opened.heads()
-            for journal in [Journal(opened, head)]
+            for head in list(opened.heads())
+            if (journal := Journal.open(opened, head.id))
         }
     finally:
         opened.close()
