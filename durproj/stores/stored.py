@@ -23,10 +23,11 @@ _TEXT: Form = (str, NoneType)
 CAUSE: Form = {"kind": str, "message": str}
 """Why a step failed."""
 
-ERROR: Form = CAUSE | {"step": int, "event?": dict, "line?": str}
+_EVENT: Form = {"id": (str, int, NoneType), "type": str}
+ERROR: Form = CAUSE | {"step": int, "event?": _EVENT, "line?": str}
 """Why a workflow stopped."""
 
-PARKED: Form = ERROR | {"event": dict, "line": str}
+PARKED: Form = ERROR | {"event": _EVENT, "line": str}
 """The same, of a parked one."""
 
 META: Form = {"fn": str, "by": str, "failed?": bool, "skipped?": CAUSE}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from durproj import StoreDamaged, codec
-from durproj.stores.stored import stored_line, stored_value
+from durproj.stores.stored import ERROR, PARKED, stored_line, stored_record, stored_value
 
 
 def nested(levels):
@@ -31,3 +31,27 @@ def test_a_line_may_be_as_deep_as_lines_are():
     assert codec.to_json(stored_line(nested(1024))).encode() == nested(1024)
     with pytest.raises(StoreDamaged, match="cannot be read"):
         stored_line(nested(1025))
+
+
+STOPPED = {"kind": "KeyError", "message": "'x'", "step": 3}
+
+
+@pytest.mark.parametrize("form", [ERROR, PARKED], ids=["an error", "a parked one"])
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"id": "e1"},
+        {"type": "Paid"},
+        {"id": "e1", "type": None},
+        {"id": ["e1"], "type": "Paid"},
+        [5],
+        "e1",
+    ],
+    ids=str,
+)
+def test_an_event_at_which_a_workflow_stopped_has_an_id_and_a_type(form, event):
+    kept = STOPPED | {"event": {"id": None, "type": "Paid"}, "line": "{}"}
+    assert stored_record(codec.encode(kept), form) == kept
+    with pytest.raises(StoreDamaged, match="has not the form of one"):
+        stored_record(codec.encode(kept | {"event": event}), form)
