@@ -118,6 +118,9 @@ def _cycle(store: Path) -> None:
 
 ESCAPES = '"\x1b]0;owned\x07\x1b[2J\x9b31m\u202e::error::x"'
 
+SOUND = -1
+"""In the place of an exit code: the one of the same command on a store that nobody harmed."""
+
 HOSTILE: Mapping[str, tuple[Callable[[Path], None], set[int]]] = {
     "a view in place of a table": (sql("DROP TABLE crash", f"CREATE VIEW crash (workflow) AS {ENDLESS}"), {74}),
     "an endless view in place of ours": (sql("DROP VIEW projections", f"CREATE VIEW projections AS {ENDLESS}"), {74}),
@@ -139,7 +142,7 @@ HOSTILE: Mapping[str, tuple[Callable[[Path], None], set[int]]] = {
     "a head of negative steps": (lambda store: sealed_head(store, "projection/long", steps=-3), {0, 1, 66, 74}),
     "a state that is no JSON": (lambda store: sealed_head(store, "projection/long", state="{"), {0, 1, 66, 74}),
     "a step that is no JSON": (lambda store: sealed_row(store, b"{"), {0, 1, 66, 74}),
-    "a step whose meta is a number": (lambda store: sealed_row(store, meta=b"5"), {0, 74}),
+    "a step whose meta is a number": (lambda store: sealed_row(store, meta=b"5"), {SOUND, 74}),
     "a step of a thousand levels": (lambda store: sealed_row(store, b"[" * 1000 + b"]" * 1000), {0, 1, 66, 74}),
     "escapes in a state": (lambda store: sealed_row(store, ESCAPES.encode()), {0, 1, 66, 74}),
     "escapes in a head's key": (lambda store: sealed_head(store, "other/long", key="\x1b]0;x\x07"), {0, 1, 66, 74}),
@@ -180,12 +183,22 @@ def hostile(trial: Trial) -> None:
     for kind, words in cases[: trial.count]:
         harm, codes = HOSTILE[kind]
         with trial.case(f"{kind}: durproj {words}"), trial.scratch() as folder:
-            store = Path(shutil.copyfile(sound, folder / "durproj.db"))
-            for log in ("log.jsonl", "parks.jsonl"):
-                shutil.copyfile(sound.with_name(log), folder / log)
-            harm(store)
+            if SOUND in codes:
+                codes = codes - {SOUND} | {limited(words.split(), _copied(sound, folder)).code}
+            _copied(sound, folder)
+            harm(folder / "durproj.db")
             code = limited(words.split(), folder).code
             assert code in codes, f"exit {code}, not one of {codes}"
+
+
+def _copied(sound: Path, folder: Path) -> Path:
+    """The folder, which has nothing but a copy of the sound store and its logs from now on."""
+    for path in folder.iterdir():
+        path.unlink()
+    shutil.copyfile(sound, folder / "durproj.db")
+    for log in ("log.jsonl", "parks.jsonl"):
+        shutil.copyfile(sound.with_name(log), folder / log)
+    return folder
 
 
 def fuzzed_headers(trial: Trial) -> None:

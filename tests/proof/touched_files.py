@@ -27,9 +27,9 @@ def files(trial: Trial) -> None:
         ("run", "log.jsonl", "--reducer", "merge", "--key", "user"),
         ("export", "--to", "all.csv"),
         ("report", "projection/../../x", "-o", "one.html"),
+        ("fork", "projection/../../x", "--as", "fork/../../y", "--drop-event", "0"),
         *(("rewind", workflow_id("projection", key), "--to", "0") for key in ("/etc/passwd", "../../x")),
         ("resume", "projection//etc/passwd"),
-        ("fork", "projection/../../x", "--as", "fork/../../y", "--drop-event", "0"),
         ("verify",), ("backup", "copy.db"), ("gc", "projection/..", "--drop"),
     ]  # fmt: skip
     with trial.scratch() as folder:
