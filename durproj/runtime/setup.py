@@ -14,7 +14,7 @@ from durproj.events.formats.mapping import PLAIN, Layers, Mapping
 from durproj.events.formats.paths import plain
 from durproj.events.inputs import expand
 from durproj.events.reader import Source
-from durproj.events.spool import drop, kept
+from durproj.events.spool import drop, recovered
 from durproj.ids import check_name, workflow_id
 from durproj.runtime.guard import changed_option, contrast
 from durproj.runtime.observer import Observer, Stop
@@ -92,10 +92,10 @@ class Setup:
 
     def _opened(self, base: Path, stop: Stop, container: str | None) -> Source:
         """The inputs; in the place of pipes that are gone, the copies that a crash left."""
-        request, before = self.request, self._before
+        request, before = self.request, self._before if self.request.resumed else None
         paths, broken = [], []
         for path in request.inputs:
-            copy = kept(self._copy(before.no or 0, path)) if request.resumed and before else None
+            copy = recovered(self._copy(before.no or 0, path)) if before else None
             paths.append(copy[0] if copy else opened_path(path, base))
             if copy and copy[1]:
                 if container:

@@ -62,6 +62,69 @@ def test_a_copy_that_a_power_cut_left_with_both_its_names_is_complete(durproj):
     assert not copies(folder)
 
 
+FSYNC = ["--user", "u1", "--durability", "fsync"]
+
+
+def crashed_in(folder, durproj, given, step, *options):
+    """Crash at `step` of a pipe that has more to bring than was copied by then: the copy."""
+    assert durproj(*RUN, *options, "--crash", step, input=given).code == 3
+    (part,) = folder.glob("durproj.db.input-*.part")
+    assert part.stat().st_size < len(given)
+    return part
+
+
+def many(count):
+    """Lines of which no more than 64 go into a block."""
+    return [line(number, pad="x" * 1000) for number in range(count)]
+
+
+def tails(copied, given):
+    """What may be behind the last byte that was synced, as far as that can be taken for lines."""
+    rest = given[len(copied) :]
+    end = rest.index(b"\n") + 1
+    return [
+        bytes(4096),
+        bytes(512) + rest[512:4096],
+        rest[:2048] + bytes(2048) + rest[4096:8192],
+        rest[:end] + line(999),  # of another file
+    ]
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_what_was_never_synced_before_a_power_cut_is_not_read(durproj, which):
+    folder, given = durproj.folder, b"".join(many(300))
+    part = crashed_in(folder, durproj, given, 100, *FSYNC)
+    copied = part.read_bytes()
+    assert given.startswith(copied)
+    add(part, tails(copied, given)[which])
+    done = durproj("resume")
+    assert done.code == 0, done.err
+    assert "broke off" in done.err
+    assert there(folder) == list(range(copied.count(b"\n")))
+    assert not copies(folder)
+    assert durproj(*RUN, *FSYNC, input=given).code == 0
+    assert there(folder) == list(range(300))
+
+
+def test_what_was_never_synced_is_not_waited_for_when_the_pipe_is_given_again(durproj):
+    folder, given = durproj.folder, b"".join(many(300))
+    part = crashed_in(folder, durproj, given, 100, *FSYNC)
+    add(part, bytes(1 << 20))
+    again = crashed_in(folder, durproj, given, 200, *FSYNC)
+    assert given.startswith(again.read_bytes())
+    assert durproj("resume").code == 0
+    assert there(folder)[:200] == list(range(200))
+
+
+def test_a_copy_that_is_not_synced_is_resumed_whole_after_one_that_was(durproj):
+    folder, given = durproj.folder, b"".join(many(300))
+    crashed_in(folder, durproj, given, 100, *FSYNC)
+    part = crashed_in(folder, durproj, given, 200, "--user", "u1", "--durability", "step")
+    copied = part.read_bytes()
+    assert durproj("resume").code == 0
+    assert there(folder) == list(range(copied.count(b"\n")))
+
+
 def killed_while_open(folder, given, *options):
     """Kill a run that waits for more, once `given` is in its copy."""
     process = subprocess.Popen(

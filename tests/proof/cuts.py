@@ -41,7 +41,7 @@ class Judge(Protocol):
         """Raises AssertionError when something is missing of what was `said` to be there."""
 
     def go_on(self, folder: Path) -> None:
-        """Raises unless it can be gone on with to the same end."""
+        """Raises unless what was checked last can be gone on with to the same end."""
 
 
 AT_NAMES = 8
@@ -89,12 +89,13 @@ class Cuts:
                 judged.add(key)
                 where = f"{len(judged)}. image, before call {at} of {len(calls)}: {call!r:.80}"
                 with self.trial.case(where):
-                    if key[0] not in seen:
+                    new = key[0] not in seen
+                    if new:
                         _lay_out(folder, image)
                         seen[key[0]] = judge.found(folder)
-                        if len(seen) % continued == 1:
-                            judge.go_on(folder)
                     judge.check(seen[key[0]], disk.said)
+                    if new and len(seen) % continued == 1:
+                        judge.go_on(folder)
             if call:
                 disk.take(call)
         self.calls += len(calls)
@@ -128,10 +129,12 @@ def _lay_out(folder: Path, image: Image) -> None:
 
 
 class Acknowledged:
-    """What a run said on standard output: how many steps of each workflow are recorded, and in which order."""
+    """What runs said on standard output: how many steps of each workflow are recorded, and in which order.
+    ended: how many there were when the last of them came to its end."""
 
     def __init__(self) -> None:
         self.steps: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
         self.order: list[str] = []
         self._read = 0
 
@@ -144,6 +147,8 @@ class Acknowledged:
                 self._at_least(record["id"], record["step"] + 1)
             elif record["type"] == "projection":
                 self._at_least(record["id"], record["steps"])
+            elif record["type"] == "summary":
+                self.ended = self.steps.copy()
         self._read = end
 
     def _at_least(self, id: str, count: int) -> None:
