@@ -95,7 +95,8 @@ class Index:
                 if taken is not None:
                     break
         except BadEvent as error:
-            index.error = error
+            # Its frames hold what was read of a line that is too long.
+            index.error = error.with_traceback(None)
         except BaseException:
             index.close()
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext, suppress
-from itertools import chain
+from itertools import chain, filterfalse
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -66,7 +66,7 @@ class Source:
         self._max_line = max_line
         self._block = block
         self._waiting = waiting
-        self._broken, self.ends = broken, not broken
+        self._broken, self.ends, self.sample_cut = broken, not broken, False
         self._container = container
         self._pipes: dict[str, Pipe] = {}
         self._passes = 0
@@ -127,7 +127,8 @@ class Source:
         return Cursor(chunk.position + len(content), lines, digest.hexdigest(), self._origin)
 
     def sample(self, limit: int = 100, *, past_bad: bool = False) -> list[dict[str, Any]]:
-        """The first events, at most `limit` and, unless `past_bad`, only up to the first bad line.
+        """The first events, at most `limit` and, unless `past_bad`, only up to the first bad line; fewer
+        where these are more bytes than the longest line may have: `sample_cut` is true then.
 
         Costs nothing later: what was taken from a pipe for it is handed out again by `chunks`.
         """
@@ -135,17 +136,17 @@ class Source:
         self._reset()
         self._sampling = True
         try:
-            for path in self.paths:
-                for chunk in self._file(path, None):
-                    lines = (line for line in chunk.lines if not is_blank(line))
-                    for line in lines:
-                        with suppress(ValueError) if past_bad else nullcontext():
-                            value = parse_value(line, exact=chunk.odd)
-                            if value is None:  # no event in some formats, and a bad line in others
-                                continue
+            for chunk in chain.from_iterable(self._file(path, None) for path in self.paths):
+                for line in filterfalse(is_blank, chunk.lines):
+                    with suppress(ValueError) if past_bad else nullcontext():
+                        value = parse_value(line, exact=chunk.odd)
+                        if value is not None:  # no event in some formats, and a bad line in others
                             bodies.append(an_object(value))
-                        if len(bodies) == limit:
-                            return bodies
+                    if len(bodies) == limit:
+                        return bodies
+                if self._position > self._max_line:
+                    self.sample_cut = True
+                    break
         except (BadEvent, ValueError):
             return bodies
         finally:

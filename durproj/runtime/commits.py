@@ -24,7 +24,6 @@ class _Waiting:
     first: int
     records: Records
     status: Status = "pending"
-    done: Callable[[], None] | None = None
 
 
 class Commits:
@@ -38,6 +37,7 @@ class Commits:
         self._store = store
         self.shared = durability == "batch"
         self._waiting: list[_Waiting] = []
+        self._told: list[Callable[[], None]] = []
         self._steps = 0
         self._due_s = 0.0
         self._refused = False
@@ -59,6 +59,14 @@ class Commits:
         self._steps += len(records)
         self._flush_if_due()
 
+    def tell(self, done: Callable[[], None]) -> None:
+        """Call `done` when all that was handed over is committed, at once if it is; never, once the
+        store has refused something."""
+        if self._waiting:
+            self._told.append(done)
+        elif not self._refused:
+            done()
+
     def budget(self, journal: Journal, steps: int) -> tuple[int, float]:
         """Where commits are shared: how many of the next `steps` steps of `journal` may wait for one,
         and until when (`time.monotonic`)."""
@@ -74,12 +82,12 @@ class Commits:
         is committed."""
         last = self._waiting[-1] if self._waiting else None
         if last is not None and last.journal is journal:
-            last.status, last.done = status, done
+            last.status = status
         elif self.shared:
-            self._waiting.append(_Waiting(journal, 0, Records(), status, done))
+            self._waiting.append(_Waiting(journal, 0, Records(), status))
         else:
             journal.save(status)
-            done()
+        self.tell(done)
         self._flush_if_due()
 
     def flush(self) -> None:
@@ -87,18 +95,18 @@ class Commits:
         if not self._waiting:
             return
         waiting, self._waiting, self._steps = self._waiting, [], 0
+        told, self._told = self._told, []
         self._refused = True
         with self._store.transaction():
             for entry in waiting:
                 journal = entry.journal
                 if entry.records:
                     journal.append(entry.first, entry.records, entry.status)
-                elif entry.done:
+                else:
                     journal.save(entry.status)
         self._refused = False
-        for entry in waiting:
-            if entry.done:
-                entry.done()
+        for done in told:
+            done()
 
     def _flush_if_due(self) -> None:
         if self._steps >= BATCH_STEPS or (self._waiting and time.monotonic() >= self._due_s):

@@ -111,7 +111,7 @@ class Observer(Protocol):
         attempts: int,
         state: Any,
     ) -> None:
-        """A step is done (committed, unless commits are shared)."""
+        """A step is done: it is committed."""
 
     def skipped(
         self,

@@ -76,14 +76,14 @@ class Setup:
                 f"{container} cannot be followed", "a followed input is JSON, an event a line"
             )
         self.source = source or self._opened(base, stop, container)
-        past_bad = request.on_bad_line == "skip"
-        self._sample = self.source.sample(SMALL + 1, past_bad=past_bad)
-        self.small = len(self._sample) <= SMALL
+        self._sample = self.source.sample(SMALL + 1, past_bad=request.on_bad_line == "skip")
+        self.small = len(self._sample) <= SMALL and not self.source.sample_cut
         self.held = before.cursor if before else None
         mapping = self._mapping()
         self._refuse_unknown(mapping)
         self.envelope = Envelope(mapping)
         self.label = self._label(mapping)
+        del self._sample  # it may be large
         self.run = self._begin(request.options(mapping))
         copies = {
             opened_path(path, base): self._copy(self.run.no or 0, path) for path in request.inputs

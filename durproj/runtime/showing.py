@@ -24,7 +24,11 @@ class Showing:
             gone = f"the steps before {dropped:,} are not shown: durproj gc dropped them"
             self._fold.observer.note(f"{self._id}: {gone}")
         first = max(first, dropped)
-        for start, records in self._journal.blocks(first) if first < stop else ():
+        if first >= stop:
+            return
+        # Steps of other streams, which were executed before, are told of before these.
+        self._fold.commits.flush()
+        for start, records in self._journal.blocks(first):
             for step in range(max(first, start), min(stop, start + len(records))):
                 self.step(step, records[step - start], "cached")
             if start + len(records) >= stop:

@@ -263,7 +263,7 @@ class StreamFold:
         fold.commits.add(self._journal, first, records)
         if fold.observer.wants_steps:
             shown = Record(meta or fold.meta, lines[0], outputs[0])
-            self._showing.step(first, shown, "executed")
+            fold.commits.tell(lambda: self._showing.step(first, shown, "executed"))
 
     def _begin(self) -> None:
         """Before the first new step: wait out a back-off that a crash cut short."""

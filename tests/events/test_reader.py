@@ -319,6 +319,16 @@ def test_a_sample_ends_at_the_first_bad_line(tmp_path):
     assert Source(write(tmp_path, b"\xef\xbb\xbf{}")).sample() == []
 
 
+def test_a_sample_holds_no_more_than_a_longest_line_and_what_came_with_its_end(tmp_path):
+    lines = [b'{"n":%d,"pad":"%b"}' % (n, b"x" * 80) for n in range(50)]
+    source = Source(write(tmp_path, b"\n".join(lines)), max_line=200, block=10)
+    assert [body["n"] for body in source.sample()] == [0, 1, 2]
+    assert source.sample_cut
+    assert sum(len(chunk.lines) for chunk in source.chunks()) == 50
+    whole = Source(write(tmp_path, b"\n".join(lines)), max_line=10_000)
+    assert (len(whole.sample()), whole.sample_cut) == (50, False)
+
+
 def test_a_fifo_is_read_once(tmp_path):
     path = tmp_path / "fifo"
     os.mkfifo(path)

@@ -145,9 +145,8 @@ class Streams:
         self.expect_whole(store)
 
 
-def expect_printed(ended: Ended, store: Path, durability: str) -> None:
-    """What `--json -v` printed as done before it was killed is in the store, but for steps that share a
-    commit."""
+def expect_printed(ended: Ended, store: Path) -> None:
+    """What `--json -v` printed as done before it was killed is in the store."""
     found = {id: journal["steps"] for id, journal in existing(store).items()}
     shown: Counter[str] = Counter()
     for line in map(json.loads, ended.lines):
@@ -159,7 +158,7 @@ def expect_printed(ended: Ended, store: Path, durability: str) -> None:
     lost = {
         id: (steps, found.get(id, 0)) for id, steps in shown.items() if found.get(id, 0) < steps
     }
-    assert durability == "batch" or not lost, f"printed as done, and how many are there: {lost}"
+    assert not lost, f"printed as done, and how many are there: {lost}"
 
 
 def existing(store: Path) -> dict[str, dict[str, Any]]:

@@ -145,11 +145,6 @@ class Way:
         heard = "steps shown" if self.shown else "steps not shown"
         return f"{len(self.streams.whole)} streams, durability {self.durability}, {heard}"
 
-    @property
-    def promises(self) -> bool:
-        """Whether what is acknowledged is promised to stay: steps that share a commit are shown before."""
-        return not (self.shown and self.durability == "batch")
-
     def expect_committed(self, ended: Ended, steps: int) -> None:
         """Of the steps that were begun `steps` are kept: all but the one in hand, or as many as may share a
         commit."""
@@ -197,8 +192,7 @@ def prove_points(trial: Trial) -> None:
         with trial.case(f"{way}, killed at {at[0]} number {at[1]}"), way.streams.store() as store:
             ended = way.fold(store, at)
             assert ended.killed, ended
-            kept = acknowledged(ended) if way.promises else {}
-            held = way.streams.expect_beginning(store, kept)
+            held = way.streams.expect_beginning(store, acknowledged(ended))
             way.expect_committed(ended, sum(held.values()))
             way.streams.resume(store, held, durability=way.durability)
 
@@ -226,8 +220,7 @@ def prove_again_and_again(trial: Trial) -> None:
                 killed.append((name, int(number * trial.rng.random())))
                 with trial.case(f"{way}, killed at {killed}"):
                     ended = way.fold(store, killed[-1]).expect(0, -9)
-                    kept = acknowledged(ended) if way.promises else {}
-                    now = way.streams.expect_beginning(store, kept)
+                    now = way.streams.expect_beginning(store, acknowledged(ended))
                     assert all(now[id] >= steps for id, steps in held.items()), (held, now)
                     way.expect_committed(ended, sum(now.values()) - sum(held.values()))
                     held = now

@@ -111,7 +111,7 @@ def prove_printed(trial: Trial) -> None:
             ended = printing.killed(store, durability, timed=0.3, crash=crash)
             what = f"{durability}, --crash {crash}, killed when it had printed {len(ended.lines)} lines"
             with trial.case(what):
-                expect_printed(ended, store, durability)
+                expect_printed(ended, store)
                 held = printing.streams.expect_beginning(store)
                 if begun(store):
                     args = ["resume", "--json", "--store", store]
@@ -130,7 +130,7 @@ def prove_printed_early(trial: Trial) -> None:
         with printing.streams.store() as store:
             ended = printing.killed(store, "step", timed=0)
             with trial.case(f"killed when it had printed {len(ended.lines)} lines"):
-                expect_printed(ended, store, "step")
+                expect_printed(ended, store)
 
 
 class _Printing:

@@ -165,8 +165,7 @@ class Template:
         """What it said is done is in `folder`."""
         verb, is_over = self.verb, b"\n" in ended.out + ended.err
         if verb.folds:
-            durability = "batch" if "batch" in verb.words else "step"
-            expect_printed(ended, folder / "durproj.db", durability)
+            expect_printed(ended, folder / "durproj.db")
             is_over = any(b'{"type":"summary"' in line for line in ended.lines)
         elif verb.parts:
             now, whole = (_journals(each) for each in (found, self.after))

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from durproj import Mapping, fold
+import durproj
+from durproj import Mapping, StoreError, fold
 from durproj.runtime import commits, stream
 from durproj.runtime.commits import BATCH_SECONDS, BATCH_STEPS
 from durproj.stores.journal import Journal
@@ -88,3 +89,52 @@ def _fold(folder, watched, keys):
         mapping=mapping,
         durability="batch",
     )
+
+
+class Reading(durproj.Silent):
+    """Of every step that it is told of: which, whence, and whether the store has it by then."""
+
+    wants_steps = True
+
+    def __init__(self, store):
+        self.store, self.told = store, []
+
+    def step(self, id, step, _event, source, _attempts, _state):
+        try:
+            there = step < durproj.inspect(id, store=self.store)["steps"]
+        except durproj.NotFound:
+            there = False
+        self.told.append((id, step, source, there))
+
+
+@pytest.mark.parametrize("durability", ["step", "fsync", "batch"])
+def test_a_step_is_told_of_when_it_is_in_the_store_and_in_its_turn(tmp_path, durability):
+    log, store = tmp_path / "log.jsonl", tmp_path / "s.db"
+    options = {"initial": 0, "store": store, "mapping": Mapping(key="k"), "durability": durability}
+    expected = []
+    for events in ("abc", "abcabcd"):
+        write(log, events)
+        reading = Reading(store)
+        fold(log, reducer=lambda state, _event: state + 1, observer=reading, **options)
+        held, expected = {(id, step) for id, step, *_ in expected}, []
+        for key in sorted(set(events)):
+            steps = [(f"projection/{key}", step) for step in range(events.count(key))]
+            expected += [(*at, "cached" if at in held else "executed", True) for at in steps]
+        assert reading.told == expected
+
+
+def test_nothing_is_told_of_steps_whose_commit_is_refused(tmp_path, monkeypatch):
+    log, store = tmp_path / "log.jsonl", tmp_path / "s.db"
+    write(log, "ab")
+
+    def refused(*_):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(SqliteStore, "add_row", refused)
+    reading = Reading(store)
+    with pytest.raises(StoreError, match="full"):
+        fold(
+            *(log,), reducer=lambda state, _event: state + 1, initial=0, store=store,
+            mapping=Mapping(key="k"), durability="batch", observer=reading,
+        )  # fmt: skip
+    assert reading.told == []
