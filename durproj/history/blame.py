@@ -152,11 +152,11 @@ def _take_names(node: dict[str | int, _Node], old: Any, new: Any, step: Checkpoi
 
 
 def _places_before(old: Any, new: Any) -> Callable[[str | int], str | int | None]:
-    """Which index in the list `old` what is at an index of the list `new` had; None when it had none, or
-    when they are not both lists."""
+    """Which index in the list `old` what is at an index of the list `new` had; None when it had none, when `new`
+    has no such index, or when they are not both lists."""
     if isinstance(old, list) and isinstance(new, list):
         before = {after: was for was, after in aligned(old, new)}
-        return lambda index: before[index]  # type: ignore[index]
+        return before.get  # type: ignore[return-value]
     return lambda _: None
 
 
@@ -245,6 +245,8 @@ def _place_before(old: Any, new: Any, place: Place) -> Place | None:
             if was is None:
                 return None
             earlier = was
+        elif isinstance(old, list) and isinstance(new, dict):
+            return None  # the names of an object are not the indices of the list before it
         found.append(earlier)
         old, new = dig(old, (earlier,)), dig(new, (part,))
     return tuple(found)

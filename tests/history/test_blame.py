@@ -171,6 +171,9 @@ def test_of_a_state_of_which_no_step_is_kept_all_is_as_old_as_its_last_step(tmp_
 
 
 @example([[None], [], False, [None]])
+@example([[None], {"0": None}])
+@example([[], [None], {"1": None}])
+@example([{"a": []}, {"a": [None]}, {}, {"a": {"1": None}}])
 @given(st.lists(values.filter(lambda value: value is not None), min_size=1, max_size=6))
 def test_the_last_step_in_a_life_is_the_one_that_is_blamed(states):
     with tempfile.TemporaryDirectory() as folder:
