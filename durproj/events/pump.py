@@ -9,10 +9,11 @@ import sys
 from contextlib import suppress
 
 from durproj.codec import DecodeError, decode
-from durproj.errors import StoreError
 from durproj.events.disk import sync_name
 from durproj.events.inputs import Waiting, named
+from durproj.events.mark import Synced, cut_lost
 from durproj.events.reader import MAX_LINE
+from durproj.events.spool import mark_of, spooling
 
 _AT_ONCE = 64 << 10
 _MOST_AT_ONCE = 8 << 20
@@ -23,19 +24,25 @@ class Pump:
 
     path: a named pipe, or `-`. sync: what was copied survives a power cut. A line that an earlier pipe
     left unfinished is kept if it is JSON, else dropped: `dropped` has how many bytes that were. ended: the
-    pipe is at its end.
+    pipe is at its end. Raises StoreError, as all of it.
     """
 
     def __init__(self, path: str, spool: str, waiting: Waiting, *, sync: bool = False) -> None:
         self.ended = False
-        self._spool, self._sync = spool, sync
+        self._spool = spool
+        self._synced: Synced | None = None
         with named(path), waiting():
             self._pipe = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._splices = sys.platform == "linux" and stat.S_ISFIFO(os.fstat(self._pipe).st_mode)
-        self._file = self._opened(spool)
-        self._keep_name()
-        self._size = os.fstat(self._file).st_size
-        self.dropped = self._mend()
+        with spooling(f"{spool}: "):
+            self._file = _opened(spool)
+            cut_lost(spool, mark_of(spool))
+            self._size = os.fstat(self._file).st_size
+            self.dropped = self._mend()
+            if sync:
+                self._synced = self._marked()
+            else:
+                self._unmarked()
 
     def wait(self, wait_s: float) -> bool:
         """Whether there is something to copy, within `wait_s` seconds."""
@@ -44,46 +51,48 @@ class Pump:
     def pull(self) -> None:
         """Copy what is there. Raises StoreError when there is no room."""
         taken = 0
-        try:
+        with spooling():
             while not self.ended and taken < _MOST_AT_ONCE and self.wait(0):
                 moved = self._spliced() if self._splices else self._copied()
                 self.ended = not moved
                 taken += moved
-            if taken and self._sync:
-                os.fsync(self._file)
-        except OSError as error:
-            raise StoreError(f"cannot spool the input: {error.strerror}") from None
+            if taken and self._synced:
+                self._synced.sync()
 
     def renew(self) -> None:
         """Put an empty file in the place of the spool: all of it has been checkpointed."""
         fresh = f"{self._spool}.new"
-        file = self._opened(fresh, os.O_TRUNC)
-        os.replace(fresh, self._spool)
-        self._keep_name()
-        os.close(self._file)
+        with spooling(f"{self._spool}: "):
+            file = _opened(fresh, os.O_TRUNC)
+            os.replace(fresh, self._spool)
+            if self._synced:
+                sync_name(self._spool)
+                self._synced.turn(file)
+            os.close(self._file)
         self._file, self._size = file, 0
 
     def close(self) -> None:
         """Let go of the pipe and the spool."""
         os.close(self._file)
+        if self._synced:
+            self._synced.close()
         if self._pipe:
             os.close(self._pipe)
 
-    def _opened(self, path: str, flags: int = 0) -> int:
-        try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
-        except OSError as error:
-            raise StoreError(f"cannot spool the input: {path}: {error.strerror}") from None
+    def _marked(self) -> Synced:
+        """The mark of all that is in the spool, and of what comes. No power cut puts another file in the place of
+        either: one whose events are checkpointed would be folded again."""
+        synced = Synced(self._file, mark_of(self._spool))
+        sync_name(self._spool)
+        synced.sync()
+        return synced
 
-    def _keep_name(self) -> None:
-        """Let no power cut put another file in the place of the spool: one whose events are checkpointed
-        would be folded again."""
-        if not self._sync:
-            return
-        try:
+    def _unmarked(self) -> None:
+        """Nothing is marked that comes now: so no later power cut may bring the mark back, by which it would be
+        cut off."""
+        with suppress(FileNotFoundError):
+            os.unlink(mark_of(self._spool))
             sync_name(self._spool)
-        except OSError as error:
-            raise StoreError(f"cannot spool the input: {error.strerror}") from None
 
     def _spliced(self) -> int:
         """Copy what comes next, by one system call: a kill finds it in the pipe or in the spool."""
@@ -123,3 +132,7 @@ class Pump:
         self._size -= len(left)
         os.ftruncate(self._file, self._size)
         return len(left)
+
+
+def _opened(path: str, flags: int = 0) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)

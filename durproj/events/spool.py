@@ -3,7 +3,7 @@
 A copy is `<path>.part` while the pipe has not ended, and `<path>` afterwards. It takes the place of an older
 one only when it has become as long: input that is refused must not cost what a crash left.
 
-With `sync` nothing is handed on before it is on the disk, and `<path>.synced` says how much of `<path>.part` that
+With `sync` nothing is handed on before it is on the disk, and `<path>#synced` says how much of `<path>.part` that
 is: what a power cut left behind it is not read as if it had come through the pipe.
 """
 
@@ -17,7 +17,7 @@ from blake3 import blake3
 
 from durproj.errors import StoreError
 from durproj.events.disk import sync_name
-from durproj.events.mark import Mark, cut_unmarked
+from durproj.events.mark import ENDING, Mark, cut_unmarked
 
 
 class Spool:
@@ -31,13 +31,13 @@ class Spool:
         self._mark: Mark | None = None
         self._name = f"{path}.next"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        with _spooling(f"{path}: "):
+        with spooling(f"{path}: "):
             self._file = os.open(self._name, flags, 0o600)
 
     def write(self, block: bytes) -> None:
         """Add `block`. Raises StoreError when there is no room."""
         rest = memoryview(block)
-        with _spooling():
+        with spooling():
             while rest:
                 rest = rest[os.write(self._file, rest) :]
             if self._sync:
@@ -45,27 +45,27 @@ class Spool:
                 self._hash.update(block)
         self._size += len(block)
         if self._size >= self._due:
-            with _spooling(f"{self._path}: "):
+            with spooling(f"{self._path}: "):
                 self._stand_in()
 
     def end(self) -> None:
         """The pipe is at its end."""
         os.close(self._file)
         if self._name.endswith(".part"):
-            with _spooling(f"{self._path}: "):
+            with spooling(f"{self._path}: "):
                 self._rename(self._path)
                 if self._mark:
                     self._mark.close()
-                    _unlink(_mark(self._path))
+                    _unlink(mark_of(self._path))
 
     def _stand_in(self) -> None:
         """Be the copy, with all that came so far."""
         part = f"{self._path}.part"
         if self._name != part:
             if self._sync:  # its name is on the disk with the next
-                self._mark = Mark(_mark(self._path))
+                self._mark = Mark(mark_of(self._path))
             else:
-                _unlink(_mark(self._path))
+                _unlink(mark_of(self._path))
             self._rename(part)
             _unlink(self._path)
         if self._mark:
@@ -95,30 +95,31 @@ def recovered(path: str) -> tuple[str, bool] | None:
     Raises StoreError."""
     found = kept(path)
     if found and found[1]:
-        with _spooling(f"{path}: "):
-            cut_unmarked(found[0], _mark(path))
+        with spooling(f"{path}: "):
+            cut_unmarked(found[0], mark_of(path))
     return found
 
 
 def drop(path: str) -> None:
     """Remove the copy at `path`, if there is one."""
-    for name in (path, f"{path}.part", f"{path}.next", _mark(path)):
+    for name in (path, f"{path}.part", f"{path}.next", mark_of(path)):
         _unlink(name)
 
 
-def _mark(path: str) -> str:
+def mark_of(path: str) -> str:
     """The mark of the copy at `path`."""
-    return f"{path}.synced"
+    return f"{path}{ENDING}"
+
+
+@contextmanager
+def spooling(where: str = "") -> Iterator[None]:
+    """Raises StoreError in the place of OSError; `where` says of which file."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"cannot spool the input: {where}{error.strerror}") from None
 
 
 def _unlink(path: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(path)
-
-
-@contextmanager
-def _spooling(where: str = "") -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"cannot spool the input: {where}{error.strerror}") from None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from durproj.errors import StoreDamaged, UsageError
+from durproj.events.mark import ENDING
 from durproj.history.reading import reading
 from durproj.stores.copying import copy_store
 from durproj.verification.verify import verify
@@ -40,7 +41,7 @@ def backup(
         "bytes": target.stat().st_size,
         "workflows": len(heads),
         "unfinished": unfinished,
-        "left_out": sorted(pipes),
+        "left_out": sorted(path for path in pipes if not path.endswith(ENDING)),
     }
 
 

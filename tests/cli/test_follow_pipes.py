@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from pathlib import Path
 
-from live import add, line, lines, recorded, until
+import pytest
+from live import add, line, lines, rebooted, recorded, until
 
 
 def there(log):
@@ -132,3 +135,93 @@ def test_long_keys_have_spools_of_their_own(follow, tmp_path):
         until(lambda key=key: recorded(tmp_path / "durproj.db").get(key) == [7])
         following.end()
     assert len(list(tmp_path.glob("durproj.db.live-*"))) == 2
+
+
+# -- a power cut
+
+
+def cut_off(following, folder, *, power=True):
+    """End it at once; with the power, as far as its spool can tell. The spool."""
+    following.end(signal.SIGKILL)
+    if power:
+        rebooted(folder / "durproj.db.live-projection#synced")
+    return spool(folder)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        bytes(4096),
+        bytes(512) + lines(range(50, 60)),
+        lines(range(900, 903), "of another file"),
+        line(3)[:9],
+    ],
+)
+@pytest.mark.parametrize("next_durability", ["step", "fsync"])
+def test_what_was_not_synced_before_a_power_cut_is_not_read(
+    follow, tmp_path, tail, next_durability
+):
+    following = follow("-", pipe=True, durability="fsync")
+    for number in range(3):
+        following.feed(line(number))
+        following.expect(range(number + 1))
+    add(cut_off(following, tmp_path), tail)
+    following = follow("-", pipe=True, durability=next_durability)
+    following.feed(line(3))
+    following.expect(range(4))
+    following.end(signal.SIGKILL)
+    assert spool(tmp_path).read_bytes() == lines(range(4))
+    assert set(recorded(tmp_path / "durproj.db")) == {"u1"}
+
+
+@pytest.mark.parametrize("given", [lines(range(3)), b""])
+def test_a_spool_that_is_begun_anew_has_nothing_that_is_synced(follow, tmp_path, given):
+    following = follow("-", pipe=True, durability="fsync")
+    following.feed(given)
+    assert following.end(None)[0] == 0
+    first = given.count(b"\n")
+    assert spool(tmp_path).stat().st_size == 0
+    add(cut_off(following, tmp_path), bytes(700))
+    following = follow("-", pipe=True, durability="fsync")
+    following.feed(line(first))
+    following.expect(range(first + 1))
+
+
+def test_what_a_kill_left_unsynced_is_folded(follow, tmp_path):
+    following = follow("-", pipe=True, durability="fsync")
+    following.feed(line(0))
+    following.expect([0])
+    add(cut_off(following, tmp_path, power=False), line(1))
+    following = follow("-", pipe=True, durability="fsync")
+    following.feed(line(2))
+    following.expect(range(3))
+    # By then it is on the disk as well.
+    cut_off(following, tmp_path)
+    following = follow("-", pipe=True, durability="fsync")
+    following.feed(line(3))
+    following.expect(range(4))
+
+
+def test_what_came_without_syncing_is_not_cut_off_later(follow, tmp_path):
+    sent = 0
+    for durability in ("fsync", "step", "fsync", "batch", "fsync"):
+        following = follow("-", pipe=True, durability=durability)
+        following.feed(line(sent))
+        sent += 1
+        following.expect(range(sent))
+        cut_off(following, tmp_path, power=durability == "fsync")
+    # As an earlier version leaves it.
+    (tmp_path / "durproj.db.live-projection#synced").unlink()
+    following = follow("-", pipe=True, durability="fsync")
+    following.feed(line(sent))
+    following.expect(range(sent + 1))
+
+
+def test_a_backup_leaves_out_a_spool_once(follow, tmp_path, durproj):
+    following = follow("-", pipe=True, durability="fsync")
+    following.feed(line(0))
+    following.expect([0])
+    following.end()
+    done = durproj("backup", "copy.db", "--json")
+    assert done.code == 0, done.err
+    assert [Path(path) for path in json.loads(done.out)["left_out"]] == [Path(spool(tmp_path).name)]

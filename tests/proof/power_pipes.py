@@ -12,7 +12,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import IO
 
+from live import rebooted
+
 import durproj
+from durproj.events.mark import ENDING
 from proof.cuts import STORE, Acknowledged, Cuts, checkpoints, fast_folder
 from proof.tracing import Recorder
 from proof.trial import Proof, Trial
@@ -88,19 +91,28 @@ class Followed(Piped):
 
     def found(self, folder: Path) -> int:
         found = super().found(folder)
-        spooled = b"".join(path.read_bytes() for path in folder.glob(f"{STORE}.live-*"))
+        spools = [path for path in folder.glob(f"{STORE}.live-*") if not path.name.endswith(ENDING)]
+        spooled = b"".join(path.read_bytes() for path in spools)
         # What an earlier pipe brought may be gone when all of it was taken.
-        here = lines(found // PIPE * PIPE, found, 0)
+        here = lines(found // PIPE * PIPE, found, PAD)
         assert here in spooled, f"{found} steps, and of this pipe the spool has {spooled[-200:]!r}"
         return found
 
     def go_on(self, folder: Path) -> None:
+        for mark in folder.glob(f"{STORE}.live-*{ENDING}"):
+            rebooted(mark)
         found = super().found(folder)
         for first in (EVENTS, None):  # first what has been taken out of a pipe, then what never was
             with standard_input(
-                lines(super().found(folder) if first is None else first, EVENTS, 0)
+                lines(super().found(folder) if first is None else first, EVENTS, PAD)
             ):
-                durproj.fold("-", reducer="counts", store=folder / STORE, follow=True)
+                durproj.fold(
+                    "-",
+                    reducer="counts",
+                    store=folder / STORE,
+                    follow=True,
+                    durability="fsync",
+                )
             assert super().found(folder) >= found
         assert super().found(folder) == EVENTS
 
@@ -159,7 +171,7 @@ def record_followed(folder: Path) -> Followed:
     judge = Followed(folder)
     follow = ("run", "-", "--follow", "--reducer", "counts", "--durability", "fsync")
     for first in range(0, EVENTS, PIPE):
-        judge.run(*follow, input=lines(first, first + PIPE, 0))
+        judge.run(*follow, input=lines(first, first + PIPE, PAD))
     judge.done()
     return judge
 
