@@ -61,7 +61,7 @@ class Pump:
 
     def renew(self) -> None:
         """Put an empty file in the place of the spool: all of it has been checkpointed."""
-        fresh = f"{self._spool}.new"
+        fresh = f"{self._spool}#new"  # no name of a run has a #
         with spooling(f"{self._spool}: "):
             file = _opened(fresh, os.O_TRUNC)
             os.replace(fresh, self._spool)

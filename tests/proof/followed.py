@@ -112,7 +112,7 @@ def _follow(folder: Path, input: str, durability: str, stdin: int | None = None)
 
 
 def _level(trial: Trial) -> str:
-    return trial.rng.choice(("step", "batch"))
+    return trial.rng.choice(("step", "fsync", "batch"))
 
 
 def _ends(spool: Path, end: bytes) -> bool:
