@@ -147,7 +147,8 @@ def _in_order(path: Path) -> bool:
     """Whether SQLite's own check finds nothing wrong with the pages."""
     try:
         with closing(sqlite3.connect(path)) as conn:
-            return bool(conn.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+            conn.text_factory = bytes  # what it finds may name what is no text
+            return bool(conn.execute("PRAGMA integrity_check(1)").fetchone() == (b"ok",))
     except sqlite3.Error:
         return False
 
