@@ -96,7 +96,9 @@ def connect_writer(
         conn.execute("PRAGMA journal_size_limit = 67108864")
         apply(conn)
         _check_schema(conn, path)
-    except BaseException:
+    except BaseException as error:
+        if is_io_error(error):
+            leave(conn)
         conn.close()
         raise
     return conn
