@@ -147,9 +147,8 @@ def _in_order(path: Path) -> bool:
     """Whether SQLite's own check finds nothing wrong with the pages."""
     try:
         with closing(sqlite3.connect(path)) as conn:
-            conn.text_factory = bytes  # what it finds may name what is no text
-            return bool(conn.execute("PRAGMA integrity_check(1)").fetchone() == (b"ok",))
-    except sqlite3.Error:
+            return bool(conn.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+    except (sqlite3.Error, UnicodeDecodeError):  # what it says may quote what is no text
         return False
 
 
