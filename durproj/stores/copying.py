@@ -15,7 +15,8 @@ from pathlib import Path
 
 from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError, UsageError
 from durproj.events.disk import sync, sync_name
-from durproj.stores.connection import FAULTS, connect_reader, translate
+from durproj.stores.connection import connect_reader
+from durproj.stores.faults import FAULTS, translate
 from durproj.stores.lock import Lock
 from durproj.stores.temporary import file_for
 

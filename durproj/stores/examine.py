@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from durproj.errors import DurprojError
-from durproj.stores.connection import FAULTS, connect_reader, translate
+from durproj.stores.connection import connect_reader
+from durproj.stores.faults import FAULTS, translate
 from durproj.stores.journal import Journal
 from durproj.stores.lock import Lock
 from durproj.stores.mounts import is_remote

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from durproj.errors import StoreDamaged, StoreError, UsageError
 from durproj.ids import split_id
 from durproj.stores.base import Run
-from durproj.stores.connection import FAULTS, connect_reader, translate
+from durproj.stores.connection import connect_reader
+from durproj.stores.faults import FAULTS, translate
 from durproj.stores.packing import damaged
 from durproj.stores.sealed import HEADS, RUN, attempts_of, head_of, run_of
 from durproj.stores.whole import complaints, damaged_pages

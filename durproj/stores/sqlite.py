@@ -11,13 +11,8 @@ from typing import Any, Self, get_args
 from durproj import codec
 from durproj.errors import StoreDamaged, UsageError
 from durproj.stores.base import Attempt, Durability, Head, Row, Run
-from durproj.stores.connection import (
-    FAULTS,
-    connect_reader,
-    connect_writer,
-    finish_writer,
-    translate,
-)
+from durproj.stores.connection import connect_reader, connect_writer, finish_writer
+from durproj.stores.faults import FAULTS, translate
 from durproj.stores.lock import Lock
 from durproj.stores.packing import Record, Segment, seal
 from durproj.stores.packing import damaged as damage

@@ -10,8 +10,8 @@ from itertools import count
 from typing import Any, NoReturn
 
 from durproj.errors import StoreDamaged, StoreError
-from durproj.stores.connection import FAULTS, Fault, translate
 from durproj.stores.failed import Failed, is_io_error
+from durproj.stores.faults import FAULTS, Fault, translate
 from durproj.stores.migrations import LACKING
 from durproj.stores.packing import damaged
 
