@@ -27,7 +27,7 @@ from durproj.stores.sealed import (
     run_of,
     segment_of,
 )
-from durproj.stores.statements import Statements, expect_indexed
+from durproj.stores.statements import Statements
 
 _SEGMENT = 'start, steps, "full", seed, hash, packed'
 
@@ -97,10 +97,7 @@ class SqliteStore(Statements):
             # Damage must not hide it from who looks for it: heads() verifies all of them.
             return next((head for head in self.heads() if head.id == id), None)
         if not rows and not self._indexed:
-            try:
-                expect_indexed(self._conn, self.location)
-            except FAULTS as error:
-                self._raise(error)
+            self._expect_all("workflow")
             self._indexed = True  # nobody else writes from here on
         head = head_of(rows[0]) if rows else None
         if head and head.id != id:

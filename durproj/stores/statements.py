@@ -15,21 +15,8 @@ from durproj.stores.faults import FAULTS, Fault, translate
 from durproj.stores.migrations import LACKING
 from durproj.stores.packing import damaged
 
-_NOT_INDEXED = (
-    "SELECT count(*) FROM workflow AS there NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM workflow AS found"
-    " INDEXED BY sqlite_autoindex_workflow_1 WHERE found.id = there.id AND found.no = there.no)"
-)
-
-
-def expect_indexed(conn: sqlite3.Connection | Failed, location: str) -> None:
-    """Raise StoreDamaged when ids do not lead to all workflows: those that are not found would be begun
-    anew. SQLite's quick check does not compare a table with its index. Raises what SQLite does."""
-    (lost,) = conn.execute(_NOT_INDEXED).fetchone()
-    if lost:
-        raise StoreDamaged(
-            f"{location}: the store is damaged: the index of ids leads past {lost:,} of the workflows",
-            "restore the store from a backup, or have SQLite make the index anew (REINDEX)",
-        )
+_UNIQUE = {"workflow": ("id",), "run": ("name", "identity")}
+"""The columns of the first index of a table."""
 
 
 class Statements:
@@ -100,12 +87,24 @@ class Statements:
             self._numbers[table] = count(last + 1)
         return next(self._numbers[table])
 
-    def _expect_all(self, table: str, met: int) -> None:
-        """Raise StoreDamaged when the table's index has more entries than the `met` rows that were found:
-        a damaged page can lose rows without a word."""
-        sql = f"SELECT count(*) FROM {table} INDEXED BY sqlite_autoindex_{table}_1"
-        if met < self._read(sql)[0][0]:
-            raise damaged(self.location, f"rows of the table {table} are missing")
+    def _expect_all(self, table: str, met: int | None = None) -> None:
+        """Raise StoreDamaged unless the table and its index have the same rows, and no fewer than the `met` that
+        were found: a damaged page can lose rows of either without a word, and a workflow that is not found
+        would be begun anew. SQLite's quick check does not compare the two."""
+        index = f"INDEXED BY sqlite_autoindex_{table}_1"
+        same = " AND ".join(f"found.{each} = there.{each}" for each in ("no", *_UNIQUE[table]))
+        ((there, indexed, found),) = self._read(
+            f"SELECT (SELECT count(*) FROM {table} NOT INDEXED), (SELECT count(*) FROM {table} {index}),"
+            f" (SELECT count(*) FROM {table} AS there NOT INDEXED"
+            f" WHERE EXISTS (SELECT 1 FROM {table} AS found {index} WHERE {same}))"
+        )
+        if not there == indexed == found or (met is not None and met < there):
+            raise StoreDamaged(
+                f"{self.location}: the store is damaged: the table {table} and its index do not have the same"
+                " rows",
+                "restore the store from a backup; where `durproj verify` names no more than the index, SQLite"
+                " makes it anew (REINDEX)",
+            )
 
     def _at_step(self, table: str, columns: str, no: int, step: int) -> list[Any]:
         """Rows of `attempt` or `crash` at a step, in their order. Raises StoreDamaged when some are missing."""

@@ -420,6 +420,15 @@ def root_of(path, table):
         return conn.execute(sql, (table,)).fetchone()[0]
 
 
+def copy_page(path, source, target):
+    """Let the first page of one table or index be that of another."""
+    with path.open("r+b") as file:
+        file.seek((root_of(path, source) - 1) * 4096)
+        page = file.read(4096)
+        file.seek((root_of(path, target) - 1) * 4096)
+        file.write(page)
+
+
 def empty(path, table):
     """Let a table without row ids, or an index, be as it was when it was new: nothing is in it."""
     with path.open("r+b") as file:
@@ -455,7 +464,7 @@ def test_a_workflow_that_its_id_does_not_lead_to_is_not_begun_anew(sound, tmp_pa
         assert [store.head(id) for id in sound[1].heads] == [*sound[1].heads.values()]
     with closing(SqliteStore.open_writer(path)) as store:
         for id in (*sound[1].heads, "not/there"):
-            with pytest.raises(StoreDamaged, match="leads past 4 of the workflows"):
+            with pytest.raises(StoreDamaged, match="do not have the same rows"):
                 store.head(id)
     said = "missing from index sqlite_autoindex_workflow_1"
     assert any(said in str(error) for error in take_inventory(path).damage)
@@ -465,6 +474,30 @@ def test_a_workflow_that_its_id_does_not_lead_to_is_not_begun_anew(sound, tmp_pa
     with closing(SqliteStore.open_writer(path)) as store:
         assert [store.head(id) for id in sound[1].heads] == [*sound[1].heads.values()]
         assert store.head("not/there") is None
+
+
+@pytest.mark.parametrize("index", ["empty", "of the other table"])
+@pytest.mark.parametrize(
+    ("table", "other", "left"), [("workflow", "run", 2), ("run", "workflow", 1)]
+)
+def test_rows_are_missed_when_more_is_lost_of_their_index(
+    sound, tmp_path, table, other, left, index
+):
+    path = tmp_path / "store.db"
+    shutil.copy(sound[0], path)
+    own, others = (f"sqlite_autoindex_{name}_1" for name in (table, other))
+    if index == "empty":
+        empty(path, own)
+    else:
+        copy_page(path, others, own)
+    with path.open("r+b") as file:
+        file.seek((root_of(path, table) - 1) * 4096 + 3)  # where a page counts its cells
+        file.write(left.to_bytes(2, "big"))
+    for open_store in (SqliteStore.open_reader, SqliteStore.open_writer):
+        with closing(open_store(path)) as store:
+            ask_for = store.runs if table == "run" else store.heads
+            with pytest.raises(StoreDamaged, match=f"the table {table} and its index"):
+                list(ask_for())
 
 
 def test_a_store_left_by_a_killed_writer_is_whole(killed, tmp_path):
