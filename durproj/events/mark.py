@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from blake3 import blake3
 
@@ -72,14 +74,8 @@ class Synced:
 def cut_lost(path: str, mark: str) -> None:
     """As `cut_unmarked`, if the power may have been cut since the mark was made: what a kill left is whole, be it
     synced or not. Raises OSError."""
-    try:
-        marks = os.open(mark, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    try:
-        boot = os.pread(marks, len(_boot()) + 1, _BOOT_PLACE)
-    finally:
-        os.close(marks)
+    with _read(mark) as marks:
+        boot = None if marks is None else os.pread(marks, len(_boot()) + 1, _BOOT_PLACE)
     if boot != _boot():
         cut_unmarked(path, mark)
 
@@ -87,19 +83,29 @@ def cut_lost(path: str, mark: str) -> None:
 def cut_unmarked(path: str, mark: str) -> None:
     """Cut off the file at `path` what is behind the end that the mark at `mark` has for it; nothing where there is
     no mark, or none for this file. Raises OSError."""
-    try:
-        marks = os.open(mark, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
-    try:
+    with _read(mark) as marks:
+        if marks is None:
+            return
         records = sorted(_records(marks))
-    finally:
-        os.close(marks)
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         end = _marked(file, records)
         if end is not None and end < os.fstat(file).st_size:
             os.ftruncate(file, end)
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _read(path: str) -> Iterator[int | None]:
+    """The mark at `path`, open to be read; None when there is none."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        yield None
+        return
+    try:
+        yield file
     finally:
         os.close(file)
 
