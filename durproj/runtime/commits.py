@@ -29,8 +29,9 @@ class _Waiting:
 class Commits:
     """Steps that were executed and are not committed yet; never any but with durability `batch`.
 
-    Once the store has refused something `add` writes nothing more: a journal whose append failed must
-    not be used further, and those who unwind would hand over their steps again.
+    Once the store has refused something nothing more is written: a journal whose append failed must not be
+    used further, and those who unwind would hand over their steps again. uncommitted: how many steps were
+    handed over and are not committed.
     """
 
     def __init__(self, store: Store, durability: Durability) -> None:
@@ -38,25 +39,26 @@ class Commits:
         self.shared = durability == "batch"
         self._waiting: list[_Waiting] = []
         self._told: list[Callable[[], None]] = []
-        self._steps = 0
+        self.uncommitted = 0
         self._due_s = 0.0
         self._refused = False
 
     def add(self, journal: Journal, first: int, records: Records) -> None:
         """Hand over steps of `journal` from `first` on."""
+        self.uncommitted += len(records)
         if self._refused:
             return
         if not self.shared:
             self._refused = True
             for step, record in enumerate(records, first):
                 journal.add(step, record)
+                self.uncommitted -= 1
             self._refused = False
             return
         if self._waiting and self._waiting[-1].journal is journal:
             self._waiting[-1].records.extend(records)
         else:
             self._waiting.append(_Waiting(journal, first, records))
-        self._steps += len(records)
         self._flush_if_due()
 
     def tell(self, done: Callable[[], None]) -> None:
@@ -70,16 +72,19 @@ class Commits:
     def budget(self, journal: Journal, steps: int) -> tuple[int, float]:
         """Where commits are shared: how many of the next `steps` steps of `journal` may wait for one,
         and until when (`time.monotonic`)."""
-        if self._steps + steps > BATCH_STEPS >= steps and self._waiting[-1].journal is not journal:
+        last = self._waiting[-1].journal if self._waiting else journal
+        if self.uncommitted + steps > BATCH_STEPS >= steps and last is not journal:
             # The steps of others: without them a short stream is stored in one piece.
             self.flush()
         if not self._waiting:
             self._due_s = time.monotonic() + BATCH_SECONDS
-        return BATCH_STEPS - self._steps, self._due_s
+        return BATCH_STEPS - self.uncommitted, self._due_s
 
     def close(self, journal: Journal, status: Status, done: Callable[[], None]) -> None:
         """The workflow of `journal` comes no further; `done` is called when its head, with `status`,
         is committed."""
+        if self._refused:
+            return
         last = self._waiting[-1] if self._waiting else None
         if last is not None and last.journal is journal:
             last.status = status
@@ -94,7 +99,7 @@ class Commits:
         """Commit what waits."""
         if not self._waiting:
             return
-        waiting, self._waiting, self._steps = self._waiting, [], 0
+        waiting, self._waiting = self._waiting, []
         told, self._told = self._told, []
         self._refused = True
         with self._store.transaction():
@@ -104,10 +109,10 @@ class Commits:
                     journal.append(entry.first, entry.records, entry.status)
                 else:
                     journal.save(entry.status)
-        self._refused = False
+        self.uncommitted, self._refused = 0, False
         for done in told:
             done()
 
     def _flush_if_due(self) -> None:
-        if self._steps >= BATCH_STEPS or (self._waiting and time.monotonic() >= self._due_s):
+        if self.uncommitted >= BATCH_STEPS or (self._waiting and time.monotonic() >= self._due_s):
             self.flush()

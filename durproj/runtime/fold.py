@@ -73,7 +73,10 @@ class LogFold:
             raise
         finally:
             self.counts.unknown += self._fold.unknown
-            self._fold.commits.flush()
+            try:
+                self._fold.commits.flush()
+            finally:
+                self.counts.executed -= self._fold.commits.uncommitted
             self.counts += self._intake.counts()
             if self._intake.left_out and self._intake.left_out.lines:
                 self._observer.note(self._intake.left_out.describe())

@@ -169,6 +169,7 @@ class Filled:
             said = Acknowledged()
             if room.out == "out":
                 said.take((self._folder / "out").read_bytes())
+                self._check_summary(sum(held.values()))
             for id, steps in said.steps.items():
                 assert held.get(id, 0) >= steps, f"{id}: {steps} were acknowledged, not {held}"
             assert code or held == every, f"it says that it is done, and there are {held}"
@@ -177,6 +178,12 @@ class Filled:
         else:
             assert held == every
         return held
+
+    def _check_summary(self, held: int) -> None:
+        """What the command counted at its end is what was kept."""
+        for record in map(json.loads, self._read("out").splitlines()):
+            if record["type"] == "summary":
+                assert record["executed"] == held, f"{held} are there: {record}"
 
     def _check_resumed(self, held: dict[str, int], *, followed: bool) -> None:
         """With room again, `resume` executes what is missing, and nothing else."""

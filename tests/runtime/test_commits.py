@@ -138,3 +138,35 @@ def test_nothing_is_told_of_steps_whose_commit_is_refused(tmp_path, monkeypatch)
             mapping=Mapping(key="k"), durability="batch", observer=reading,
         )  # fmt: skip
     assert reading.told == []
+
+
+@pytest.mark.parametrize("durability", ["step", "fsync", "batch"])
+@pytest.mark.parametrize("shown", [False, True])
+def test_steps_whose_commit_is_refused_are_not_counted(tmp_path, monkeypatch, durability, shown):
+    log, store = tmp_path / "log.jsonl", tmp_path / "s.db"
+    write(log, ["u"] * 900)
+    written, saved = [], SqliteStore.save_head
+
+    def save_head(self, head):
+        if len(written) == 3:
+            raise StoreError("the disk is full")
+        written.append(head.steps)
+        saved(self, head)
+
+    class Counted(durproj.Silent):
+        wants_steps = shown
+
+        def counted(self, counts):
+            self.executed = counts.executed
+
+    monkeypatch.setattr(SqliteStore, "save_head", save_head)
+    monkeypatch.setattr(stream, "BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(commits, "BATCH_SECONDS", 0.0)
+    told = Counted()
+    with pytest.raises(StoreError, match="full"):
+        fold(
+            *(log,), reducer=lambda state, _event: state + 1, initial=0, store=store,
+            mapping=Mapping(key="k"), durability=durability, observer=told,
+        )  # fmt: skip
+    (found,) = durproj.workflows(store=store)
+    assert told.executed == found["steps"] > 0
