@@ -72,8 +72,8 @@ class Synced:
 
 
 def cut_lost(path: str, mark: str) -> None:
-    """As `cut_unmarked`, if the power may have been cut since the mark was made: what a kill left is whole, be it
-    synced or not. Raises OSError."""
+    """As `cut_unmarked`, if the machine was started anew since the mark was made: what a kill left is whole, be it
+    synced or not. Where nothing tells (only Linux does) all is kept. Raises OSError."""
     with _read(mark) as marks:
         boot = None if marks is None else os.pread(marks, len(_boot()) + 1, _BOOT_PLACE)
     if boot != _boot():

@@ -88,9 +88,9 @@ class Statements:
         return next(self._numbers[table])
 
     def _expect_all(self, table: str, met: int | None = None) -> None:
-        """Raise StoreDamaged unless the table and its index have the same rows, and no fewer than the `met` that
-        were found: a damaged page can lose rows of either without a word, and a workflow that is not found
-        would be begun anew. SQLite's quick check does not compare the two."""
+        """Raise StoreDamaged unless the table and its index have the same rows, and none beyond the `met` that were
+        found: a damaged page can lose rows of either without a word, and a workflow that is not found would be
+        begun anew. SQLite's quick check does not compare the two."""
         index = f"INDEXED BY sqlite_autoindex_{table}_1"
         same = " AND ".join(f"found.{each} = there.{each}" for each in ("no", *_UNIQUE[table]))
         ((there, indexed, found),) = self._read(
@@ -98,7 +98,9 @@ class Statements:
             f" (SELECT count(*) FROM {table} AS there NOT INDEXED"
             f" WHERE EXISTS (SELECT 1 FROM {table} AS found {index} WHERE {same}))"
         )
-        if not there == indexed == found or (met is not None and met < there):
+        if met is not None and met < there:
+            raise damaged(self.location, f"rows of the table {table} are missing")
+        if not there == indexed == found:
             raise StoreDamaged(
                 f"{self.location}: the store is damaged: the table {table} and its index do not have the same"
                 " rows",
