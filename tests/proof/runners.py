@@ -106,7 +106,7 @@ class Meeting(Commits):
         if not self.met:
             self.met = True
             Path(f"{os.getpid()}.here").touch()
-            for _ in range(1000):
+            for _ in range(200):
                 if len(list(Path().glob("*.here"))) > 1:
                     break
                 time.sleep(0.01)
