@@ -1,4 +1,4 @@
-"""`python -m proof`: options in, one table out; 1 when anything was lost."""
+"""`python -m proof`: options in, one table out; 1 when anything was lost, or was not put to the test."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -56,15 +57,16 @@ def main() -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=1, ensure_ascii=False))
     print_table(report)
+    _tell_not_run(found)
     if len(found) < len(asked):
         _say(f"\nstopped: {len(asked) - len(found)} kinds of fault did not come to their end")
-    return code
+    return code or _verdict(found, allow_missing=options.allow_missing)
 
 
 def _prove(
     asked: list[tuple[Proof, int]], seed: str, jobs: int
 ) -> tuple[list[dict[str, Any]], int]:
-    """The rows, in the order of the table, and the exit code."""
+    """The rows, in the order of the table, and the exit code of the signal that ended it, if one did."""
     found: list[dict[str, Any]] = []
     code = 0
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -80,7 +82,12 @@ def _prove(
     _tell(())
     order = [proof.fault for proof, _ in asked]
     found.sort(key=lambda row: order.index(row["fault"]))
-    return found, code or int(any(row["faults"] for row in found))
+    return found, code
+
+
+def _verdict(found: list[dict[str, Any]], *, allow_missing: bool) -> int:
+    """1 when a row was not held, or not put to the test and that is not allowed; else 0."""
+    return int(any(row["faults"] or (row["not_run"] and not allow_missing) for row in found))
 
 
 def _stop(signum: int, _: FrameType | None) -> NoReturn:
@@ -106,6 +113,13 @@ def _tell(at_work: Sequence[str]) -> None:
         sys.stderr.flush()
 
 
+def _tell_not_run(found: list[dict[str, Any]]) -> None:
+    """On stderr: what is lacking, and for how many kinds of fault."""
+    lacking = Counter(row["not_run"] for row in found if row["not_run"])
+    for what, kinds in lacking.items():
+        _say(f"\nnot run: {kinds} of {len(found)} kinds of fault: {what}")
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -116,10 +130,7 @@ def print_table(report: dict[str, Any]) -> None:
     print("|---|---|---:|---:|---:|---:|")
     for row in report["rows"]:
         print(f"| {' | '.join([row['fault'], ', '.join(row['promises']), *_cells(row)])} |")
-    proved = [row for row in report["rows"] if not row["control"]]
-    cases, lost = (sum(row[name] for row in proved) for name in ("cases", "lost"))
-    total = [f"{cases:,}", f"{cases - lost:,}", f"{lost:,}", f"{report['seconds']:.0f}"]
-    print(f"| all but the controls | | {' | '.join(total)} |")
+    print(f"| all but the controls | | {' | '.join(_totals(report))} |")
     print(f"\nseed {report['seed']}")
     for row in report["rows"]:
         for note in row["notes"]:
@@ -136,8 +147,33 @@ def _cells(row: dict[str, Any]) -> list[str]:
     if row["not_run"]:
         return [f"not run: {row['not_run']}", "", "", ""]
     survived = "" if row["control"] else f"{row['cases'] - row['lost']:,}"
-    lost = f"{row['lost']:,} (control)" if row["control"] else f"{row['lost']:,}"
+    lost = f"{_lost(row)} (control)" if row["control"] else _lost(row)
     return [f"{row['cases']:,}", survived, lost, f"{row['seconds']:.0f}"]
+
+
+def _lost(row: dict[str, Any]) -> str:
+    """How many were lost, unless that number would hide that the row proves nothing."""
+    if row["broke_off"]:
+        return f"{row['lost']:,}, broke off" if row["lost"] else "broke off"
+    if row["control"] and row["faults"]:
+        return f"found too little: {row['judged']:,}" if row["judged"] else "found nothing"
+    return f"{row['lost']:,}"
+
+
+def _totals(report: dict[str, Any]) -> list[str]:
+    """The same of all rows together, and how many of them prove nothing."""
+    found = report["rows"]
+    proved = [row for row in found if not row["control"]]
+    cases, lost = (sum(row[name] for row in proved) for name in ("cases", "lost"))
+    kinds = {
+        "broke off": sum(row["broke_off"] for row in found),
+        "found too little": sum(
+            bool(row["control"] and row["faults"]) and not row["broke_off"] for row in found
+        ),
+        "not run": sum(bool(row["not_run"]) for row in found),
+    }
+    nothing = "".join(f", {count:,} {kind}" for kind, count in kinds.items() if count)
+    return [f"{cases:,}", f"{cases - lost:,}", f"{lost:,}{nothing}", f"{report['seconds']:.0f}"]
 
 
 def _counts(options: argparse.Namespace) -> str:
@@ -159,6 +195,11 @@ def _options() -> tuple[argparse.Namespace, list[Proof]]:
     parser.add_argument("--only", metavar="WORDS", action="append", help="faults that are named so")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (one a core)")
     parser.add_argument("--list", action="store_true", help="name the faults, with their counts")
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="0 although something that rows need is not there",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="(build/proof.json)")
     options = parser.parse_args()
     for words in options.only or ():

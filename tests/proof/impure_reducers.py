@@ -4,27 +4,35 @@ given."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
 
+from durproj import codec
 from proof.children import command
-from proof.half_runs import EVENTS, crash_half_way, expect_sound, journal
+from proof.half_runs import EVENTS, WRITTEN, crash_half_way, expect_sound, journal
 from proof.trial import Proof, Trial
 
 IMPURE = """
 import itertools, random, time, uuid
 calls = itertools.count()
 last = {}
-def by_random(state, event): return {"at": random.random()}
-def by_time(state, event): return {"at": time.time_ns()}
-def by_uuid(state, event): return {"at": str(uuid.uuid4())}
-def by_set_order(state, event): return {"at": list({event.id + c for c in "abcdefgh"})}
-def by_hash(state, event): return {"at": hash(event.id)}
-def by_counter(state, event): return {"at": next(calls)}
+def by_random(state, event): return {"was": state.get("at"), "at": random.random()}
+def by_time(state, event): return {"was": state.get("at"), "at": time.time_ns()}
+def by_uuid(state, event): return {"was": state.get("at"), "at": str(uuid.uuid4())}
+def by_set_order(state, event): return {"was": state.get("at"), "at": list({event.id + c for c in "abcdefgh"})}
+def by_hash(state, event): return {"was": state.get("at"), "at": hash(event.id)}
+def by_counter(state, event): return {"was": state.get("at"), "at": next(calls)}
 def by_memory(state, event):
     before, last["id"] = last.get("id"), event.id
-    return {"at": before}
-def by_float_order(state, event): return {"at": sum({event.id: 1e16, "b" + event.id: 1.0, "c": -1e16}[key] for key in {event.id, "b" + event.id, "c"})}
+    return {"was": state.get("at"), "at": before}
+def by_float_order(state, event):
+    values = {event.id: 1e16, "b" + event.id: 1.0, "c": -1e16}
+    return {"was": state.get("at"), "at": sum(values[key] for key in set(values))}
 """
+"""Each state tells what was in the one that its step was given."""
+
 FLAGGED = tuple(
     line.partition("(")[0].removeprefix("def ")
     for line in IMPURE.splitlines()
@@ -33,14 +41,27 @@ FLAGGED = tuple(
 
 
 def impure(trial: Trial) -> None:
+    """What is recorded stays as it is, although another call would give another state; the steps after the
+    crash are given it; and `verify --twice` tells of the reducer."""
     names = trial.rng.sample(FLAGGED, min(trial.count, len(FLAGGED)))
     for name in names:
         with trial.case(f"a reducer that goes {name}"), trial.scratch() as folder:
             crash_half_way(folder, IMPURE, name)
+            before = states_of(folder)
             assert command(["resume"], folder).code == 0
+            states = states_of(folder)
+            assert states[:WRITTEN] == before, "a finished step was executed again"
+            assert [state["was"] for state in states] == [
+                None, *(state["at"] for state in states[:-1])
+            ]  # fmt: skip
             done = command(["verify", "--twice", "--json"], folder)
             found = json.loads(done.out.splitlines()[0])
             assert (done.code, found["status"]) == (1, "different"), done.out + done.err
+
+
+def states_of(folder: Path) -> list[Any]:
+    """The state after every step that is recorded."""
+    return [record["state"] for record in journal(folder)]
 
 
 VALUES: Mapping[str, tuple[str, str | None]] = {
@@ -71,29 +92,48 @@ VALUES: Mapping[str, tuple[str, str | None]] = {
 """By what is returned: the expression, and what the refusal says; None: it is taken, as JSON has it."""
 
 
-def unstorable(trial: Trial) -> None:
-    kinds = list(VALUES)
-    trial.rng.shuffle(kinds)
-    for n in range(trial.count):
-        kind = kinds[n % len(kinds)]
+RETURNING = """
+def f(state, event):
+    if event.id == "e6":
+        return {{"given": repr(state)}}
+    return ({0}) if event.id == "e5" else {{"n": 1}}
+"""
+
+
+def unstorable(
+    trial: Trial, kinds: Sequence[str] = tuple(VALUES), before: Callable[[], object] = lambda: None
+) -> None:
+    """What comes back from storage as it went is taken, and is what the next step is given; all else is refused.
+    before: done in the process that goes on."""
+    for kind in islice(cycle(trial.rng.sample(kinds, len(kinds))), trial.count):
         expression, refusal = VALUES[kind]
-        source = (
-            f"def f(state, event):\n    return ({expression}) if event.id == 'e5' else {{'n': 1}}\n"
-        )
+        source = RETURNING.format(expression)
         with trial.case(f"{kind} is returned"), trial.scratch() as folder:
             assert crash_half_way(folder, source, "f").code == 3
-            done = command(["resume"], folder)
+            done = command(["resume"], folder, before=before)
             expect_sound(folder)
-            states = [record["state"] for record in journal(folder)]
+            states = states_of(folder)
             if refusal is None:
                 assert done.code == 0, done.err
                 # As texts: to Python -0.0 is 0, and both 1.0 and True are 1.
-                assert json.dumps(states[5]) == json.dumps(eval(expression))
+                text = json.dumps(eval(expression))
+                assert json.dumps(states[5]) == text
+                assert states[6] == {"given": repr(json.loads(text))}
             else:
                 assert done.code == 1, done.err
                 assert refusal in done.err, done.err
                 assert "Traceback" not in done.err
                 assert states == [{"n": 1}] * 5
+
+
+def live(trial: Trial) -> None:
+    """The same where the next step is given what was returned, a tuple, not what storage gives back: the harness
+    has to see it."""
+
+    def break_it() -> None:
+        codec.settle = lambda value: (codec.encode(value), value)
+
+    unstorable(trial, ["a tuple"], break_it)
 
 
 MUTATING = """
@@ -123,9 +163,18 @@ def mutating(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("a reducer that is not deterministic", ("P4", "P5"), impure, 2, 8, case_ms=380),
+    Proof("a reducer that is not deterministic", ("P1", "P4"), impure, 2, 8, case_ms=380),
     Proof(
         "a reducer that returns what JSON cannot carry", ("P4",), unstorable, 23, 300, case_ms=70
+    ),
+    Proof(
+        "control: the next step given the live value",
+        ("P4",),
+        live,
+        2,
+        20,
+        case_ms=70,
+        control=True,
     ),
     Proof("a reducer that changes what it is given", ("P4",), mutating, 1, 20, case_ms=217),
 ]

@@ -154,7 +154,8 @@ class _Printing:
         self, store: Path, durability: str, *, timed: float, crash: int | None = None
     ) -> Ended:
         """How it ended when it was killed as soon as it had printed so much, or, with the probability
-        `timed`, at any instant; or crashed as it was told to."""
+        `timed`, at any instant; or crashed as it was told to. One that was done before is tried again. Raises
+        AssertionError when it failed by itself."""
         args = [*self.args(store, durability), *(() if crash is None else ("--crash", crash))]
         while True:
             child = begin(args, self.folder, before=self._before)
@@ -165,8 +166,9 @@ class _Printing:
             else:
                 ended = child.end(self._patience.draw())
                 self._patience.learn(through=not ended.killed, idle=not ended.out)
-            if ended.killed or ended.code == 3:
+            if ended.killed or (crash is not None and ended.code == 3):
                 return ended
+            ended.expect(0)
             for file in self.folder.glob(f"{store.name}*"):
                 file.unlink()
 

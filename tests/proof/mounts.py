@@ -24,7 +24,10 @@ def mounting() -> tuple[str, ...]:
                 return unshare
         except FileNotFoundError:
             break
-    return missing("no disk can be mounted here")
+    return missing(
+        "no disk can be mounted here",
+        "Debian's packages: util-linux, mount; and the right to mount: root, or namespaces of one's own",
+    )
 
 
 def bind(what: Path, name: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from dying import dying, journals, tables
 
 import durproj
 from durproj import PastChanged, StepFailed
+from durproj.runtime.driver import Driver, Outcome
+from durproj.runtime.workflow import Step
+from durproj.stores.packing import Record
 from proof.children import Child, Ended
 from proof.kept import Killed, existing
 from proof.trial import Proof, Trial
@@ -123,9 +126,9 @@ def _silent(plan: Plan, store: Path, kind: Any) -> None:
     store.with_name("points").write_text(str(kind.points))
 
 
-def killed_anywhere(trial: Trial) -> None:
+def killed_anywhere(trial: Trial, before: Callable[[], object] = lambda: None) -> None:
     """Lives of one program, each killed at a write or in a call, until one gets through: no step that is recorded
-    is executed again, and all is as if nothing had happened."""
+    is executed again, and all is as if nothing had happened. before: done in the process of each life."""
     while trial.cases < trial.count:
         plan = drawn(trial)
         with whole(trial, plan) as (folder, expected, points):
@@ -139,7 +142,7 @@ def killed_anywhere(trial: Trial) -> None:
                 durability = trial.rng.choice(("step", "fsync", "batch"))
                 what = f"{plan}, life {lives} with {held} steps, {durability}, killed at write {at} or call {kill}"
                 with trial.case(what):
-                    ended = _life(Program(plan, kill), store, durability, at)
+                    ended = _life(Program(plan, kill), store, durability, at, before)
                     called = [int(line.split()[1]) for line in ended.lines]
                     assert called == [*range(held, held + len(called))], f"executed: {called}"
                     records = _records(store)
@@ -155,8 +158,28 @@ def killed_anywhere(trial: Trial) -> None:
                     break
 
 
-def _life(program: Program, store: Path, durability: str, at: int | None) -> Ended:
+def executed_again(trial: Trial) -> None:
+    """The same with an engine that executes the steps it has, and goes on with what is recorded: the harness has
+    to see it."""
+    served = Driver._cached
+
+    def again(driver: Driver, record: Record, step: Step[Any], *more: bytes) -> Outcome:
+        with suppress(ValueError):
+            step.fn(*step.args, **step.kwargs)
+        return served(driver, record, step, *more)
+
+    killed_anywhere(trial, lambda: setattr(Driver, "_cached", again))
+
+
+def _life(
+    program: Program,
+    store: Path,
+    durability: str,
+    at: int | None,
+    before: Callable[[], object] = lambda: None,
+) -> Ended:
     def act() -> None:
+        before()
         program.note = lambda number: os.write(1, b"called %d\n" % number)
         with dying(at, Killed):
             assert program.run(store, durability) == outcome(program.plan)
@@ -241,5 +264,6 @@ def _expect_refused(error: PastChanged, differs: int | None, order: str) -> None
 PROOFS = [
     Proof("SIGKILL in a program's workflow, at any write and call", ("P1", "P2", "P3", "P4"), killed_anywhere,
           quick=60, nightly=4_000, case_ms=27),
+    Proof("control: finished steps executed again", ("P1",), executed_again, 12, 40, case_ms=27, control=True),
     Proof("a program changed between crash and going on", ("P1", "P5"), changed_programs, 36, 4_000, case_ms=27),
 ]  # fmt: skip

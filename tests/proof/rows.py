@@ -98,7 +98,7 @@ class _Processes:
         try:
             row = json.loads((folder / "row.json").read_bytes())
         except FileNotFoundError:
-            row = _row(proof, faults=[f"its process ended with {code}"])
+            row = _row(proof, faults=[f"its process ended with {code}"], broke_off=True)
         shutil.rmtree(folder, ignore_errors=True)
         return row | {"seconds": round(time.monotonic() - began, 1)}
 
@@ -142,7 +142,16 @@ def _is_alive_in(group: int, process: Path) -> bool:
 
 
 def _row(proof: Proof, **found: Any) -> dict[str, Any]:
-    nothing = {"cases": 0, "lost": 0, "notes": [], "faults": [], "not_run": "", "case_ms": 0.0}
+    nothing = {
+        "cases": 0,
+        "lost": 0,
+        "judged": 0,
+        "case_ms": 0.0,
+        "notes": [],
+        "faults": [],
+        "broke_off": False,
+        "not_run": "",
+    }
     told = {"fault": proof.fault, "promises": proof.promises, "control": proof.control}
     return {**told, **nothing, **found}
 
@@ -159,6 +168,8 @@ def prove(fault: str, seed: str, count: int, folder: Path) -> dict[str, Any]:
         proof,
         cases=trial.cases,
         lost=trial.lost,
+        judged=trial.judged,
+        broke_off=trial.broke_off,
         notes=trial.notes,
         faults=proof.faults(trial),
         case_ms=round(1e3 * (_cpu_s() - began) / count, 1),

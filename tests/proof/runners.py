@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from dying import folded, inputs, journals, stream, write
 
 import durproj
 from durproj import codec
+from durproj.runtime import ownership
+from durproj.runtime.commits import Commits
+from durproj.stores.lock import Lock
 from durproj.stores.sqlite import SqliteStore
 from proof.children import Child, Ended, begin
 from proof.kept import existing
@@ -32,8 +37,9 @@ class Crowd:
         self._start, self._go = os.pipe()
         self._children: list[Child] = []
 
-    def add(self, *words: object) -> Child:
-        child = begin(words, self._folder, self._start, before=lambda: os.read(0, 1))
+    def add(self, *words: object, before: Callable[[], object] = lambda: None) -> Child:
+        """One more. before: done in its process when the others start, too."""
+        child = begin(words, self._folder, self._start, before=lambda: (os.read(0, 1), before()))
         self._children.append(child)
         return child
 
@@ -49,9 +55,9 @@ class Crowd:
             os.close(self._go)
 
 
-def prove_starts(trial: Trial) -> None:
+def prove_starts(trial: Trial, before: Callable[[], object] = lambda: None) -> None:
     """Many that start at once on a new store, an old one and one that a killed holder has left; some wait,
-    some do not, some are killed in the middle."""
+    some do not, some are killed in the middle. before: done in the process of each."""
     verbs = [Verb(RUN, ready) for ready in (written, grown, crashed)]
     templates = [Template(verb, trial.folder / str(n)) for n, verb in enumerate(verbs)]
     ended_with: Counter[int] = Counter()
@@ -64,7 +70,7 @@ def prove_starts(trial: Trial) -> None:
                 (folder / "durproj.db.lock").write_text('{"pid":1,"host":"x","since":"y"}')
             crowd = Crowd(folder)
             waits = ("--wait", "90") if patient else ()
-            children = [crowd.add(*RUN, *waits) for _ in range(AT_ONCE)]
+            children = [crowd.add(*RUN, *waits, before=before) for _ in range(AT_ONCE)]
             crowd.start()
             if killed:
                 for child in trial.rng.sample(children, 3):
@@ -77,6 +83,34 @@ def prove_starts(trial: Trial) -> None:
             _same(folder, template)
             trial.passed(AT_ONCE - 1)
     trial.note(f"exit codes: {dict(sorted(ended_with.items()))}")
+
+
+def prove_unlocked(trial: Trial) -> None:
+    """The same with a lock that is granted to everybody, so that two execute the same step: the harness has to
+    see it."""
+
+    def break_it() -> None:
+        Lock.acquire = lambda *_: None
+        ownership.Commits = Meeting
+
+    prove_starts(trial, break_it)
+
+
+class Meeting(Commits):
+    """Who has executed a first step keeps it back until another one has executed it, too. It waits in vain where
+    all others have failed, and not for ever."""
+
+    met = False
+
+    def add(self, *steps: Any) -> None:
+        if not self.met:
+            self.met = True
+            Path(f"{os.getpid()}.here").touch()
+            for _ in range(200):
+                if len(list(Path().glob("*.here"))) > 1:
+                    break
+                time.sleep(0.01)
+        super().add(*steps)
 
 
 def _expect_turns(every: list[Ended], *, patient: bool, killed: bool) -> None:
@@ -194,6 +228,8 @@ def _look(store: Path, events: list[Any], last: dict[str, int], trial: Trial) ->
 PROOFS = [
     Proof("runners that start at the same instant", ("P1", "P6"), prove_starts,
           quick=24, nightly=2400, case_ms=35),
+    Proof("control: a lock that is always granted", ("P1", "P6"), prove_unlocked,
+          quick=4, nightly=20, case_ms=400, control=True),
     Proof("run beside gc, rewind, promote, fork, backup, resume", ("P2", "P6"), prove_together,
           quick=4, nightly=250, case_ms=130),
     Proof("readers beside a run", ("P2", "P6"), prove_readers, quick=40, nightly=6000, case_ms=1.5),

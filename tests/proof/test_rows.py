@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proof import __main__ as proof_main
-from proof import rows
+from proof import needed, rows
 from proof.trial import Proof
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -76,6 +76,76 @@ def test_the_command_that_makes_a_lost_case_again_asks_for_as_many_cases(capsys)
     assert f"made up, again with: {again}\ngone" in capsys.readouterr().err
 
 
+def told_of(*found):
+    """A report of these rows."""
+    return {
+        "seed": "5f",
+        "counts": "",
+        "seconds": 1.0,
+        "rows": [{**row, "seconds": 1.0} for row in found],
+    }
+
+
+def last_cells(out):
+    """The lost column: of each row, and of the last line."""
+    return [line.split(" | ")[-2] for line in out.splitlines()[2:] if line.startswith("|")]
+
+
+def breaks_a_case(trial):
+    with trial.case("the first"):
+        raise ValueError("not what it looks for")
+
+
+@pytest.mark.parametrize(
+    ("prove", "control", "cell", "total"),
+    [
+        (lambda trial: trial.passed(3), False, "0", "0"),
+        (good_then_raises, False, "broke off", "0, 1 broke off"),
+        (good_then_raises, True, "broke off (control)", "0, 1 broke off"),
+        (lambda _: None, False, "broke off", "0, 1 broke off"),
+        (breaks_a_case, False, "1", "1"),
+        (breaks_a_case, True, "found nothing (control)", "0, 1 found too little"),
+        (lambda trial: trial.passed(3), True, "found nothing (control)", "0, 1 found too little"),
+    ],
+)  # fmt: skip
+def test_a_row_that_proves_nothing_does_not_read_as_if_nothing_was_lost(
+    tmp_path, monkeypatch, capsys, prove, control, cell, total
+):
+    monkeypatch.setattr(rows, "PROOFS", [made(prove, control=control)])
+    proof_main.print_table(told_of(rows.prove("made up", "seed", 1, tmp_path)))
+    assert last_cells(capsys.readouterr().out) == [cell, total]
+
+
+def test_a_control_that_finds_too_little_says_how_little(tmp_path, monkeypatch, capsys):
+    def finds_one(trial):
+        trial.passed(99)
+        with trial.case("the last"):
+            raise AssertionError("gone")
+
+    monkeypatch.setattr(rows, "PROOFS", [made(finds_one, control=True)])
+    proof_main.print_table(told_of(rows.prove("made up", "seed", 1, tmp_path)))
+    assert last_cells(capsys.readouterr().out)[0] == "found too little: 1 (control)"
+
+
+@pytest.mark.parametrize(("words", "code"), [([], 1), (["--allow-missing"], 0)])
+def test_what_is_not_run_is_told_and_is_no_success_unless_that_is_allowed(
+    tmp_path, monkeypatch, capsys, words, code
+):
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(rows, "PROOFS", [made(lambda _: needed.strace())])
+    row = rows.prove("made up", "seed", 1, tmp_path) | {"seconds": 1.0}
+    kept = rows._row(made(lambda _: None), cases=1) | {"seconds": 1.0}
+    monkeypatch.setattr(proof_main, "_prove", lambda *_: ([row, kept], 0))
+    monkeypatch.setattr(sys, "argv", ["proof", *words, "--json", str(tmp_path / "out")])
+    assert proof_main.main() == code
+    out, err = capsys.readouterr()
+    assert last_cells(out)[-1] == "0, 1 not run"
+    assert (
+        "not run: 1 of 2 kinds of fault: strace is not installed (Debian's package: strace)" in err
+    )
+
+
 def test_a_reader_who_leaves_is_not_answered_with_a_traceback():
     words = [sys.executable, "-m", "proof", "--list"]
     reading, writing = os.pipe()
@@ -89,6 +159,7 @@ def test_a_process_that_dies_is_a_fault_of_its_row():
     nobody = made(lambda _: None)  # its process does not know it either
     (row,) = rows.rows([(nobody, 1)], "seed", 1)
     assert row["faults"] == ["its process ended with 1"]
+    assert row["broke_off"]
 
 
 def test_of_a_proof_that_is_stopped_nothing_is_left_but_its_table(tmp_path):

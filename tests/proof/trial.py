@@ -40,6 +40,11 @@ class Trial:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
 
+    @property
+    def broke_off(self) -> bool:
+        """Whether it ended early, or before its first case: what was not lost says nothing then."""
+        return bool(self.broken) or not self.cases
+
     @contextmanager
     def case(self, what: str) -> Iterator[None]:
         """One case: it is survived unless an exception leaves the block. `what` tells how to meet it
