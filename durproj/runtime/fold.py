@@ -19,7 +19,7 @@ from durproj.runtime.guard import other_input
 from durproj.runtime.intake import Intake
 from durproj.runtime.observer import Counts, Observer, Stop
 from durproj.runtime.ownership import Fold
-from durproj.runtime.proven import counted, held_cursor, restored_cursor
+from durproj.runtime.proven import counted, held_cursor, kept_now, restored_cursor
 from durproj.runtime.refusals import former_run, no_such_key, refuse_vanished
 from durproj.runtime.setup import ACCEPTING, RESTARTING, Setup, finish, guard
 from durproj.runtime.stream import StreamFold
@@ -72,11 +72,12 @@ class LogFold:
                 self._setup.revert()
             raise
         finally:
-            self.counts.unknown += self._fold.unknown
+            fold = self._fold
+            self.counts.unknown += fold.unknown
             try:
-                self._fold.commits.flush()
+                fold.commits.flush()
             finally:
-                self.counts.executed -= self._fold.commits.uncommitted
+                self.counts.executed -= fold.commits.uncommitted
             self.counts += self._intake.counts()
             if self._intake.left_out and self._intake.left_out.lines:
                 self._observer.note(self._intake.left_out.describe())
@@ -284,13 +285,7 @@ class LogFold:
     def _complete(self, cursor: Cursor | None) -> None:
         """All that the run stands for is done, as far as `cursor` if that can be told."""
         self._fold.commits.flush()
-        run, counts, untouched = self._fold.run, self.counts, self._untouched
-        now = Counts(
-            counts.projections + untouched.projections,
-            counts.cached + counts.executed + untouched.cached,
-            parked=counts.parked + untouched.parked,
-            waiting=counts.waiting + untouched.waiting,
-        )
+        run, now = self._fold.run, kept_now(self.counts, self._untouched)
         # Without any workflow nothing has shown what the log is like.
         known = now.projections or self._cursor
         run.cursor = self._held(cursor, now) if cursor and known else None

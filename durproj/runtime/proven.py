@@ -17,6 +17,16 @@ def held_cursor(cursor: Cursor, counts: Counts) -> dict[str, Any]:
     return {**cursor.to_dict(), **held, **waiting}
 
 
+def kept_now(counts: Counts, untouched: Counts) -> Counts:
+    """What the store has after a fold that came to `counts`, and left alone what `untouched` counts."""
+    return Counts(
+        counts.projections + untouched.projections,
+        counts.cached + counts.executed + untouched.cached,
+        parked=counts.parked + untouched.parked,
+        waiting=counts.waiting + untouched.waiting,
+    )
+
+
 def counted(held: dict[str, Any]) -> Counts:
     """The counts in `held_cursor`; older stores may know of no parked streams, or not what
     waits."""

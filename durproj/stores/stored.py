@@ -79,6 +79,11 @@ def whole_options(options: dict[str, Any]) -> dict[str, Any]:
     return _formed(options, _OPTIONS.get(options.get("kind", ""), NoneType))
 
 
+def fold_options(options: dict[str, Any]) -> dict[str, Any]:
+    """`options`, which are to say what a fold was asked for. Raises StoreDamaged when they do not."""
+    return _formed(options, _OPTIONS["fold"])
+
+
 def _formed(value: Any, form: Form) -> dict[str, Any]:
     if not _fits(value, form):
         shown = codec.to_json(value)[:200]
