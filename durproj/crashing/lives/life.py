@@ -118,15 +118,17 @@ class Lives:
         return lived
 
     def _judge(self, answer: Answer, task: Answer, lived: Lived, *, waited: bool = False) -> None:
-        """What a process left that was killed (waited: in back-off), or came to its end."""
+        """What a process left that was killed (waited: in back-off), or came to its end. What was wrong
+        before stays: of two that ran beside each other either may be wrong."""
         store, steps = Path(task["store"]), self.whole[task["durability"]].steps
-        if answer["code"] == KILLED and answer["struck"]:
-            lived.kills += 1
-            lived.wrong = unkept(store, steps) or (forgotten(store) if waited else None)
-        elif answer["code"] or "error" in answer:
-            lived.wrong = wrong(None, f"a run that goes on {ending(answer)}")
+        struck = answer["code"] == KILLED and answer["struck"]
+        found: dict[str, Any] | None
+        if not struck and (answer["code"] or "error" in answer):
+            found = wrong(None, f"a run that goes on {ending(answer)}")
         else:
-            lived.wrong = unkept(store, steps)
+            found = unkept(store, steps) or (forgotten(store) if struck and waited else None)
+        lived.kills += struck
+        lived.wrong = lived.wrong or found
 
     def _compare(self, store: Path, plan: Plan) -> dict[str, Any] | None:
         try:
