@@ -157,10 +157,15 @@ def crashtest(
     from durproj.crashing.crashtest import LEVELS
     from durproj.crashing.crashtest import crashtest as records
     from durproj.events.formats.mapping import Mapping
-    from durproj.projections.reducer import MISSING, parse_initial
+    from durproj.history.inputs import refuse_read
+    from durproj.projections.reducer import JQ, MISSING, parse_initial
 
     inputs = events or os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep)
-    report = Report(junit, "crashtest", "log") if junit else None
+    report = None
+    if junit:
+        references = [reducer or "", "" if jq is None else f"{JQ}{jq}"]
+        refuse_read(filter(None, inputs), references, str(junit), f"--junit {junit}")
+        report = Report(junit, "crashtest", "log")
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     began = clock.monotonic()
     kept: list[dict[str, Any]] = []

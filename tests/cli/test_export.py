@@ -242,6 +242,21 @@ def test_no_input_of_any_run_is_ever_written_to(shop):
         assert (folder / name).read_bytes() == log
 
 
+def test_no_reducer_of_any_run_is_ever_written_to(shop):
+    folder = shop.folder
+    (folder / "m.py").write_text(REDUCER)
+    (folder / "p").mkdir()
+    (folder / "p" / "__init__.py").write_text(REDUCER)
+    for reducer in ("m", "p"):
+        run = ["run", "log.jsonl", "--name", reducer, "--reducer", f"{reducer}:f"]
+        assert shop(*run, "--on-error", "park").code == 1
+    (folder / "link.jsonl").symlink_to("r.py")
+    for name in ("r.py", "link.jsonl", "m.py", "p/__init__.py"):
+        done = shop("export", "--to", name, "--format", "jsonl", "--force")
+        assert refused(done, 2, f"{name}: the reducer of durproj.db, folded as ")
+        assert (folder / name).read_text() == REDUCER
+
+
 def test_a_table_without_a_row_may_take_the_place_of_a_file_but_is_told(shop):
     (shop.folder / "out.jsonl").write_text("mine")
     done = shop("export", "--to", "out.jsonl", "--force", "-q", "--status", "rejected")

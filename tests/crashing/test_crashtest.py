@@ -94,8 +94,8 @@ def lab(durproj):
     log = [{"key": "ab"[n % 2], "type": "T", "id": f"e{n}"} for n in range(5)]
     (durproj.folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
 
-    def run(*args, **how):
-        return durproj(*args, env={"TMPDIR": str(durproj.folder / "tmp")}, **how)
+    def run(*args, env=None, **how):
+        return durproj(*args, env={"TMPDIR": str(durproj.folder / "tmp")} | (env or {}), **how)
 
     run.folder = durproj.folder
     run.left = lambda: list((durproj.folder / "tmp").iterdir())
@@ -526,6 +526,36 @@ def test_what_cannot_be_crashed_is_refused_as_run_refuses_it(lab, args, code, sa
     assert (done.code, done.out) == (code, "")
     assert says in done.err
     assert "Traceback" not in done.err
+    assert lab.left() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("log.jsonl", "an input"),
+        ("link.xml", "an input"),
+        ("hard.xml", "an input"),
+        ("r.py", "the reducer"),
+        ("p.jq", "the reducer"),
+        ("m.py", "the reducer"),
+    ],
+)
+@pytest.mark.parametrize("events", ["log.jsonl", "l*.jsonl", None])
+def test_what_is_crashed_is_no_report(lab, name, what, events):
+    (lab.folder / "p.jq").write_text(".state")
+    (lab.folder / "m.py").write_text(REDUCERS)
+    (lab.folder / "link.xml").symlink_to("log.jsonl")
+    os.link(lab.folder / "log.jsonl", lab.folder / "hard.xml")
+    before = (lab.folder / name).read_bytes()
+    reducer = {"p.jq": ["--jq", "@p.jq"], "m.py": ["--reducer", "m:count"]}
+    args = [*reducer.get(name, ["--reducer", "r.py:count"]), "--junit", name]
+    if events:
+        done = lab("crashtest", events, *args)
+    else:
+        done = lab("crashtest", *args, env={"DURPROJ_EVENTS": "log.jsonl"})
+    said = f"--junit {name}: {what}: it is left as it is\n  write to another file\n"
+    assert (done.code, done.out, done.err) == (2, "", f"durproj: {said}")
+    assert (lab.folder / name).read_bytes() == before
     assert lab.left() == []
 
 
