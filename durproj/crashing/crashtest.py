@@ -84,7 +84,7 @@ def crashtest(
     `reproduction`, as small as there was time for; and a `summary` in the end, whose `exit` is 0 only when
     nothing was wrong and the reducer was looked into and every kind of crash struck, at every level, at least
     once: `uncovered` says in words what was left out. Raises what a fold of the log raises, and UsageError,
-    Interrupted.
+    Interrupted, and Rewritten when a file that it reads changed, so that nothing can be said of it.
     """
     levels = list(dict.fromkeys(durability))
     unknown = [str(level) for level in levels if level not in get_args(Durability)]

@@ -19,6 +19,7 @@ from durproj.crashing.lives.killing import WAIT_S, Kill, Plan
 from durproj.crashing.lives.left import Left, difference, left_in, remove
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.servers import Servers, TimeUp
+from durproj.crashing.unchanged import Unchanged
 from durproj.errors import DurprojError, StoreError
 from durproj.stores.base import Durability
 
@@ -47,12 +48,17 @@ class Lived:
 
 @dataclass
 class Lives:
-    """Lives of one fold, in `folder`. options: of `fold`, as a task has them; whole: by durability."""
+    """Lives of one fold, in `folder`. options: of `fold`, as a task has them; whole: by durability; unchanged:
+    what each of them reads."""
 
     servers: Servers
     folder: Path
     options: Answer
     whole: dict[Durability, Whole] = field(default_factory=dict)
+    unchanged: Unchanged = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.unchanged = Unchanged(self.options["events"], self.options["reducer"])
 
     def first(self, durability: Durability, most_s: float) -> tuple[Path, Answer]:
         """The store of a run that is stopped after so many seconds, and what it says: whether it is
