@@ -104,9 +104,8 @@ def crashtest(
         typer.Option(
             "--seconds",
             metavar="S",
-            min=0,
             callback=finite,
-            help="How long it may take; of a log that is too long for it, parts from all over are crashed.",
+            help="How long it may take, more than 0; of a log that is too long for it, parts from all over are crashed.",
         ),
     ] = 60.0,
     allow_mutation: Annotated[
@@ -154,7 +153,6 @@ def crashtest(
     from durproj.cli.checking import watched
     from durproj.cli.junit import Report
     from durproj.cli.verdicts import cases_of, verdict
-    from durproj.crashing.crashtest import LEVELS
     from durproj.crashing.crashtest import crashtest as records
     from durproj.events.formats.mapping import Mapping
     from durproj.history.inputs import refuse_read
@@ -185,7 +183,7 @@ def crashtest(
             on_bad_line=on_bad_line,
             max_line=max_line,
             strict_types=strict_types,
-            durability=cast("Any", durability) or LEVELS,
+            durability=cast("Any", durability) or None,
             seeds=seeds,
             seed=seed,
             seconds=seconds,

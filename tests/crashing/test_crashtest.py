@@ -524,7 +524,20 @@ def test_what_is_kept_is_where_it_is_asked_for(lab):
         (["--seed", "²"], 2, "is no life"),
         (["--seed", "٣"], 2, "is no life"),
         (["--seed", "9" * 5000], 2, "no number of at most 18 digits"),
-        (["--seconds", "0"], 2, "0.0 seconds"),
+        *(
+            (
+                ["--seconds", given],
+                2,
+                f"--seconds {given}: no time to crash anything in\n  take more",
+            )
+            for given in ("0", "-1")
+        ),
+        (["--seconds", "nan"], 2, "nan is not a number of seconds"),
+        (
+            ["--durability", "batch", "--seed", "step:before@1"],
+            2,
+            "--durability batch and --seed step:before@1, a life at the level step\n  leave --durability out",
+        ),
         (["--durability", "never"], 2, "no such durability: never"),
         (["--junit", "nowhere/x.xml"], 74, "nowhere/x.xml cannot be written"),
         (["--initial", "{"], 2, "--initial is not JSON"),
@@ -811,6 +824,36 @@ def test_what_came_to_a_log_of_which_parts_are_crashed_is_no_matter(lab, monkeyp
     assert [record["type"] for record in found if record["type"] != "reproduction"] == [
         *("sample", "crashes", "failure", "summary")
     ]
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"durability": [], "seed": "step:before@1"}, "no such durability"),
+        ({"seeds": -1}, "--seeds -1: no number of lives"),
+        ({"seconds": float("nan")}, "--seconds nan: no time"),
+    ],
+)
+def test_what_the_command_line_does_not_let_through_is_refused_to_a_program(how, says):
+    with pytest.raises(UsageError, match=says):
+        list(library.crashtest(**how))
+
+
+@pytest.mark.parametrize("levels", [[], ["step"], ["batch", "step"], ["fsync"]])
+def test_a_life_is_lived_at_its_own_level(lab, levels):
+    args = [arg for level in levels for arg in ("--durability", level)]
+    seed = "fsync:before@1" if levels in ([], ["fsync"]) else "step:before@1"
+    done = lab("crashtest", "log.jsonl", *args, "--seed", seed, "--json")
+    assert (done.code, done.json[-1]["survived"]) == (0, 1)
+
+
+def test_the_level_of_a_number_is_one_of_those_asked_for(lab, monkeypatch):
+    monkeypatch.chdir(lab.folder)
+    lived = []
+    monkeypatch.setattr(Lives, "live", lambda _, plan: lived.append(plan) or Lived(1))
+    for seed in range(6):
+        list(library.crashtest("log.jsonl", durability=["batch"], seed=seed))
+    assert {plan.durability for plan in lived} == {"batch"}
 
 
 def test_a_program_can_ask_for_it_too(lab, monkeypatch):
