@@ -181,6 +181,7 @@ def test_2_for_what_cannot_be_meant(ready, durproj, args, said):
 
 def test_a_file_that_cannot_be_meant_is_refused(shop, monkeypatch):
     monkeypatch.chdir(shop.folder)
+    (shop.folder / "mine.py").write_text(REDUCER)
     (shop.folder / "folder.csv").mkdir()
     os.mkfifo(shop.folder / "pipe")
     (shop.folder / "byte.db").write_bytes(b"\n")
@@ -196,8 +197,8 @@ def test_a_file_that_cannot_be_meant_is_refused(shop, monkeypatch):
         ("out.db", {"excel": True}, "--excel goes with CSV"),
         ("folder.csv", {}, r"folder\.csv: a folder"),
         ("pipe", {"format": "csv"}, "pipe: not a plain file"),
-        ("r.py", {"format": "csv"}, r"r\.py: it exists already"),
-        ("r.py", {"format": "sqlite", "force": True}, r"r\.py: no SQLite database"),
+        ("mine.py", {"format": "csv"}, r"mine\.py: it exists already"),
+        ("mine.py", {"format": "sqlite", "force": True}, r"mine\.py: no SQLite database"),
         ("byte.db", {}, r"byte\.db: no SQLite database"),
     ):
         with pytest.raises(library.UsageError, match=said):
