@@ -10,7 +10,7 @@
     ├─ StoreError       74   the store cannot be read or written: I/O error, disk full
     │  ├─ StoreDamaged  74   stored bytes are not the bytes that were written
     │  ├─ StoreBusy     75   another runner holds the store
-    │  ├─ Rewritten     75   a history was rewritten while it was read
+    │  ├─ Rewritten     75   a history was rewritten while it was read, or a log while it was tested
     │  └─ StoreDenied   77   no permission
     ├─ OutputFailed     74   standard output cannot be written
     └─ Interrupted      128+n  signal n asked the run to stop; the step in hand was finished
@@ -141,7 +141,8 @@ class StoreBusy(StoreError):
 
 
 class Rewritten(StoreError):
-    """A history was rewritten while it was read. Nothing is wrong with it: read it again."""
+    """A history was rewritten while it was read, or a log or reducer while it was tested. Nothing is wrong
+    with it: read it again."""
 
     exit_code = 75
 

@@ -104,9 +104,8 @@ def crashtest(
         typer.Option(
             "--seconds",
             metavar="S",
-            min=0,
             callback=finite,
-            help="How long it may take; of a log that is too long for it, parts from all over are crashed.",
+            help="How long it may take, more than 0; of a log that is too long for it, parts from all over are crashed.",
         ),
     ] = 60.0,
     allow_mutation: Annotated[
@@ -154,13 +153,17 @@ def crashtest(
     from durproj.cli.checking import watched
     from durproj.cli.junit import Report
     from durproj.cli.verdicts import cases_of, verdict
-    from durproj.crashing.crashtest import LEVELS
     from durproj.crashing.crashtest import crashtest as records
     from durproj.events.formats.mapping import Mapping
-    from durproj.projections.reducer import MISSING, parse_initial
+    from durproj.history.inputs import refuse_read
+    from durproj.projections.reducer import JQ, MISSING, parse_initial
 
     inputs = events or os.environ.get("DURPROJ_EVENTS", "").split(os.pathsep)
-    report = Report(junit, "crashtest", "log") if junit else None
+    report = None
+    if junit:
+        references = [reducer or "", "" if jq is None else f"{JQ}{jq}"]
+        refuse_read(filter(None, inputs), references, str(junit), f"--junit {junit}")
+        report = Report(junit, "crashtest", "log")
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     began = clock.monotonic()
     kept: list[dict[str, Any]] = []
@@ -180,7 +183,7 @@ def crashtest(
             on_bad_line=on_bad_line,
             max_line=max_line,
             strict_types=strict_types,
-            durability=cast("Any", durability) or LEVELS,
+            durability=cast("Any", durability) or None,
             seeds=seeds,
             seed=seed,
             seconds=seconds,

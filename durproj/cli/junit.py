@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree as ET
 
 from durproj.cli.findings import Line
-from durproj.errors import OutputFailed, UsageError
+from durproj.errors import OutputFailed
 from durproj.render import safe
 
 # What XML 1.0 has no place for besides the control characters and surrogates, which `safe` writes out.
@@ -33,14 +32,10 @@ class Case:
 class Report:
     """The report of `command` at `path`. It is there from the beginning, as that of one that did not come to
     its end, so that none of yesterday's is taken for it, whatever happens. Raises OutputFailed when it
-    cannot be written, UsageError when it would take the place of the `store`. subject: what is looked at as
-    a whole."""
+    cannot be written. subject: what is looked at as a whole."""
 
-    def __init__(self, path: Path, command: str, subject: str, store: Path | None = None) -> None:
+    def __init__(self, path: Path, command: str, subject: str) -> None:
         self._path, self._command, self._subject = path, command, subject
-        with suppress(OSError):
-            if store and path.samefile(store):
-                raise UsageError(f"--junit {path}: that is the store", "name another file")
         self.failed("it did not come to its end")
 
     def failed(self, why: str) -> None:

@@ -111,5 +111,7 @@ def _report(file: Path | None, store: Path) -> Report | None:
     if file is None:
         return None
     from durproj.cli.junit import Report
+    from durproj.history.inputs import refuse_stored
 
-    return Report(file, "verify", "store", store)
+    refuse_stored(store, str(file), f"--junit {file}")
+    return Report(file, "verify", "store")

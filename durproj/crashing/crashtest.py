@@ -51,7 +51,7 @@ def crashtest(
     on_bad_line: OnBadLine = "stop",
     max_line: int = MAX_LINE,
     strict_types: bool = False,
-    durability: Sequence[Durability] = LEVELS,
+    durability: Sequence[Durability] | None = None,
     seeds: int = SEEDS,
     seed: int | str | None = None,
     seconds: float = SECONDS,
@@ -64,7 +64,8 @@ def crashtest(
     was left alone, and that with a fold of the log without any store.
 
     events: paths, globs or `-`, which is copied first, as any pipe is; None: the packaged sample. reducer: what
-    `--reducer` takes, or a function that another process can import. durability: the levels to crash at.
+    `--reducer` takes, or a function that another process can import. durability: the levels to crash at (None:
+    LEVELS, or that of a `seed` that names a life; another than that is refused).
     seeds: how many lives are drawn at random, besides those that are killed before and after every commit, in back-off,
     twice in a row and with two runners. seed: this life only, and the reducer is not looked into: a number, or
     what a failure named, such as `step:before@3`. seconds: how long it may take. Lives that are left out then
@@ -84,17 +85,14 @@ def crashtest(
     `reproduction`, as small as there was time for; and a `summary` in the end, whose `exit` is 0 only when
     nothing was wrong and the reducer was looked into and every kind of crash struck, at every level, at least
     once: `uncovered` says in words what was left out. Raises what a fold of the log raises, and UsageError,
-    Interrupted.
+    Interrupted, and Rewritten when a file that it reads changed, so that nothing can be said of it.
     """
-    levels = list(dict.fromkeys(durability))
-    unknown = [str(level) for level in levels if level not in get_args(Durability)]
-    if unknown or not levels:
-        known = ", ".join(get_args(Durability))
-        raise UsageError(f"no such durability: {', '.join(unknown)}", f"name some of {known}")
-    if seeds < 0 or not seconds > 0:
-        raise UsageError(f"{seeds} seeds, {seconds} seconds", "take 0 or more, and more than 0")
+    if seeds < 0:
+        raise UsageError(f"--seeds {seeds}: no number of lives", "take 0 or more")
+    if not seconds > 0:
+        raise UsageError(f"--seconds {seconds:g}: no time to crash anything in", "take more than 0")
     only = None if seed is None else _life_of(seed)
-    levels = [only.durability] if isinstance(only, Plan) else levels
+    levels = _levels(durability, only)
     check_on_error(on_error, None, on_bad_line)
     options: Answer = {
         "events": _named(events),
@@ -150,6 +148,24 @@ def _made(keep: str | Path | None) -> Path:
         return Path(mkdtemp(prefix="durproj-crashtest-", dir=keep)).absolute()
     except OSError as error:
         raise OutputFailed(f"{keep or 'a temporary folder'} cannot be made: {error}") from None
+
+
+def _levels(asked: Sequence[Durability] | None, only: Plan | int | None) -> list[Durability]:
+    """The levels to crash at: those that are `asked` for, and of a life that is written out its own. Raises
+    UsageError."""
+    levels = list(dict.fromkeys(LEVELS if asked is None else asked))
+    unknown = [str(level) for level in levels if level not in get_args(Durability)]
+    if unknown or not levels:
+        known = ", ".join(get_args(Durability))
+        raise UsageError(f"no such durability: {', '.join(unknown)}", f"name some of {known}")
+    if not isinstance(only, Plan):
+        return levels
+    if asked is not None and only.durability not in levels:
+        raise UsageError(
+            f"--durability {', '.join(levels)} and --seed {only}, a life at the level {only.durability}",
+            "leave --durability out, or name that level",
+        )
+    return [only.durability]
 
 
 def _life_of(seed: int | str) -> Plan | int:

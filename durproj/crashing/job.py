@@ -19,7 +19,8 @@ from durproj.crashing.purity.faults import Faults
 from durproj.crashing.sample import Part, events_of, most_events, parts_of
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.crashing.shrinking import Shrinking, Smallest
-from durproj.errors import StoreDamaged
+from durproj.crashing.unchanged import Unchanged
+from durproj.errors import BadEvent, NotFound, PastChanged, StoreDamaged, StoreError
 from durproj.stores.base import Durability
 
 Record = dict[str, Any]
@@ -36,6 +37,7 @@ class Job:
         self, servers: Servers, again: Again, options: Answer, told: Progress | None
     ) -> None:
         self._servers, self._again, self._options, self._told = servers, again, options, told
+        self._reducer = Unchanged((), options["reducer"])
         self._sample: list[Part] = []
         self._beyond = False
         self._parts: list[Lives] = []
@@ -49,7 +51,8 @@ class Job:
     def records(
         self, levels: Sequence[Durability], seeds: int, only: Plan | int | None
     ) -> Iterator[Record]:
-        """All of it. Raises StoreDamaged when what a run leaves that nobody kills is damaged."""
+        """All of it. Raises StoreDamaged when what a run leaves that nobody kills is damaged, Rewritten when
+        something is wrong and may be so because a file changed that is read anew in each life."""
         try:
             yield from self._records(levels, seeds, only)
         except StoreDamaged as error:
@@ -59,6 +62,10 @@ class Job:
                 "something besides durproj wrote to that store, which is this test's own: the reducer?\n"
                 f"kept: {self._again.folder}",
             ) from None
+        except (BadEvent, NotFound, PastChanged, StoreError):
+            for lives in self._parts:
+                lives.unchanged.check()
+            raise
 
     def _records(
         self, levels: Sequence[Durability], seeds: int, only: Plan | int | None
@@ -72,7 +79,7 @@ class Job:
             if self._sample and not self.wrong:
                 yield self._sampled()
             if unsound and not self.wrong:
-                self.wrong = True
+                self._found_wrong(self._parts[unsound[1]].unchanged)
                 yield self._unlike(*unsound)
                 yield self._again.record(Smallest(self._parts[unsound[1]].options))
         except TimeUp as up:
@@ -86,12 +93,11 @@ class Job:
         """Let runs come to their ends that nobody kills, of parts of the log if it does not fit into the time;
         the store of one that went as far as there was time."""
         lives = Lives(self._servers, self._again.folder, self._options)
+        self._parts = [lives]
         first, answer = lives.first(levels[0], self._servers.left() / 10)
         self._events = answer["of"]
         most = most_events(answer, self._servers.left())
-        if most is None:
-            self._parts = [lives]
-        else:
+        if most is not None:
             if answer["partial"]:
                 _, answer = lives.first("batch", self._servers.left() / 4)
                 self._beyond = answer["partial"]
@@ -147,7 +153,7 @@ class Job:
         try:
             for record in faults.found():
                 if record["type"] == "fault":
-                    self.wrong = True
+                    self._found_wrong(self._reducer)
                     self._faults_found += 1
                     first = first or record
                 yield record
@@ -170,6 +176,7 @@ class Job:
         """A run that was left alone is not what the log folds to."""
         found = (record.get("differences") or [{}])[0]
         why = record.get("reason") or found.get("reason") or "it is another state"
+        store = self._parts[part].store(level)
         return {
             "type": "failure",
             "kind": "fold",
@@ -178,9 +185,7 @@ class Job:
             "differs": f"a run that nobody kills is not what the log folds to: {why}",
             "changes": found.get("changes", []),
             **self._place(part),
-            **cause(
-                *(self._servers, self._parts[part].store(level), record["id"], found.get("step"))
-            ),
+            **cause(self._servers, store, record["id"], found.get("step")),
         }
 
     def _place(self, part: int) -> Record:
@@ -207,7 +212,6 @@ class Job:
             if counts := self._counts.get(of):
                 yield {"type": "crashes", "kind": of, **{name: counts[name] for name in names}}
         if failed:
-            self.wrong = True
             yield from self._failure(*failed)
         else:
             self._look_for_gaps(only)
@@ -220,8 +224,14 @@ class Job:
             if self._told:
                 self._told(1, len(todo))
             if lived.wrong:
+                self._found_wrong(self._parts[life.part].unchanged)
                 return life, lived.wrong
         return None
+
+    def _found_wrong(self, unchanged: Unchanged) -> None:
+        """Something is wrong. Raises Rewritten when what was read is not what it was."""
+        unchanged.check()
+        self.wrong = True
 
     def _count(self, life: Life, lived: Lived) -> None:
         counts = self._counts[life.kind]
@@ -235,7 +245,7 @@ class Job:
 
     def _look_for_gaps(self, only: Plan | int | None) -> None:
         """Note what was not crashed."""
-        counts = sum(self._counts.values(), Counter())
+        counts, kinds = sum(self._counts.values(), Counter()), ", ".join(self._missing)
         if isinstance(only, Plan) and counts["unstruck"] and not counts["survived"]:
             wholes = [lives.whole[only.durability] for lives in self._parts]
             commits, calls = max(one.commits for one in wholes), max(one.calls for one in wholes)
@@ -244,12 +254,10 @@ class Job:
                 f" {calls} calls, counted from 0"
             )
         elif self._missing and counts["lives"] < counts["planned"]:
-            kinds = ", ".join(self._missing)
             self._lack(
                 f"the time was over before these kinds of crash struck once: {kinds}; {MORE}"
             )
         elif self._missing:
-            kinds = ", ".join(self._missing)
             self._lack(f"these kinds of crash never struck as planned: {kinds}")
         elif left := counts["planned"] - counts["lives"]:
             self._uncovered.append(f"the time was over before {left:,} more lives")

@@ -1,40 +1,75 @@
-"""The files that a store was folded from, which nothing that is written may take the place of."""
+"""The files that a store was folded from, or a command reads, which nothing that is written may take the place
+of."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
-from durproj.errors import UsageError
+from durproj.errors import NotFound, StoreError, UsageError
 from durproj.events.spool import kept
+from durproj.history.reading import reading
+from durproj.projections.reducer import file_of
 from durproj.runtime.request import opened_path, spool_path
 from durproj.stores.base import Run, Store
+from durproj.stores.copying import BESIDE
+
+Read = tuple[str, str]
+"""What a file is, in words, and its path."""
 
 
 def refuse_input(store: Store, path: str, named: str) -> None:
     """Raise UsageError when the file at `path`, which the user calls `named`, is an input of any run of
-    `store`, by whatever name, or the copy of one that came through a pipe."""
-    for run in store.runs():
-        for file in _files(store, run):
-            if _are_one(file, path):
-                raise UsageError(
-                    f"{named}: an input of {store.location}, folded as {run.name}: it is left as it is",
-                    "write to another file",
-                )
-
-
-def _files(store: Store, run: Run) -> Iterator[str]:
+    `store`, by whatever name, the copy of one that came through a pipe, or the file of its reducer."""
     base = Path(store.location).resolve().parent
+    for run in store.runs():
+        reducers = [run.options.get("reducer", "")]
+        files = [*_copies(store, run), *files_read(run.options.get("inputs", ()), reducers, base)]
+        _refuse(files, path, named, f" of {store.location}, folded as {run.name}")
+
+
+def refuse_stored(store: Path, path: str, named: str) -> None:
+    """The same of the store at a path, be it there and sound or not; it is refused itself, with what belongs to
+    it."""
+    _refuse([("the store", f"{store}{end}") for end in ("", *BESIDE)], path, named)
+    with suppress(StoreError, NotFound), reading(store) as opened:
+        refuse_input(opened, path, named)
+
+
+def refuse_read(inputs: Iterable[str], reducers: Iterable[str], path: str, named: str) -> None:
+    """The same of what is read without a store: `inputs`, and the files of `reducers`, by reference."""
+    _refuse(files_read(inputs, reducers, Path()), path, named)
+
+
+def files_read(inputs: Iterable[str], reducers: Iterable[str], base: Path) -> Iterator[Read]:
+    """Every file that a fold of `inputs` by these `reducers` reads from the folder `base`, what there is of
+    globs, and names that are no file's. Standard input is left out."""
+    for input in inputs:
+        if input != "-":
+            path = opened_path(input, base)
+            yield "an input", path
+            yield from (("an input", file) for file in glob(path, recursive=True))
+    for ref in reducers:
+        if file := file_of(ref, base):
+            yield "the reducer", os.path.normpath(file)
+
+
+def _copies(store: Store, run: Run) -> Iterator[Read]:
     for input in run.options.get("inputs", ()):
         copy = kept(spool_path(store.location, run.no or 0, input))
         if copy:
-            yield copy[0]
-        if input != "-":
-            path = opened_path(input, base)
-            yield path
-            yield from glob(path, recursive=True)
+            yield "an input", copy[0]
+
+
+def _refuse(files: Iterable[Read], path: str, named: str, whose: str = "") -> None:
+    for what, file in files:
+        if _are_one(file, path):
+            raise UsageError(
+                f"{named}: {what}{whose}: it is left as it is", "write to another file"
+            )
 
 
 def _are_one(path: str, other: str) -> bool:

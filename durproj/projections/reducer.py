@@ -76,6 +76,19 @@ def load(ref: str, initial: str | None, base: Path) -> Reducer:
     return _prepare(ref, fn, MISSING if initial is None else parse_initial(initial))
 
 
+def file_of(ref: str, base: Path) -> str | None:
+    """The file that `load` reads for `ref`, be it there or not; None: none, or no module of `base`."""
+    if ref.startswith(JQ):
+        program = ref.removeprefix(JQ)
+        return os.path.join(base, program[1:]) if program.startswith("@") else None
+    place = ref.rpartition(":")[0]
+    if not place or _is_file(place):
+        return os.path.join(base, place) if place else None
+    module = os.path.join(base, *place.split("."))
+    files = f"{module}.py", os.path.join(module, "__init__.py")
+    return next(filter(os.path.isfile, files), None)
+
+
 def from_function(
     fn: Callable[[Any, Event], Any] | dict[str, Callable[[Any, Event], Any]] | Reducer,
     initial: Any = MISSING,
@@ -181,8 +194,7 @@ def _find(ref: str, base: str) -> Any:
         )
     if not place or not name:
         raise UsageError(f"the reducer reference {ref!r} is incomplete", _HOW)
-    is_file = place.endswith(".py") or "/" in place
-    module = _load_file(place, base) if is_file else _load_module(place, base)
+    module = _load_file(place, base) if _is_file(place) else _load_module(place, base)
     holder: Any = None
     found: Any = module
     for part in name.split("."):
@@ -192,6 +204,10 @@ def _find(ref: str, base: str) -> Any:
                 f"{place} has no function {name!r}", _alternatives(place, name, module)
             )
     return from_handlers(found, holder) if isinstance(found, dict) else found
+
+
+def _is_file(place: str) -> bool:
+    return place.endswith(".py") or "/" in place
 
 
 def _load_file(place: str, base: str) -> ModuleType:

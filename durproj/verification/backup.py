@@ -8,6 +8,7 @@ from typing import Any
 
 from durproj.errors import StoreDamaged, UsageError
 from durproj.events.mark import ENDING
+from durproj.history.inputs import refuse_input
 from durproj.history.reading import reading
 from durproj.stores.copying import copy_store
 from durproj.verification.verify import verify
@@ -20,7 +21,8 @@ def backup(
 ) -> dict[str, Any]:
     """Make `dest` a copy of `store`: what `durproj backup` prints. It is as of one instant, and a store
     like any other; a run goes on meanwhile, and so it does when this is killed. Before it takes its name
-    all of it is verified as `verify` does. force: it may take the place of a file that is there.
+    all of it is verified as `verify` does. force: it may take the place of a file that is there, but
+    of no input of the store and no reducer's.
 
     `left_out`: copies of pipes, kept beside the store for runs that are not finished, which are no part
     of it. Raises UsageError, NotFound, StoreBusy, StoreError; StoreDamaged when anything in the store is
@@ -29,6 +31,8 @@ def backup(
     source, target = Path(store), Path(dest)
     if not str(dest):
         raise UsageError("the name of the copy is empty", "name a file, such as backup.db")
+    with reading(source) as opened:
+        refuse_input(opened, str(target), str(dest))
     copy_store(source, target, lambda copy: _verify(source, copy), force=force)
     with reading(target) as copied:
         heads = [(head.status, head.steps) for head in copied.heads()]

@@ -181,6 +181,7 @@ def test_2_for_what_cannot_be_meant(ready, durproj, args, said):
 
 def test_a_file_that_cannot_be_meant_is_refused(shop, monkeypatch):
     monkeypatch.chdir(shop.folder)
+    (shop.folder / "mine.py").write_text(REDUCER)
     (shop.folder / "folder.csv").mkdir()
     os.mkfifo(shop.folder / "pipe")
     (shop.folder / "byte.db").write_bytes(b"\n")
@@ -196,8 +197,8 @@ def test_a_file_that_cannot_be_meant_is_refused(shop, monkeypatch):
         ("out.db", {"excel": True}, "--excel goes with CSV"),
         ("folder.csv", {}, r"folder\.csv: a folder"),
         ("pipe", {"format": "csv"}, "pipe: not a plain file"),
-        ("r.py", {"format": "csv"}, r"r\.py: it exists already"),
-        ("r.py", {"format": "sqlite", "force": True}, r"r\.py: no SQLite database"),
+        ("mine.py", {"format": "csv"}, r"mine\.py: it exists already"),
+        ("mine.py", {"format": "sqlite", "force": True}, r"mine\.py: no SQLite database"),
         ("byte.db", {}, r"byte\.db: no SQLite database"),
     ):
         with pytest.raises(library.UsageError, match=said):
@@ -240,6 +241,21 @@ def test_no_input_of_any_run_is_ever_written_to(shop):
         said = f"{name}: an input of durproj.db, folded as "
         assert refused(shop("export", *to), 2, said, "write to another file")
         assert (folder / name).read_bytes() == log
+
+
+def test_no_reducer_of_any_run_is_ever_written_to(shop):
+    folder = shop.folder
+    (folder / "m.py").write_text(REDUCER)
+    (folder / "p").mkdir()
+    (folder / "p" / "__init__.py").write_text(REDUCER)
+    for reducer in ("m", "p"):
+        run = ["run", "log.jsonl", "--name", reducer, "--reducer", f"{reducer}:f"]
+        assert shop(*run, "--on-error", "park").code == 1
+    (folder / "link.jsonl").symlink_to("r.py")
+    for name in ("r.py", "link.jsonl", "m.py", "p/__init__.py"):
+        done = shop("export", "--to", name, "--format", "jsonl", "--force")
+        assert refused(done, 2, f"{name}: the reducer of durproj.db, folded as ")
+        assert (folder / name).read_text() == REDUCER
 
 
 def test_a_table_without_a_row_may_take_the_place_of_a_file_but_is_told(shop):

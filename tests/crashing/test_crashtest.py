@@ -17,10 +17,11 @@ from conftest import environment
 
 import durproj as library
 from durproj.cli.verdicts import cases_of, verdict
+from durproj.crashing.job import Job
 from durproj.crashing.lives.life import Lived, Lives
 from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import Servers, TimeUp
-from durproj.errors import StoreError, UsageError
+from durproj.errors import Rewritten, StoreError, UsageError
 from durproj.runtime.observer import Stop
 
 REDUCERS = """
@@ -77,6 +78,15 @@ def lonely(state, event):
 def remembering(state, event):
     seen.append(event.id)
     return {"seen": len(seen)}
+def growing(state, event):
+    # While the log is folded without a store, an event comes to it.
+    frame = sys._getframe()
+    while frame := frame.f_back:
+        if frame.f_code.co_name == "_verify" and not os.path.exists("grown"):
+            open("grown", "w").close()
+            with open("log.jsonl", "a") as log:
+                log.write('{"key":"a","type":"T","id":"e5"}\\n')
+    return count(state, event)
 def dawdling(state, event):
     return (hanging if "_verify" in {f.name for f in traceback.extract_stack()} else count)(state, event)
 def hanging(state, event):
@@ -94,8 +104,8 @@ def lab(durproj):
     log = [{"key": "ab"[n % 2], "type": "T", "id": f"e{n}"} for n in range(5)]
     (durproj.folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
 
-    def run(*args, **how):
-        return durproj(*args, env={"TMPDIR": str(durproj.folder / "tmp")}, **how)
+    def run(*args, env=None, **how):
+        return durproj(*args, env={"TMPDIR": str(durproj.folder / "tmp")} | (env or {}), **how)
 
     run.folder = durproj.folder
     run.left = lambda: list((durproj.folder / "tmp").iterdir())
@@ -514,7 +524,20 @@ def test_what_is_kept_is_where_it_is_asked_for(lab):
         (["--seed", "²"], 2, "is no life"),
         (["--seed", "٣"], 2, "is no life"),
         (["--seed", "9" * 5000], 2, "no number of at most 18 digits"),
-        (["--seconds", "0"], 2, "0.0 seconds"),
+        *(
+            (
+                ["--seconds", given],
+                2,
+                f"--seconds {given}: no time to crash anything in\n  take more",
+            )
+            for given in ("0", "-1")
+        ),
+        (["--seconds", "nan"], 2, "nan is not a number of seconds"),
+        (
+            ["--durability", "batch", "--seed", "step:before@1"],
+            2,
+            "--durability batch and --seed step:before@1, a life at the level step\n  leave --durability out",
+        ),
         (["--durability", "never"], 2, "no such durability: never"),
         (["--junit", "nowhere/x.xml"], 74, "nowhere/x.xml cannot be written"),
         (["--initial", "{"], 2, "--initial is not JSON"),
@@ -526,6 +549,36 @@ def test_what_cannot_be_crashed_is_refused_as_run_refuses_it(lab, args, code, sa
     assert (done.code, done.out) == (code, "")
     assert says in done.err
     assert "Traceback" not in done.err
+    assert lab.left() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("log.jsonl", "an input"),
+        ("link.xml", "an input"),
+        ("hard.xml", "an input"),
+        ("r.py", "the reducer"),
+        ("p.jq", "the reducer"),
+        ("m.py", "the reducer"),
+    ],
+)
+@pytest.mark.parametrize("events", ["log.jsonl", "l*.jsonl", None])
+def test_what_is_crashed_is_no_report(lab, name, what, events):
+    (lab.folder / "p.jq").write_text(".state")
+    (lab.folder / "m.py").write_text(REDUCERS)
+    (lab.folder / "link.xml").symlink_to("log.jsonl")
+    os.link(lab.folder / "log.jsonl", lab.folder / "hard.xml")
+    before = (lab.folder / name).read_bytes()
+    reducer = {"p.jq": ["--jq", "@p.jq"], "m.py": ["--reducer", "m:count"]}
+    args = [*reducer.get(name, ["--reducer", "r.py:count"]), "--junit", name]
+    if events:
+        done = lab("crashtest", events, *args)
+    else:
+        done = lab("crashtest", *args, env={"DURPROJ_EVENTS": "log.jsonl"})
+    said = f"--junit {name}: {what}: it is left as it is\n  write to another file\n"
+    assert (done.code, done.out, done.err) == (2, "", f"durproj: {said}")
+    assert (lab.folder / name).read_bytes() == before
     assert lab.left() == []
 
 
@@ -663,6 +716,144 @@ def test_an_interrupt_leaves_nothing_behind(lab, reducer):
         with open(stat) as file:
             assert file.read().rpartition(")")[2].split()[0] == "Z"
     assert lab.left() == []
+
+
+@pytest.mark.parametrize("shown", ["json", "text"])
+def test_a_log_that_grows_meanwhile_is_no_loss(lab, shown):
+    args = ["--reducer", "r.py:growing", "--durability", "step", "--seed", "step:after@1"]
+    args += ["--json"] if shown == "json" else []
+    done = lab("crashtest", "log.jsonl", *args, "--junit", "x.xml")
+    said = "log.jsonl changed while it was tested: nothing can be said of it"
+    assert (done.code, done.out) == (75, "")
+    assert done.err == (
+        f"durproj: {said}\n  every life reads it anew: give it a copy that nothing writes to\n"
+    )
+    (case,) = ET.parse(lab.folder / "x.xml").getroot().find("testsuite")
+    (error,) = case
+    assert (case.attrib["name"], error.tag, said in error.text) == ("log", "error", True)
+    assert lab.left() == []
+
+
+def grow(log):
+    with log.open("a") as file:
+        file.write('{"key":"a","type":"T","id":"new"}\n')
+
+
+def rewrite(log):
+    log.write_text(log.read_text().replace("e0", "f0"))
+
+
+def replace(log):
+    other = log.with_suffix(".other")
+    other.write_text(log.read_text().replace("e0", "f0"))
+    os.utime(other, ns=(log.stat().st_atime_ns, log.stat().st_mtime_ns))
+    other.replace(log)
+
+
+def rotate(log):
+    log.rename(log.with_name("log-1.jsonl"))
+    grow(log)
+
+
+CHANGES = {
+    "appended": (grow, "log.jsonl changed"),
+    "rewritten": (rewrite, "log.jsonl changed"),
+    "replaced": (replace, "log.jsonl changed"),
+    "half a line": (lambda log: log.write_text(log.read_text() + '{"key'), "log.jsonl changed"),
+    "gone": (lambda log: log.unlink(), "log.jsonl was removed"),
+    "rotated": (rotate, "log.jsonl changed|log-1.jsonl appeared"),
+    "one more": (lambda log: grow(log.with_name("log2.jsonl")), "log2.jsonl appeared"),
+    "the reducer": (
+        lambda log: log.with_name("r.py").write_text(REDUCERS.replace(" + 1", " + 2")),
+        "r.py changed",
+    ),
+}
+
+
+# By when it is done: in the midst of the lives, before a run is compared with the fold without a store, and before
+# its steps are executed again.
+LIFE, COMPARED, PURITY = (Lives, "live"), (Job, "_unsound"), (Faults, "found")
+
+
+@pytest.mark.parametrize(
+    ("change", "when"),
+    [
+        *((change, LIFE) for change in CHANGES),
+        ("appended", COMPARED),
+        ("gone", COMPARED),
+        ("the reducer", COMPARED),
+        ("the reducer", PURITY),
+    ],
+)
+def test_whatever_changes_meanwhile_nothing_is_declared(lab, monkeypatch, change, when):
+    (act, says), plain, acted = CHANGES[change], getattr(*when), []
+
+    def acting(self, *args):
+        if not acted:
+            acted.append(act(lab.folder / "log.jsonl"))
+        return plain(self, *args)
+
+    monkeypatch.setattr(*when, acting)
+    monkeypatch.chdir(lab.folder)
+    seed = None if when == PURITY else "step:after@3"
+    found = []
+    with pytest.raises(Rewritten, match=says) as told:
+        found.extend(
+            library.crashtest("log*.jsonl", reducer="r.py:count", seed=seed, seeds=0, keep="kept")
+        )
+    assert (told.value.exit_code, found) == (75, [])
+    assert list((lab.folder / "kept").iterdir()) == []
+
+
+def test_what_came_to_a_log_of_which_parts_are_crashed_is_no_matter(lab, monkeypatch):
+    monkeypatch.setattr("durproj.crashing.sample.RUNS", 10**9)
+    monkeypatch.setattr("durproj.crashing.sample.LEAST", 2)
+    monkeypatch.chdir(lab.folder)
+    log = lab.folder / "log.jsonl"
+    log.write_text(
+        "".join(json.dumps({"key": "a", "type": "T", "id": f"e{n}"}) + "\n" for n in range(30))
+    )
+
+    def lossy(self, plan):
+        grow(log)
+        return Lived(1, {"id": "projection/a", "differs": "it does", "changes": []})
+
+    monkeypatch.setattr(Lives, "live", lossy)
+    monkeypatch.setattr("durproj.crashing.job.first_difference", lambda *_: None)
+    found = library.crashtest("log.jsonl", reducer="r.py:count", seed="step:after@1")
+    assert [record["type"] for record in found if record["type"] != "reproduction"] == [
+        *("sample", "crashes", "failure", "summary")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"durability": [], "seed": "step:before@1"}, "no such durability"),
+        ({"seeds": -1}, "--seeds -1: no number of lives"),
+        ({"seconds": float("nan")}, "--seconds nan: no time"),
+    ],
+)
+def test_what_the_command_line_does_not_let_through_is_refused_to_a_program(how, says):
+    with pytest.raises(UsageError, match=says):
+        list(library.crashtest(**how))
+
+
+@pytest.mark.parametrize("levels", [[], ["step"], ["batch", "step"], ["fsync"]])
+def test_a_life_is_lived_at_its_own_level(lab, levels):
+    args = [arg for level in levels for arg in ("--durability", level)]
+    seed = "fsync:before@1" if levels in ([], ["fsync"]) else "step:before@1"
+    done = lab("crashtest", "log.jsonl", *args, "--seed", seed, "--json")
+    assert (done.code, done.json[-1]["survived"]) == (0, 1)
+
+
+def test_the_level_of_a_number_is_one_of_those_asked_for(lab, monkeypatch):
+    monkeypatch.chdir(lab.folder)
+    lived = []
+    monkeypatch.setattr(Lives, "live", lambda _, plan: lived.append(plan) or Lived(1))
+    for seed in range(6):
+        list(library.crashtest("log.jsonl", durability=["batch"], seed=seed))
+    assert {plan.durability for plan in lived} == {"batch"}
 
 
 def test_a_program_can_ask_for_it_too(lab, monkeypatch):

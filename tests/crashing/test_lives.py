@@ -217,6 +217,40 @@ def test_a_process_that_is_killed_from_elsewhere_is_no_crash_of_ours(lives, tmp_
     )
 
 
+class Answering:
+    """In place of `Servers`: every process of a life is answered for, in order."""
+
+    def __init__(self, *answers):
+        self._answers = iter(answers)
+
+    def ask(self, _number, **_task):
+        return next(self._answers)
+
+    def ask_all(self, tasks):
+        return [next(self._answers) for _ in tasks]
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({"code": 70, "said": "a bug"}, "a run that goes on fails: a bug"),
+        ({"code": 74, "said": "no room"}, "a run that goes on fails: no room"),
+        ({"code": 0, "error": {"kind": "StoreError", "fields": {"message": "x"}}}, "StoreError: x"),
+        ({"code": -9, "said": "", "struck": False}, "signal 9 from elsewhere"),
+    ],
+)
+def test_whichever_of_two_runners_goes_wrong_it_is_told(lives, answer, says, first):
+    whole = lives("count")
+    struck = {"code": -9, "said": "struck", "struck": True}
+    done = {"code": 0, "commits": 9, "calls": 9}
+    two = [answer, struck] if first else [struck, answer]
+    whole.servers = Answering(*two, done)
+    lived = whole.live(Plan("step", (Kill("before", 0), Kill("after", 1)), race=True))
+    assert lived.kills == 1
+    assert says in lived.wrong["differs"]
+
+
 @pytest.mark.parametrize("on_error", ["skip", "park"])
 @pytest.mark.parametrize("reducer", ["value_error", "os_error"])
 def test_an_event_that_fails_for_good_is_no_loss(lives, reducer, on_error):

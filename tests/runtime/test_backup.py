@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -169,6 +170,20 @@ def test_the_store_itself_is_never_replaced(store, tmp_path, name, force):
     with pytest.raises(UsageError, match="is the store itself"):
         durproj.backup(tmp_path / name, store=store, force=force)
     assert (files(tmp_path), store.read_bytes()) == (before, content)
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "link.jsonl", "hard.jsonl", "r.py"])
+def test_nothing_that_the_store_was_folded_from_is_replaced(tmp_path, name):
+    write(tmp_path / "log.jsonl", EVENTS[:9])
+    (tmp_path / "r.py").write_text(SLOW)
+    (tmp_path / "link.jsonl").symlink_to("log.jsonl")
+    os.link(tmp_path / "log.jsonl", tmp_path / "hard.jsonl")
+    store = tmp_path / "store.db"
+    durproj.fold(tmp_path / "log.jsonl", reducer=f"{tmp_path}/r.py:slow", store=store)
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(UsageError, match="folded as projection: it is left as it is"):
+        durproj.backup(tmp_path / name, store=store, force=True)
+    assert (tmp_path / name).read_bytes() == before
 
 
 def test_what_a_store_of_that_name_left_behind_is_not_taken_for_a_part_of_the_copy(store, tmp_path):

@@ -99,11 +99,33 @@ def test_a_process_that_is_killed_leaves_a_report_that_says_so(durproj, store):
     assert "it did not come to its end" in suite.find("testcase/error").attrib["message"]
 
 
-def test_the_store_is_no_report(durproj, store):
-    before = store.read_bytes()
-    done = durproj("verify", "--junit", "durproj.db")
-    assert (done.code, "that is the store" in done.err) == (2, True)
-    assert store.read_bytes() == before
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("durproj.db", "the store"),
+        ("durproj.db-wal", "the store"),
+        ("log.jsonl", "an input of durproj.db, folded as projection"),
+        ("r.py", "the reducer of durproj.db, folded as projection"),
+    ],
+)
+def test_what_is_verified_is_no_report(durproj, store, name, what, linked):
+    (durproj.folder / "durproj.db-wal").touch()
+    before = (durproj.folder / name).read_bytes()
+    given = "link.xml" if linked else name
+    if linked:
+        (durproj.folder / given).symlink_to(name)
+    done = durproj("verify", "--refold", "--junit", given)
+    said = f"--junit {given}: {what}: it is left as it is\n  write to another file\n"
+    assert (done.code, done.out, done.err) == (2, "", f"durproj: {said}")
+    assert (durproj.folder / name).read_bytes() == before
+
+
+def test_what_is_no_store_is_no_report_either(durproj, store):
+    before = (durproj.folder / "log.jsonl").read_bytes()
+    done = durproj("verify", "--store", "log.jsonl", "--junit", "log.jsonl")
+    assert (done.code, "--junit log.jsonl: the store" in done.err) == (2, True)
+    assert (durproj.folder / "log.jsonl").read_bytes() == before
 
 
 def test_a_report_that_cannot_be_written_is_said_to_be_before_anything_is_verified(durproj, store):

@@ -19,6 +19,7 @@ from durproj.crashing.lives.killing import WAIT_S, Kill, Plan
 from durproj.crashing.lives.left import Left, difference, left_in, remove
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.servers import Servers, TimeUp
+from durproj.crashing.unchanged import Unchanged
 from durproj.errors import DurprojError, StoreError
 from durproj.stores.base import Durability
 
@@ -47,12 +48,17 @@ class Lived:
 
 @dataclass
 class Lives:
-    """Lives of one fold, in `folder`. options: of `fold`, as a task has them; whole: by durability."""
+    """Lives of one fold, in `folder`. options: of `fold`, as a task has them; whole: by durability; unchanged:
+    what each of them reads."""
 
     servers: Servers
     folder: Path
     options: Answer
     whole: dict[Durability, Whole] = field(default_factory=dict)
+    unchanged: Unchanged = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.unchanged = Unchanged(self.options["events"], self.options["reducer"])
 
     def first(self, durability: Durability, most_s: float) -> tuple[Path, Answer]:
         """The store of a run that is stopped after so many seconds, and what it says: whether it is
@@ -118,15 +124,17 @@ class Lives:
         return lived
 
     def _judge(self, answer: Answer, task: Answer, lived: Lived, *, waited: bool = False) -> None:
-        """What a process left that was killed (waited: in back-off), or came to its end."""
+        """What a process left that was killed (waited: in back-off), or came to its end. What was wrong
+        before stays: of two that ran beside each other either may be wrong."""
         store, steps = Path(task["store"]), self.whole[task["durability"]].steps
-        if answer["code"] == KILLED and answer["struck"]:
-            lived.kills += 1
-            lived.wrong = unkept(store, steps) or (forgotten(store) if waited else None)
-        elif answer["code"] or "error" in answer:
-            lived.wrong = wrong(None, f"a run that goes on {ending(answer)}")
+        struck = answer["code"] == KILLED and answer["struck"]
+        found: dict[str, Any] | None
+        if not struck and (answer["code"] or "error" in answer):
+            found = wrong(None, f"a run that goes on {ending(answer)}")
         else:
-            lived.wrong = unkept(store, steps)
+            found = unkept(store, steps) or (forgotten(store) if struck and waited else None)
+        lived.kills += struck
+        lived.wrong = lived.wrong or found
 
     def _compare(self, store: Path, plan: Plan) -> dict[str, Any] | None:
         try:
