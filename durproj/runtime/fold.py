@@ -72,15 +72,10 @@ class LogFold:
                 self._setup.revert()
             raise
         finally:
-            fold = self._fold
-            self.counts.unknown += fold.unknown
             try:
-                fold.commits.flush()
+                self._fold.commits.flush()
             finally:
-                self.counts.executed -= fold.commits.uncommitted
-            self.counts += self._intake.counts()
-            if self._intake.left_out and self._intake.left_out.lines:
-                self._observer.note(self._intake.left_out.describe())
+                self._count_whole()
         self._count_untouched()
 
     def _fold_streams(self) -> None:
@@ -238,6 +233,14 @@ class LogFold:
         counts.parked_before += stream.parked_before
         counts.waiting += stream.waiting
         counts.skipped += stream.skipped
+
+    def _count_whole(self) -> None:
+        """What is not counted stream by stream, less what was executed and not committed."""
+        self.counts.executed -= self._fold.commits.uncommitted
+        self.counts.unknown += self._fold.unknown
+        self.counts += self._intake.counts()
+        if self._intake.left_out and self._intake.left_out.lines:
+            self._observer.note(self._intake.left_out.describe())
 
     def _alone(self) -> bool:
         """Whether this fold covers all that its run stands for, so that the run's cursor may move."""

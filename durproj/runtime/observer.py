@@ -23,9 +23,10 @@ class Counts:
 
     executed: as far as they are committed, skipped ones included. parked_before: those of the parked ones
     that were so before this fold; waiting: events behind those at which they wait, as far as the log was
-    read. unknown: executed events of types that the reducer does not know, by type. None where nobody asked for it: duplicates:
-    events that were dropped as such; reordered: events that came later in the log than they were taken;
-    gaps: what is irregular in their sequences; bad_lines: lines that are no events, and were left out.
+    read. skipped, and unknown: as far as they were met, committed or not; unknown: events of types that the
+    reducer does not know, by type. None where nobody asked for it: duplicates: events that were dropped as
+    such; reordered: events that came later in the log than they were taken; gaps: what is irregular in their
+    sequences; bad_lines: lines that are no events, and were left out.
     """
 
     projections: int = 0

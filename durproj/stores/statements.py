@@ -93,10 +93,9 @@ class Statements:
         begun anew. SQLite's quick check does not compare the two."""
         index = f"INDEXED BY sqlite_autoindex_{table}_1"
         same = " AND ".join(f"found.{each} = there.{each}" for each in ("no", *_UNIQUE[table]))
-        ((there, indexed, found),) = self._read(
-            f"SELECT (SELECT count(*) FROM {table} NOT INDEXED), (SELECT count(*) FROM {table} {index}),"
-            f" (SELECT count(*) FROM {table} AS there NOT INDEXED"
-            f" WHERE EXISTS (SELECT 1 FROM {table} AS found {index} WHERE {same}))"
+        ((there, found, indexed),) = self._read(
+            f"SELECT count(*), total(EXISTS (SELECT 1 FROM {table} AS found {index} WHERE {same})),"
+            f" (SELECT count(*) FROM {table} {index}) FROM {table} AS there NOT INDEXED"
         )
         if met is not None and met < there:
             raise damaged(self.location, f"rows of the table {table} are missing")
