@@ -16,6 +16,9 @@ from durproj.render import safe
 # What XML 1.0 has no place for besides the control characters and surrogates, which `safe` writes out.
 _NO_CHARACTER = re.compile("[\ufffe\uffff]")
 
+BEGINS = b"<?xml version='1.0' encoding='utf-8'?>\n<testsuites tests="
+"""How a report begins."""
+
 
 @dataclass(frozen=True)
 class Case:

@@ -110,8 +110,8 @@ def _report(file: Path | None, store: Path) -> Report | None:
     """The report for `file`, if there is to be one."""
     if file is None:
         return None
-    from durproj.cli.junit import Report
+    from durproj.cli.junit import BEGINS, Report
     from durproj.history.inputs import refuse_stored
 
-    refuse_stored(store, str(file), f"--junit {file}")
+    refuse_stored(store, str(file), f"--junit {file}", BEGINS)
     return Report(file, "verify", "store")

@@ -20,7 +20,7 @@ from durproj.crashing.sample import Part, events_of, most_events, parts_of
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.crashing.shrinking import Shrinking, Smallest
 from durproj.crashing.unchanged import Unchanged
-from durproj.errors import BadEvent, NotFound, PastChanged, StoreDamaged, StoreError
+from durproj.errors import DurprojError, Interrupted, StoreDamaged
 from durproj.stores.base import Durability
 
 Record = dict[str, Any]
@@ -62,9 +62,10 @@ class Job:
                 "something besides durproj wrote to that store, which is this test's own: the reducer?\n"
                 f"kept: {self._again.folder}",
             ) from None
-        except (BadEvent, NotFound, PastChanged, StoreError):
-            for lives in self._parts:
-                lives.unchanged.check()
+        except DurprojError as error:
+            if not isinstance(error, Interrupted):
+                for unchanged in (self._reducer, *(lives.unchanged for lives in self._parts)):
+                    unchanged.check()
             raise
 
     def _records(

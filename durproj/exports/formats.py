@@ -69,7 +69,7 @@ def export(
     stand so. format: `jsonl`, `csv`, `parquet` or `sqlite`; None: by the ending of `to`. table: in a SQLite
     database, `projections` or `steps` unless said. columns: the only paths of the states that become
     columns. excel: CSV for spreadsheets. force: replace the file, or in a database the table;
-    never a file that the store was folded from.
+    never a file of the store's own, one that it was folded from, or the FILE.py of a reducer.
 
     Returns {"type": "export", "to", "format", "rows"}; `table` where there is one, `columns`, how many, of
     all but JSON lines, and `empty`, those asked for that no state has. Raises UsageError, NotFound,

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 
 from durproj.errors import NotFound, OutputFailed, StoreDenied, UsageError
 from durproj.events.disk import sync_name
+from durproj.stores.beside import ENDS
 from durproj.stores.migrations import APPLICATION_ID
 from durproj.stores.temporary import file_for
 
-_BESIDE_A_STORE = ("", "-wal", "-shm", "-journal", ".lock")
 _SQLITE = b"SQLite format 3\0"
 _ID_AT = 68
 """Where a SQLite file has its application id: four bytes, the highest first
@@ -36,7 +36,7 @@ def resolved(to: str, store: str) -> str:
         raise UsageError(f"{to}: a folder", "name a file, such as out.csv")
     if os.path.exists(real) and not os.path.isfile(real):
         raise UsageError(f"{to}: not a plain file", "a pipe is written to with --to -")
-    for end in _BESIDE_A_STORE:
+    for end in ENDS:
         base = real.removesuffix(end)
         if real.endswith(end) and (_same(base, store) or _is_store(base)):
             raise UsageError(

@@ -1,11 +1,10 @@
-"""The files that a store was folded from, or a command reads, which nothing that is written may take the place
-of."""
+"""The files of a store and those it was folded from, or a command reads, which nothing that is written may take
+the place of."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from durproj.history.reading import reading
 from durproj.projections.reducer import file_of
 from durproj.runtime.request import opened_path, spool_path
 from durproj.stores.base import Run, Store
-from durproj.stores.copying import BESIDE
+from durproj.stores.beside import files_of
 
 Read = tuple[str, str]
 """What a file is, in words, and its path."""
@@ -23,20 +22,30 @@ Read = tuple[str, str]
 
 def refuse_input(store: Store, path: str, named: str) -> None:
     """Raise UsageError when the file at `path`, which the user calls `named`, is an input of any run of
-    `store`, by whatever name, the copy of one that came through a pipe, or the file of its reducer."""
+    `store`, by whatever name, the copy of one that came through a pipe, the FILE.py of its reducer, or the
+    store itself, or belongs to it. A jq program that came from a file is in the store."""
     base = Path(store.location).resolve().parent
     for run in store.runs():
         reducers = [run.options.get("reducer", "")]
         files = [*_copies(store, run), *files_read(run.options.get("inputs", ()), reducers, base)]
         _refuse(files, path, named, f" of {store.location}, folded as {run.name}")
+    _refuse_own(store.location, path, named)
 
 
-def refuse_stored(store: Path, path: str, named: str) -> None:
-    """The same of the store at a path, be it there and sound or not; it is refused itself, with what belongs to
-    it."""
-    _refuse([("the store", f"{store}{end}") for end in ("", *BESIDE)], path, named)
-    with suppress(StoreError, NotFound), reading(store) as opened:
-        refuse_input(opened, path, named)
+def refuse_stored(store: Path, path: str, named: str, begins: bytes) -> None:
+    """The same of the store at a path, be it there and sound or not. Where its runs cannot all be read, any file
+    may be an input: what is there is refused unless it `begins` as what is to be written."""
+    try:
+        with reading(store) as opened:
+            refuse_input(opened, path, named)
+    except (StoreError, NotFound) as error:
+        _refuse_own(store, path, named)
+        if os.path.isfile(path) and not _has_begun(path, begins):
+            raise UsageError(
+                f"{named}: it may be an input of {store}, whose runs cannot be read, so it is left as it is:"
+                f" {error.message}",
+                "write to a new file",
+            ) from None
 
 
 def refuse_read(inputs: Iterable[str], reducers: Iterable[str], path: str, named: str) -> None:
@@ -45,8 +54,9 @@ def refuse_read(inputs: Iterable[str], reducers: Iterable[str], path: str, named
 
 
 def files_read(inputs: Iterable[str], reducers: Iterable[str], base: Path) -> Iterator[Read]:
-    """Every file that a fold of `inputs` by these `reducers` reads from the folder `base`, what there is of
-    globs, and names that are no file's. Standard input is left out."""
+    """The files that a fold of `inputs` by these `reducers` names, from the folder `base`: what there is of
+    globs, names that are no file's, the FILE.py of a reducer or its module in `base`. Left out are standard
+    input, what a log was rotated to, modules elsewhere, and what a reducer imports."""
     for input in inputs:
         if input != "-":
             path = opened_path(input, base)
@@ -55,6 +65,18 @@ def files_read(inputs: Iterable[str], reducers: Iterable[str], base: Path) -> It
     for ref in reducers:
         if file := file_of(ref, base):
             yield "the reducer", os.path.normpath(file)
+
+
+def _refuse_own(store: str | Path, path: str, named: str) -> None:
+    _refuse([("the store", file) for file in files_of(store)], path, named)
+
+
+def _has_begun(path: str, begins: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(begins)) == begins
+    except OSError:
+        return False
 
 
 def _copies(store: Store, run: Run) -> Iterator[Read]:

@@ -38,8 +38,8 @@ def report(
     `from` and `to` that are shown (None: no step).
 
     Raises NotFound (also for a step that is not kept), UsageError (a file that is no page is not
-    overwritten, nor an input of the store), StoreDenied and OutputFailed
-    where the file cannot be written, and StoreDamaged, in which case none is written.
+    overwritten, nor an empty one that is an input or the store's), StoreDenied and OutputFailed where the
+    file cannot be written, and StoreDamaged, in which case none is written.
     """
     chosen = list(dict.fromkeys([ids] if isinstance(ids, str) else ids))
     _check(chosen, first, to, last)

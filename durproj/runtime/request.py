@@ -19,7 +19,7 @@ from durproj.events.spool import kept
 from durproj.projections.reducer import Reducer, load
 from durproj.runtime.retry import DEFAULT, RetryPolicy, from_options, to_options
 from durproj.stores.base import Durability, Run
-from durproj.stores.stored import fold_options
+from durproj.stores.stored import expect_fold
 
 OnError = Literal["stop", "park", "skip"]
 """What becomes of a stream whose step failed for good: it ends the run; it waits, parked; it goes on
@@ -136,7 +136,7 @@ class Request:
     ) -> Request:
         """The fold that `run` stands for. `base` is the store's folder, from which paths count;
         `reducer`: not the run's own."""
-        options = SELECTION | fold_options(run.options)
+        options = SELECTION | expect_fold(run.options)
         return cls(
             inputs=options["inputs"],
             reducer=reducer or load(options["reducer"], options["initial"], base),
@@ -222,7 +222,7 @@ def spool_path(location: str, run: int, path: str) -> str:
 def is_gone(run: Run, location: str) -> bool:
     """Whether the input of `run`, in a store at `location`, was standard input and left no copy. Raises StoreDamaged
     when it is the run of no fold."""
-    return "-" in fold_options(run.options)["inputs"] and not kept(
+    return "-" in expect_fold(run.options)["inputs"] and not kept(
         spool_path(location, run.no or 0, "-")
     )
 

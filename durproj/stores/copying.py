@@ -26,9 +26,6 @@ PAGES = 2_000
 TRIES = 10
 """So often a copy that others have made worthless is begun anew."""
 
-BESIDE = ("-wal", "-shm", "-journal", ".lock")
-"""Ends of the names of files that belong to a store."""
-
 
 class _Written(Exception):
     """Something was written to the store while it was copied."""
@@ -39,12 +36,11 @@ def copy_store(
 ) -> None:
     """Make `dest` a copy of the store at `source`, as of one instant: one file, complete before it takes
     its name, and on the disk. `check` is given the copy before that; what it raises ends it. `force`: it
-    may take the place of another file.
+    may take the place of another file, which is to be none of the store's own.
 
-    Raises NotFound, UsageError (a `dest` that is there, or that would take the place of the store),
-    StoreBusy, StoreDamaged, StoreError.
+    Raises NotFound, UsageError (a `dest` that is there), StoreBusy, StoreDamaged, StoreError.
     """
-    _check_dest(source, dest, force=force)
+    _check_dest(dest, force=force)
     with closing(connect_reader(source)) as conn:
         mode = source.stat().st_mode & 0o777 | 0o600  # of what is read-only, too, a copy can go on
         with _locked(dest), _beside(dest) as new:
@@ -52,17 +48,14 @@ def copy_store(
             check(new)
             os.chmod(new, mode)
             sync(new)
-            _check_dest(source, dest, force=force)
+            _check_dest(dest, force=force)
             # A journal of the store that was there, removed just now, must not come back beside the copy.
             sync_name(dest)
             os.replace(new, dest)
             sync_name(dest)
 
 
-def _check_dest(source: Path, dest: Path, *, force: bool) -> None:
-    store = os.path.realpath(source)
-    if os.path.realpath(dest) in (store, *(f"{store}{end}" for end in BESIDE)):
-        raise UsageError(f"{dest} is the store itself", "name another file")
+def _check_dest(dest: Path, *, force: bool) -> None:
     if dest.is_dir():
         raise UsageError(f"{dest} is a folder", "name a file in it, such as backup.db")
     if not dest.parent.is_dir():

@@ -79,7 +79,7 @@ def whole_options(options: dict[str, Any]) -> dict[str, Any]:
     return _formed(options, _OPTIONS.get(options.get("kind", ""), NoneType))
 
 
-def fold_options(options: dict[str, Any]) -> dict[str, Any]:
+def expect_fold(options: dict[str, Any]) -> dict[str, Any]:
     """`options`, which are to say what a fold was asked for. Raises StoreDamaged when they do not."""
     return _formed(options, _OPTIONS["fold"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from glob import escape, glob
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from durproj.errors import StoreDamaged, UsageError
 from durproj.events.mark import ENDING
 from durproj.history.inputs import refuse_input
 from durproj.history.reading import reading
+from durproj.stores.beside import copies_of
 from durproj.stores.copying import copy_store
 from durproj.verification.verify import verify
 
@@ -22,7 +22,7 @@ def backup(
     """Make `dest` a copy of `store`: what `durproj backup` prints. It is as of one instant, and a store
     like any other; a run goes on meanwhile, and so it does when this is killed. Before it takes its name
     all of it is verified as `verify` does. force: it may take the place of a file that is there, but
-    of no input of the store and no reducer's.
+    of nothing that is the store's own, of no input of it, and of no FILE.py of a reducer.
 
     `left_out`: copies of pipes, kept beside the store for runs that are not finished, which are no part
     of it. Raises UsageError, NotFound, StoreBusy, StoreError; StoreDamaged when anything in the store is
@@ -37,7 +37,6 @@ def backup(
     with reading(target) as copied:
         heads = [(head.status, head.steps) for head in copied.heads()]
         unfinished = sum(not run.complete for run in copied.runs())
-    pipes = glob(f"{escape(str(source))}.input-*") + glob(f"{escape(str(source))}.live-*")
     return {
         "type": "backup",
         "store": str(source),
@@ -45,7 +44,7 @@ def backup(
         "bytes": target.stat().st_size,
         "workflows": len(heads),
         "unfinished": unfinished,
-        "left_out": sorted(path for path in pipes if not path.endswith(ENDING)),
+        "left_out": sorted(path for path in copies_of(source) if not path.endswith(ENDING)),
     }
 
 

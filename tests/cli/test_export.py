@@ -214,6 +214,10 @@ def test_no_store_is_ever_written_to(shop, monkeypatch):
     for name in ("other.db", "third.db"):
         shutil.copy(folder / "durproj.db", folder / name)
     (folder / "link.db").symlink_to("durproj.db")
+    (folder / "durproj.db.live-x#synced").touch()
+    for store in ("durproj.db", "link.db"):
+        to = ["--store", store, "--to", "durproj.db.live-x#synced", "--format", "csv", "--force"]
+        assert refused(shop("export", *to), 2, "durproj.db.live-x#synced: the store")
     os.link(folder / "third.db", folder / "hard.db")
     before = (folder / "durproj.db").read_bytes()
     for name in ("durproj.db", "link.db", "hard.db", "other.db", "other.db-wal"):

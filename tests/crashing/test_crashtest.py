@@ -767,12 +767,22 @@ CHANGES = {
         lambda log: log.with_name("r.py").write_text(REDUCERS.replace(" + 1", " + 2")),
         "r.py changed",
     ),
+    "the reducer raises": (
+        lambda log: log.with_name("r.py").write_text(REDUCERS.replace("+ 1", "/ 0")),
+        "r.py changed",
+    ),
+    "the reducer is none": (
+        lambda log: log.with_name("r.py").write_text("def count(:\n"),
+        "r.py changed",
+    ),
+    "the reducer is gone": (lambda log: log.with_name("r.py").unlink(), "r.py was removed"),
 }
 
 
-# By when it is done: in the midst of the lives, before a run is compared with the fold without a store, and before
+# By when it is done: before another run that nobody kills, in the midst of the lives, before a run is compared with the fold without a store, and before
 # its steps are executed again.
-LIFE, COMPARED, PURITY = (Lives, "live"), (Job, "_unsound"), (Faults, "found")
+BEGUN, LIFE, COMPARED = (Lives, "begin"), (Lives, "live"), (Job, "_unsound")
+PURITY = (Faults, "found")
 
 
 @pytest.mark.parametrize(
@@ -783,19 +793,24 @@ LIFE, COMPARED, PURITY = (Lives, "live"), (Job, "_unsound"), (Faults, "found")
         ("gone", COMPARED),
         ("the reducer", COMPARED),
         ("the reducer", PURITY),
+        ("the reducer raises", BEGUN),
+        ("the reducer is none", BEGUN),
+        ("the reducer is gone", BEGUN),
     ],
 )
 def test_whatever_changes_meanwhile_nothing_is_declared(lab, monkeypatch, change, when):
-    (act, says), plain, acted = CHANGES[change], getattr(*when), []
+    (act, says), plain, calls = CHANGES[change], getattr(*when), []
+    due = 2 if when == BEGUN else 1
 
     def acting(self, *args):
-        if not acted:
-            acted.append(act(lab.folder / "log.jsonl"))
+        calls.append(args)
+        if len(calls) == due:
+            act(lab.folder / "log.jsonl")
         return plain(self, *args)
 
     monkeypatch.setattr(*when, acting)
     monkeypatch.chdir(lab.folder)
-    seed = None if when == PURITY else "step:after@3"
+    seed = None if when in (PURITY, BEGUN) else "step:after@3"
     found = []
     with pytest.raises(Rewritten, match=says) as told:
         found.extend(

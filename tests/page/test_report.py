@@ -339,6 +339,14 @@ def test_why_a_step_failed_is_told_once(durproj, how):
     assert steps.count("ValueError: bad") == 1
 
 
+@pytest.mark.parametrize("name", ["durproj.db-wal", "durproj.db.live-x#synced"])
+def test_what_is_empty_and_belongs_to_the_store_is_left_alone(sample, name):
+    (sample.folder / name).touch()
+    done = sample("report", "projection/u1", "-o", name)
+    assert (done.code, f"{name}: the store: it is left as it is" in done.err) == (2, True)
+    assert (sample.folder / name).read_bytes() == b""
+
+
 def test_an_empty_log_is_left_alone_too(sample):
     log = sample.folder / "log.jsonl"
     log.write_text('{"user":"a","type":"T"}\n')

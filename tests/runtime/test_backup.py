@@ -161,13 +161,22 @@ def test_another_file_is_replaced_only_when_asked_for(store, tmp_path, force):
 
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize(
-    "name", ["store.db", "x/../store.db", "link.db", "store.db-wal", "store.db.lock"]
+    "name",
+    [
+        "store.db",
+        "x/../store.db",
+        "link.db",
+        "store.db-wal",
+        "store.db.lock",
+        "store.db.live-x#synced",
+    ],
 )
 def test_the_store_itself_is_never_replaced(store, tmp_path, name, force):
     (tmp_path / "x").mkdir()
     (tmp_path / "link.db").symlink_to("store.db")
+    (tmp_path / "store.db.live-x#synced").touch()
     before, content = files(tmp_path), store.read_bytes()
-    with pytest.raises(UsageError, match="is the store itself"):
+    with pytest.raises(UsageError, match="the store: it is left as it is"):
         durproj.backup(tmp_path / name, store=store, force=force)
     assert (files(tmp_path), store.read_bytes()) == (before, content)
 

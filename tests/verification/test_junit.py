@@ -105,12 +105,14 @@ def test_a_process_that_is_killed_leaves_a_report_that_says_so(durproj, store):
     [
         ("durproj.db", "the store"),
         ("durproj.db-wal", "the store"),
+        ("durproj.db.live-x#synced", "the store"),
         ("log.jsonl", "an input of durproj.db, folded as projection"),
         ("r.py", "the reducer of durproj.db, folded as projection"),
     ],
 )
 def test_what_is_verified_is_no_report(durproj, store, name, what, linked):
-    (durproj.folder / "durproj.db-wal").touch()
+    for beside in ("durproj.db-wal", "durproj.db.live-x#synced"):
+        (durproj.folder / beside).touch()
     before = (durproj.folder / name).read_bytes()
     given = "link.xml" if linked else name
     if linked:
@@ -119,6 +121,58 @@ def test_what_is_verified_is_no_report(durproj, store, name, what, linked):
     said = f"--junit {given}: {what}: it is left as it is\n  write to another file\n"
     assert (done.code, done.out, done.err) == (2, "", f"durproj: {said}")
     assert (durproj.folder / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["durproj.db-wal", "durproj.db-journal", "durproj.db.lock"])
+def test_what_belongs_to_a_store_that_is_named_by_a_link_is_no_report(durproj, store, name):
+    (durproj.folder / "link.db").symlink_to("durproj.db")
+    (durproj.folder / name).touch()
+    done = durproj("verify", "--store", "link.db", "--junit", name)
+    said = f"--junit {name}: the store: it is left as it is\n  write to another file\n"
+    assert (done.code, done.out, done.err) == (2, "", f"durproj: {said}")
+    assert b"<" not in (durproj.folder / name).read_bytes()
+
+
+def seal_is_another(path):
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("UPDATE run SET seal = x'00'")
+        conn.commit()
+
+
+def rows_are_missing(path):
+    """Of a table and its index one only has the row."""
+    with closing(sqlite3.connect(path)) as conn:
+        (root,) = conn.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE tbl_name = 'run' AND type = 'index'"
+        ).fetchone()
+        (size,) = conn.execute("PRAGMA page_size").fetchone()
+        conn.execute("PRAGMA journal_mode = DELETE")
+    pages = bytearray(path.read_bytes())
+    pages[(root - 1) * size + 3 : (root - 1) * size + 5] = bytes(2)  # so many cells it has
+    path.write_bytes(pages)
+
+
+def store_is_gone(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("befall", "code"), [(seal_is_another, 1), (rows_are_missing, 1), (store_is_gone, 66)]
+)
+def test_where_the_inputs_cannot_be_told_only_a_report_is_replaced(durproj, store, befall, code):
+    old, new = (durproj.folder / name for name in ("old.xml", "new.xml"))
+    assert durproj("verify", "--junit", old.name).code == 0
+    befall(store)
+    for name in ("log.jsonl", "r.py"):
+        before = (durproj.folder / name).read_bytes()
+        done = durproj("verify", "--junit", name)
+        said = f"--junit {name}: it may be an input of durproj.db, whose runs cannot be read, so it"
+        assert (done.code, done.out, said in done.err) == (2, "", True), done.err
+        assert (durproj.folder / name).read_bytes() == before
+    for report in (old, new):
+        assert durproj("verify", "--junit", report.name).code == code
+        assert ET.parse(report).find("testsuite/testcase/*") is not None
+    assert durproj("verify", "--junit", "/dev/null").code == code
 
 
 def test_what_is_no_store_is_no_report_either(durproj, store):
