@@ -130,7 +130,7 @@ def print_table(report: dict[str, Any]) -> None:
     print("|---|---|---:|---:|---:|---:|")
     for row in report["rows"]:
         print(f"| {' | '.join([row['fault'], ', '.join(row['promises']), *_cells(row)])} |")
-    print(f"| all but the controls | | {' | '.join(_totals(report))} |")
+    print(f"| all, without the cases of controls | | {' | '.join(_totals(report))} |")
     print(f"\nseed {report['seed']}")
     for row in report["rows"]:
         for note in row["notes"]:

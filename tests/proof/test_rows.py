@@ -145,7 +145,7 @@ def test_the_last_line_is_of_all_rows_and_counts_no_case_of_a_control(capsys):
     control = rows._row(made(lambda _: None, control="gone"), cases=5, faults=["found nothing"])
     proof_main.print_table(told_of(row, control))
     (last,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| all")]
-    assert last == "| all but the controls | | 3 | 3 | 0, 1 found too little | 1 |"
+    assert last == "| all, without the cases of controls | | 3 | 3 | 0, 1 found too little | 1 |"
 
 
 def test_a_control_that_finds_too_little_says_how_little(tmp_path, monkeypatch, capsys):
