@@ -130,7 +130,7 @@ def print_table(report: dict[str, Any]) -> None:
     print("|---|---|---:|---:|---:|---:|")
     for row in report["rows"]:
         print(f"| {' | '.join([row['fault'], ', '.join(row['promises']), *_cells(row)])} |")
-    print(f"| all but the controls | | {' | '.join(_totals(report))} |")
+    print(f"| all, without the cases of controls | | {' | '.join(_totals(report))} |")
     print(f"\nseed {report['seed']}")
     for row in report["rows"]:
         for note in row["notes"]:
@@ -152,16 +152,18 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _lost(row: dict[str, Any]) -> str:
-    """How many were lost, unless that number would hide that the row proves nothing."""
+    """How many were lost, of a control by what is broken in it, unless that number would hide that the row
+    proves nothing."""
     if row["broke_off"]:
         return f"{row['lost']:,}, broke off" if row["lost"] else "broke off"
     if row["control"] and row["faults"]:
         return f"found too little: {row['judged']:,}" if row["judged"] else "found nothing"
-    return f"{row['lost']:,}"
+    return f"{row['judged' if row['control'] else 'lost']:,}"
 
 
 def _totals(report: dict[str, Any]) -> list[str]:
-    """The same of all rows together, and how many of them prove nothing."""
+    """The same of all rows together, and how many of them prove nothing; the cases of controls, which have to be
+    lost, do not count."""
     found = report["rows"]
     proved = [row for row in found if not row["control"]]
     cases, lost = (sum(row[name] for row in proved) for name in ("cases", "lost"))

@@ -118,7 +118,7 @@ def unstorable(
                 # As texts: to Python -0.0 is 0, and both 1.0 and True are 1.
                 text = json.dumps(eval(expression))
                 assert json.dumps(states[5]) == text
-                assert states[6] == {"given": repr(json.loads(text))}
+                assert states[6] == {"given": repr(json.loads(text))}, f"it was {states[6]}"
             else:
                 assert done.code == 1, done.err
                 assert refusal in done.err, done.err
@@ -174,7 +174,7 @@ PROOFS = [
         2,
         20,
         case_ms=70,
-        control=True,
+        control="it was {'given': '(1, (2, 3))'}",
     ),
     Proof("a reducer that changes what it is given", ("P4",), mutating, 1, 20, case_ms=217),
 ]

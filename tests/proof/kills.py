@@ -263,5 +263,5 @@ PROOFS = [
     Proof("SIGKILL again and again while it resumes", ("P1", "P2", "P3"), prove_again_and_again,
           quick=24, nightly=4000, case_ms=17),
     Proof("control: acknowledged before the commit", ("P3",), prove_early, quick=4, nightly=40,
-          case_ms=45, control=True),
+          case_ms=45, control="steps were acknowledged"),
 ]  # fmt: skip

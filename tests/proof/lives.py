@@ -260,7 +260,7 @@ PROOFS = [
     Proof("SIGKILL of a command that prints what is done", ("P1", "P2", "P3"), prove_printed,
           quick=12, nightly=700, case_ms=90),
     Proof("control: printed before the commit", ("P3",), prove_printed_early,
-          quick=6, nightly=20, case_ms=90, control=True),
+          quick=6, nightly=20, case_ms=90, control="printed as done"),
     Proof("SIGKILL in the wait between two attempts", ("P2",), prove_back_off,
           quick=20, nightly=1500, case_ms=55),
 ]  # fmt: skip

@@ -165,11 +165,14 @@ PROOFS = [
     Proof("power cut, batch", ("P2", "P3"), prove_runs("batch"), 90, 30_000, case_ms=3.5),
     Proof(
         "power cut, never synced", ("P3",),
-        prove_broken(f"synchronous=OFF,{SMALL_WAL}", fsync=False), 100, 1_000, case_ms=3, control=True),
+        prove_broken(f"synchronous=OFF,{SMALL_WAL}", fsync=False), 100, 1_000, case_ms=3,
+        control="malformed"),
     Proof(
         "power cut, rollback journal whose removal is not synced", ("P3",),
-        prove_broken("journal_mode=DELETE,synchronous=FULL", fsync=True), 60, 1_000, case_ms=3, control=True),
+        prove_broken("journal_mode=DELETE,synchronous=FULL", fsync=True), 60, 1_000, case_ms=3,
+        control="acknowledged"),
     Proof(
         "power cut, acknowledged before the commit", ("P3",),
-        prove_broken("early", fsync=True), 60, 1_000, case_ms=3, control=True),
+        prove_broken("early", fsync=True), 60, 1_000, case_ms=3,
+        control="acknowledged"),
 ]  # fmt: skip

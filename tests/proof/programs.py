@@ -144,6 +144,8 @@ def killed_anywhere(trial: Trial, before: Callable[[], object] = lambda: None) -
                 with trial.case(what):
                     ended = _life(Program(plan, kill), store, durability, at, before)
                     called = [int(line.split()[1]) for line in ended.lines]
+                    again = [number for number in called if number < held]
+                    assert not again, f"executed again: {again}"
                     assert called == [*range(held, held + len(called))], f"executed: {called}"
                     records = _records(store)
                     assert records == expected[ID]["records"][: len(records)]
@@ -264,6 +266,7 @@ def _expect_refused(error: PastChanged, differs: int | None, order: str) -> None
 PROOFS = [
     Proof("SIGKILL in a program's workflow, at any write and call", ("P1", "P2", "P3", "P4"), killed_anywhere,
           quick=60, nightly=4_000, case_ms=27),
-    Proof("control: finished steps executed again", ("P1",), executed_again, 12, 40, case_ms=27, control=True),
+    Proof("control: finished steps executed again", ("P1",), executed_again, 12, 40, case_ms=27,
+          control="executed again"),
     Proof("a program changed between crash and going on", ("P1", "P5"), changed_programs, 36, 4_000, case_ms=27),
 ]  # fmt: skip

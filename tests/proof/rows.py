@@ -152,7 +152,7 @@ def _row(proof: Proof, **found: Any) -> dict[str, Any]:
         "broke_off": False,
         "not_run": "",
     }
-    told = {"fault": proof.fault, "promises": proof.promises, "control": proof.control}
+    told = {"fault": proof.fault, "promises": proof.promises, "control": bool(proof.control)}
     return {**told, **nothing, **found}
 
 

@@ -24,19 +24,18 @@ WAL_MOST = 64 << 20
 """Bytes that a store's -wal may come to."""
 GROWTH_MOST = 8 << 20
 """Bytes by which a run may grow between its first third and its end, besides 16 for each event."""
-WAITS_EACH = EVENTS_A_LIFE // 4
-"""An event of so many is one at which a run may be told to wait."""
-REDUCER = f"""
+LATE = EVENTS_A_LIFE // 4
+"""So many events after the one at which a run is to be killed it waits for that."""
+REDUCER = """
 import os
 
 def waits(state, event):
-    number = event.body["v"]
-    if number % {WAITS_EACH} == 0 and os.path.exists(f"wait at {{number}}"):
-        os.rename(f"wait at {{number}}", "waiting")
+    if str(event.body["v"]) == os.environ.get("WAITS_AT"):
+        open("waiting", "w").close()
         os.read(0, 1)
-    return {{"n": state["n"] + 1}}
+    return {"n": state["n"] + 1}
 
-waits.initial = {{"n": 0}}
+waits.initial = {"n": 0}
 """
 
 
@@ -52,19 +51,21 @@ def prove_soak(trial: Trial) -> None:
     with trial.case("the last life, to the end"):
         soak.run_until(None)
         soak.expect_whole()
-        assert soak.kills, "no life was killed"
+        assert len(soak.kills) == lives - 1, f"of {lives} lives {len(soak.kills)} were killed"
     peaks = f"-wal at most {soak.wal / 2**20:.1f} MiB, {soak.looks:,} looks of readers"
-    made = f"{soak.events:,} events, {soak.streams:,} streams, kills: {soak.kills}"
+    made = f"{soak.events:,} events, {soak.streams:,} streams, kills: {len(soak.kills)}"
     trial.note(f"{made}; {peaks}; {soak.memory}")
 
 
 class _Soak:
-    """The log, its store, and the most that was seen of what may grow."""
+    """The log, its store, and the most that was seen of what may grow. kills: how many steps were in the store
+    after each of them."""
 
     def __init__(self, folder: Path, events: int) -> None:
         self.folder, self.store = folder, folder / "durproj.db"
         self.events, self.streams = events, max(1, events // EVENTS_A_STREAM)
-        self.wal = self.looks = self.kills = 0
+        self.wal = self.looks = 0
+        self.kills: list[int] = []
         self.memory = ""
         (folder / "waits.py").write_text(REDUCER)
         with (folder / "log.jsonl").open("w") as log:
@@ -78,11 +79,9 @@ class _Soak:
         words = ["resume"] if begun else ["run", "log.jsonl", "--reducer", "waits.py:waits"]
         words += [] if begun else ["--durability", "batch"]
         sizes: list[tuple[int, int]] = []
-        wait = self.folder / f"wait at {(events or 0) + WAITS_EACH}"
         waiting = self.folder / "waiting"
-        if events is not None:
-            wait.touch()
-        with ExitStack() as held, self._command(*words, "-q") as run:
+        waits_at = "" if events is None else str(self._folded_at(events + LATE))
+        with ExitStack() as held, self._command(*words, "-q", WAITS_AT=waits_at) as run:
             while run.poll() is None:
                 self._look(run.pid, sizes, held)
                 if waiting.exists() or (events is not None and sizes and sizes[-1][0] >= events):
@@ -91,11 +90,22 @@ class _Soak:
             if events is not None:
                 run.kill()
             code = run.wait()
-            self.kills += code == -signal.SIGKILL
-            assert code in ((-signal.SIGKILL, 0) if events is not None else (0,)), run.stderr.read()
-        for file in (wait, waiting):
-            file.unlink(missing_ok=True)
+            assert code == (0 if events is None else -signal.SIGKILL), run.stderr.read()
+        waiting.unlink(missing_ok=True)
+        if events is not None:
+            self._expect_killed_at(events)
         self._expect_flat(sizes)
+
+    def _folded_at(self, position: int) -> int:
+        """The number of the event that is folded after `position` others: stream after stream is, in the order in
+        which they appear, and in the log an event of each follows one of each."""
+        stream, event = divmod(position, EVENTS_A_STREAM)
+        return stream + self.streams * event
+
+    def _expect_killed_at(self, events: int) -> None:
+        steps = sum(head["steps"] for head in durproj.workflows(store=self.store))
+        assert events <= steps <= events + LATE, f"killed at {steps:,} steps, not at {events:,}"
+        self.kills.append(steps)
 
     def _look(self, pid: int, sizes: list[tuple[int, int]], held: ExitStack) -> None:
         """How far the run is, as a reader sees it, and how large things are. From the first look on two
@@ -139,9 +149,9 @@ class _Soak:
         assert [path.name for path in self.folder.glob("durproj.db*")] == [self.store.name]
 
     @contextmanager
-    def _command(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    def _command(self, *words: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
         with subprocess.Popen(
-            [sys.executable, "-m", "durproj", *words], cwd=self.folder, env=environment(),
+            [sys.executable, "-m", "durproj", *words], cwd=self.folder, env=environment(**env),
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         ) as process:  # fmt: skip
             try:

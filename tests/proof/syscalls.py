@@ -133,5 +133,5 @@ PROOFS = [
     Proof("SIGKILL at every system call of run, resume, promote, rewind, fork, gc, backup, export, report",
           ("P1", "P2", "P3"), prove_syscalls, quick=12, nightly=1000, case_ms=180),
     Proof("control: printed before the commit, killed at a system call", ("P3",), prove_said_early,
-          quick=3, nightly=20, case_ms=120, control=True),
+          quick=3, nightly=20, case_ms=120, control="printed as done"),
 ]  # fmt: skip

@@ -13,6 +13,7 @@ import pytest
 
 from proof import __main__ as proof_main
 from proof import needed, rows
+from proof.children import Ended
 from proof.trial import Proof
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -27,7 +28,7 @@ def good_then_raises(trial):
     raise RuntimeError("not in a case")
 
 
-@pytest.mark.parametrize("control", [False, True])
+@pytest.mark.parametrize("control", ["", "gone"])
 def test_what_is_raised_outside_of_a_case_is_a_fault(tmp_path, control):
     proof = made(good_then_raises, control=control)
     (fault,) = proof.faults(proof.run("seed", 1, tmp_path))
@@ -39,19 +40,31 @@ def test_what_is_lost_is_a_fault_but_of_a_control_that_nothing_is_lost(tmp_path)
         with trial.case("the first"):
             raise AssertionError("gone")
 
-    def breaks(trial):
-        with trial.case("the first"):
-            raise ValueError("gone")
-
     lost = made(loses).run("seed", 1, tmp_path)
     (fault,) = made(loses).faults(lost)
     assert fault.startswith("the first\n")
-    assert made(loses, control=True).faults(lost) == []
-    assert made(breaks, control=True).faults(made(breaks).run("seed", 1, tmp_path))
+    assert proved(loses, "gone", tmp_path) == []
     kept = made(lambda trial: trial.passed(3)).run("seed", 1, tmp_path)
     assert made(loses).faults(kept) == []
-    assert made(loses, control=True).faults(kept)
+    assert made(loses, control="gone").faults(kept)
     assert made(loses).faults(made(lambda _: None).run("seed", 1, tmp_path))
+
+
+def proved(prove, control, folder):
+    """The faults of a control."""
+    proof = made(prove, control=control)
+    return proof.faults(proof.run("seed", 1, folder))
+
+
+def test_a_control_finds_nothing_in_what_is_lost_for_another_reason(tmp_path):
+    def breaks(trial):
+        with trial.case("a child that does not begin"):
+            Ended(99, b"", b"TypeError: it takes 2 arguments").expect(0)
+
+    told, lost = proved(breaks, "gone", tmp_path)
+    assert told == "broken on purpose, 0 of 1 cases say: gone"
+    assert lost.startswith("a child that does not begin\n")
+    assert "TypeError: it takes 2 arguments" in lost
 
 
 def test_a_row_that_lacks_its_tool_says_so(tmp_path, monkeypatch):
@@ -99,13 +112,13 @@ def breaks_a_case(trial):
 @pytest.mark.parametrize(
     ("prove", "control", "cell", "total"),
     [
-        (lambda trial: trial.passed(3), False, "0", "0"),
-        (good_then_raises, False, "broke off", "0, 1 broke off"),
-        (good_then_raises, True, "broke off (control)", "0, 1 broke off"),
-        (lambda _: None, False, "broke off", "0, 1 broke off"),
-        (breaks_a_case, False, "1", "1"),
-        (breaks_a_case, True, "found nothing (control)", "0, 1 found too little"),
-        (lambda trial: trial.passed(3), True, "found nothing (control)", "0, 1 found too little"),
+        (lambda trial: trial.passed(3), "", "0", "0"),
+        (good_then_raises, "", "broke off", "0, 1 broke off"),
+        (good_then_raises, "gone", "broke off (control)", "0, 1 broke off"),
+        (lambda _: None, "", "broke off", "0, 1 broke off"),
+        (breaks_a_case, "", "1", "1"),
+        (breaks_a_case, "gone", "found nothing (control)", "0, 1 found too little"),
+        (lambda trial: trial.passed(3), "gone", "found nothing (control)", "0, 1 found too little"),
     ],
 )  # fmt: skip
 def test_a_row_that_proves_nothing_does_not_read_as_if_nothing_was_lost(
@@ -116,13 +129,32 @@ def test_a_row_that_proves_nothing_does_not_read_as_if_nothing_was_lost(
     assert last_cells(capsys.readouterr().out) == [cell, total]
 
 
+def test_of_a_control_those_losses_are_told_that_it_is_to_find(tmp_path, monkeypatch, capsys):
+    def finds_one_of_two(trial):
+        breaks_a_case(trial)
+        with trial.case("the second"):
+            raise AssertionError("gone")
+
+    monkeypatch.setattr(rows, "PROOFS", [made(finds_one_of_two, control="gone")])
+    proof_main.print_table(told_of(rows.prove("made up", "seed", 1, tmp_path)))
+    assert last_cells(capsys.readouterr().out) == ["1 (control)", "0"]
+
+
+def test_the_last_line_is_of_all_rows_and_counts_no_case_of_a_control(capsys):
+    row = rows._row(made(lambda _: None), cases=3)
+    control = rows._row(made(lambda _: None, control="gone"), cases=5, faults=["found nothing"])
+    proof_main.print_table(told_of(row, control))
+    (last,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| all")]
+    assert last == "| all, without the cases of controls | | 3 | 3 | 0, 1 found too little | 1 |"
+
+
 def test_a_control_that_finds_too_little_says_how_little(tmp_path, monkeypatch, capsys):
     def finds_one(trial):
         trial.passed(99)
         with trial.case("the last"):
             raise AssertionError("gone")
 
-    monkeypatch.setattr(rows, "PROOFS", [made(finds_one, control=True)])
+    monkeypatch.setattr(rows, "PROOFS", [made(finds_one, control="gone")])
     proof_main.print_table(told_of(rows.prove("made up", "seed", 1, tmp_path)))
     assert last_cells(capsys.readouterr().out)[0] == "found too little: 1 (control)"
 

@@ -23,12 +23,14 @@ KEPT = 20
 @dataclass
 class Trial:
     """One go at a kind of fault. `rng` draws everything that is drawn, `count` says how many cases are
-    asked for, `folder` is the trial's own; what happened is counted by `case`. judged: how many of the
-    lost ones an assertion says were lost, rather than an error of another kind. broken: the error outside of any case that ended it early."""
+    asked for, `folder` is the trial's own; what happened is counted by `case`. words: of a control those of
+    `Proof.control`. judged: how many of the lost ones say so in these words. broken: the error outside of any
+    case that ended it early."""
 
     seed: str
     count: int
     folder: Path
+    words: str = ""
     cases: int = 0
     lost: int = 0
     judged: int = 0
@@ -54,7 +56,7 @@ class Trial:
             yield
         except Exception as error:
             self.lost += 1
-            self.judged += isinstance(error, AssertionError)
+            self.judged += self.words in str(error)
             if len(self.losses) < KEPT:
                 at = "".join(traceback.format_exception(error)[-2:])
                 self.losses.append(f"{what}\n{at}")
@@ -79,8 +81,9 @@ class Proof:
     """A kind of fault. promises: those of the README that it puts to the test. prove: injects
     `trial.count` cases. quick, nightly: how many cases in `make test` and in `make proof`; what is
     enumerated rather than drawn may come to more. case_ms: about how long a case keeps a core busy, by
-    which the long ones are started first. control: it is broken on purpose, and the harness has
-    to find a loss in it."""
+    which the long ones are started first. control: it is broken on purpose, and the harness has to find a
+    loss in it, which says these words: any other error may be of what breaks it, and finds nothing. Empty: it
+    is no control."""
 
     fault: str
     promises: tuple[str, ...]
@@ -88,12 +91,12 @@ class Proof:
     quick: int
     nightly: int
     case_ms: float
-    control: bool = False
+    control: str = ""
 
     def run(self, seed: str, count: int, folder: Path) -> Trial:
         """Run it in a new folder under `folder`. Losses are in the trial; nothing is raised for them."""
         with tempfile.TemporaryDirectory(dir=folder, prefix="proof-") as own:
-            trial = Trial(f"{seed} {self.fault}", count, Path(own))
+            trial = Trial(f"{seed} {self.fault}", count, Path(own), self.control)
             try:
                 self.prove(trial)
             except Exception:
@@ -107,8 +110,6 @@ class Proof:
         if not trial.cases:
             return ["not one case was made"]
         if self.control:
-            found = (
-                f"the harness found {trial.judged} losses in {trial.cases} cases, broken on purpose"
-            )
-            return [] if trial.judged >= max(1, FOUND * trial.cases) else [found]
+            found = f"broken on purpose, {trial.judged} of {trial.cases} cases say: {self.control}"
+            return [] if trial.judged >= max(1, FOUND * trial.cases) else [found, *trial.losses]
         return trial.losses

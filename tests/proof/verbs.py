@@ -51,15 +51,15 @@ def written(folder: Path) -> None:
     write(folder / "log.jsonl", EVENTS)
 
 
-def crashed(folder: Path) -> None:
-    """A run that has crashed."""
-    written(folder)
+def crashed(folder: Path, made: Callable[[Path], object] = written) -> None:
+    """A run that has crashed, in a folder that was `made`."""
+    made(folder)
     done(folder, *RUN, "--crash", "7", code=3)
 
 
-def grown(folder: Path) -> None:
-    """A store of the second version of the schema, and a log that has grown since."""
-    written(folder)
+def grown(folder: Path, made: Callable[[Path], object] = written) -> None:
+    """A store of the second version of the schema, and a log that has grown since, in a folder that was `made`."""
+    made(folder)
     write(folder / "log.jsonl", EVENTS[:12])
     done(folder, *RUN)
     sys.path.append(str(Path(__file__).parents[1] / "stores"))
