@@ -85,12 +85,14 @@ def _workflows(conn: sqlite3.Connection, found: Inventory, _path: Path) -> None:
 
 def _id_in(value: Any) -> str | None:
     """`value`, if it has the form of an id."""
+    if not isinstance(value, str):
+        return None
     try:
         split_id(value)
         value.encode()
-    except (UsageError, AttributeError, UnicodeEncodeError):
+    except (UsageError, UnicodeEncodeError):
         return None
-    return str(value)
+    return value
 
 
 def _runs(conn: sqlite3.Connection, found: Inventory, _path: Path) -> None:

@@ -500,6 +500,22 @@ def test_rows_are_missed_when_more_is_lost_of_their_index(
                 list(ask_for())
 
 
+@pytest.mark.parametrize("id", [b"other/small", b"", 5, 0.5, "no id", "\x00", "a/\udcff"], ids=repr)
+def test_an_id_that_is_none_is_damage_without_a_name(sound, tmp_path, id):
+    path = tmp_path / "store.db"
+    shutil.copy(sound[0], path)
+    with closing(sqlite3.connect(path)) as conn:
+        (sql,) = conn.execute("SELECT sql FROM sqlite_schema WHERE name = 'workflow'").fetchone()
+        rewrite_schema(path, "workflow", sql.replace("STRICT", ""))
+    with closing(sqlite3.connect(path)) as conn:
+        given = id.encode(errors="surrogateescape") if isinstance(id, str) else id
+        cast = "CAST(? AS TEXT)" if isinstance(id, str) else "?"
+        conn.execute(f"UPDATE workflow SET id = {cast} WHERE no = 4", (given,))
+        conn.commit()
+    rewrite_schema(path, "workflow", sql)
+    assert [name for name, _ in take_inventory(path).heads] == [None]
+
+
 def test_a_store_left_by_a_killed_writer_is_whole(killed, tmp_path):
     path, truth = killed
     shutil.copytree(path.parent, tmp_path, dirs_exist_ok=True)
