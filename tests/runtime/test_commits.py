@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from types import SimpleNamespace
 
@@ -11,7 +12,9 @@ import durproj
 from durproj import Mapping, StoreError, fold
 from durproj.runtime import commits, stream
 from durproj.runtime.commits import BATCH_SECONDS, BATCH_STEPS
+from durproj.stores.base import Head, Run
 from durproj.stores.journal import Journal
+from durproj.stores.packing import Records
 from durproj.stores.sqlite import SqliteStore
 
 
@@ -170,3 +173,25 @@ def test_steps_whose_commit_is_refused_are_not_counted(tmp_path, monkeypatch, du
         )  # fmt: skip
     (found,) = durproj.workflows(store=store)
     assert told.executed == found["steps"] > 0
+
+
+@pytest.mark.parametrize("durability", ["step", "batch"])
+def test_after_a_refusal_no_workflow_is_closed(tmp_path, monkeypatch, durability):
+    saved, told = SqliteStore.save_head, []
+
+    def refused(*_):
+        monkeypatch.setattr(SqliteStore, "save_head", saved)
+        raise StoreError("the disk is full")
+
+    with contextlib.closing(SqliteStore.open_writer(tmp_path / "s.db")) as store:
+        run = Run("projection", "x", {})
+        store.save_run(run)
+        journal = Journal(store, Head("projection/u", "projection", "u", run.no))
+        shared = commits.Commits(store, durability)
+        monkeypatch.setattr(SqliteStore, "save_head", refused)
+        with pytest.raises(StoreError, match="full"):
+            shared.add(journal, 0, Records([b"{}"], [b"{}"], [b"{}"]))
+            shared.flush()
+        shared.close(journal, "resolved", lambda: told.append(journal))
+        shared.flush()
+        assert (store.head("projection/u"), told, shared.uncommitted) == (None, [], 1)
