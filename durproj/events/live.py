@@ -23,8 +23,6 @@ from durproj.events.rotation import begins_with, copy_of, identity, name_of, rot
 if TYPE_CHECKING:
     from durproj.events.lines import Chunk
 
-_MOST_AT_ONCE = 8 << 20
-
 
 class LiveSource(Source):
     """The whole lines of a file that grows; an unfinished last line waits for its end.
@@ -159,6 +157,9 @@ class LiveSource(Source):
     def end(self) -> None:
         """Nothing more will come: the last line counts, finished or not."""
         self._final, self._looked = True, (-1, -1)
+
+    def _is_in(self, file: tuple[int, int]) -> bool:
+        return file == self._identity()  # whatever has its name by now
 
     def _identity(self) -> tuple[int, int]:
         return identity(os.fstat(self._descriptor))

@@ -220,7 +220,8 @@ class Source:
 
     def _is_in(self, file: tuple[int, int]) -> bool:
         """Whether `file` is the one input; of a file of which nothing was read, that is all to tell it by."""
-        status = os.stat(self.paths[0])
+        with named(self.paths[0]):
+            status = os.stat(self.paths[0])
         return (status.st_dev, status.st_ino) == file
 
     def _begin(self, path: str, start: Cursor | None) -> None:

@@ -8,9 +8,11 @@ import os
 import pytest
 from live import add, line
 
+from durproj.errors import NotFound
 from durproj.events import rotation
-from durproj.events.cursor import Cursor, same_file
+from durproj.events.cursor import Cursor, PrefixChanged, same_file
 from durproj.events.live import LiveSource
+from durproj.events.reader import Source
 from durproj.events.rotation import lies_in
 
 
@@ -89,3 +91,43 @@ def test_a_file_that_is_renamed_while_its_fold_begins_is_read_on(log):
     source.spool({str(log): "copy"}, sync=False)
     assert [raw for chunk in source.chunks() for raw in chunk.raw] == [line(1).rstrip()]
     source.close()
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_a_file_of_which_nothing_was_read_is_read_on_under_its_next_name(log, renewed):
+    add(log, line(1))
+    source = LiveSource(str(log), 1 << 20)
+    assert source.open()
+    start = source.begin(5)
+    log.rename(log.with_name("app.log.1"))
+    if renewed:
+        add(log, line(2))
+    assert [raw for chunk in source.chunks(start) for raw in chunk.raw] == [line(1).rstrip()]
+    source.close()
+
+
+def test_a_place_in_another_file_is_not_gone_on_from(log):
+    add(log, line(1))
+    source = LiveSource(str(log), 1 << 20)
+    assert source.open()
+    start = source.begin(5)
+    log.rename(log.with_name("app.log.1"))
+    add(log, line(1))
+    assert source.open()
+    with pytest.raises(PrefixChanged):
+        list(source.chunks(start))
+    source.close()
+
+
+def test_a_file_that_is_gone_before_it_is_read_is_named(log):
+    add(log, line(1))
+    live = LiveSource(str(log))
+    assert live.open()
+    start = live.begin(5)
+    live.close()
+    source = Source([str(log)])
+    assert list(source.chunks(start))
+    source = Source([str(log)])
+    log.unlink()
+    with pytest.raises(NotFound, match=r"app\.log"):
+        list(source.chunks(start))
