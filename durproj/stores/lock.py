@@ -75,15 +75,17 @@ class Lock:
     def release(self) -> None:
         """Give the lock up and remove its file."""
         if self._fd is not None:
-            self.path.unlink(missing_ok=True)
-            os.close(self._fd)
-            self._fd = None
+            # One that stays is in nobody's way: who comes next takes it over, with the name in it, which is
+            # read only while somebody holds the lock.
+            with suppress(OSError):
+                self.path.unlink()
+            self.forget()
 
     def forget(self) -> None:
         """Let go of it in a forked process: it is the parent's, and ends with that."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
 
     def _try(self) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -199,3 +200,41 @@ def test_looking_at_a_lock_does_not_take_it(tmp_path, holder):
     assert lock.held()
     holder.communicate("go\n")
     assert not lock.held()
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """Names are never removed."""
+
+    def unlink(path, **_):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    monkeypatch.setattr(Path, "unlink", unlink)
+
+
+def test_a_lock_whose_file_cannot_be_removed_is_given_up_all_the_same(tmp_path, kept):
+    for _ in range(2):
+        with closing(SqliteStore.open_writer(tmp_path / "store.db")) as store:
+            with pytest.raises(StoreBusy, match=f"process {os.getpid()}"):
+                SqliteStore.open_writer(tmp_path / "store.db")
+            store.runs()
+    lock = Lock(tmp_path / "store.db")
+    assert lock.path.exists()
+    assert not lock.held()
+    # The name that it holds is that of who has it next.
+    with start(HOLD, tmp_path / "store.db") as next_one:
+        assert next_one.stdout.readline() == "held\n"
+        with pytest.raises(StoreBusy, match=f"process {next_one.pid}"):
+            lock.acquire()
+        next_one.communicate("go\n")
+    assert not lock.path.exists()
+
+
+def test_what_made_an_opening_fail_is_told_and_not_that_the_lock_file_stays(tmp_path, kept):
+    path = tmp_path / "store.db"
+    path.write_bytes(b"n" * 5_000)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="not a database"):
+            SqliteStore.open_writer(path)
+    assert not Lock(path).held()
