@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 
-from durproj.errors import NotFound, OutputFailed, StoreDenied, UsageError
-from durproj.events.disk import sync_name
+from durproj.errors import NotFound, OutputFailed, UsageError
+from durproj.stores import temporary
 from durproj.stores.beside import ENDS
 from durproj.stores.migrations import APPLICATION_ID
-from durproj.stores.temporary import file_for
 
 _SQLITE = b"SQLite format 3\0"
 _ID_AT = 68
@@ -67,35 +66,12 @@ def replacing(path: str, *, force: bool) -> Iterator[str]:
     """The name of a temporary file beside `path`: when the context ends well it takes its place, else
     it is removed. What is there already is refused with UsageError, or with `force` replaced."""
     check_free(path, force=force)
-    try:
-        with file_for(path) as (file, beside):
-            os.fchmod(file, _mode(path))
-            yield beside
-            os.fsync(file)
-            check_free(path, force=force)
-            os.replace(beside, path)
-            with suppress(OSError):  # it has its place; not every folder can be synced
-                sync_name(path)
-    except OSError as error:
-        raise failed(path, error) from None
+    free = partial(check_free, path, force=force)
+    with temporary.replacing(path, free, OutputFailed) as beside:
+        yield beside
 
 
 def check_free(path: str, *, force: bool) -> None:
     """Raise UsageError when there is a file at `path`, unless it may be replaced."""
     if os.path.lexists(path) and not force:
         raise UsageError(f"{path}: it exists already", "replace it with --force")
-
-
-def failed(path: str, error: OSError) -> OutputFailed | StoreDenied:
-    """The error for a file that cannot be written."""
-    kind = StoreDenied if isinstance(error, PermissionError) else OutputFailed
-    return kind(f"{path}: cannot be written: {error.strerror or error}")
-
-
-def _mode(path: str) -> int:
-    """The permissions of the file at `path`, or those that a new one gets."""
-    with suppress(FileNotFoundError):
-        return stat.S_IMODE(os.stat(path).st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

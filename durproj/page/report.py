@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from durproj.errors import StoreDenied, UsageError
-from durproj.exports.target import failed, replacing
+from durproj.exports.target import replacing
 from durproj.history.inputs import refuse_input
 from durproj.history.reading import reading
 from durproj.history.timeline import Timeline
@@ -51,7 +51,7 @@ def report(
             refuse_input(opened, target, str(path))
         stories = [_story(opened, id, first, to, last or LAST) for id in chosen]
     text = page_of(stories).encode()
-    _write(target, str(path), text)
+    _write(target, text)
     return {
         "type": "report",
         "path": str(path),
@@ -111,10 +111,7 @@ def _check_target(target: str, path: str) -> None:
         raise UsageError(f"{path} is there, and is no web page: it is left as it is", hint)
 
 
-def _write(target: str, path: str, text: bytes) -> None:
+def _write(target: str, text: bytes) -> None:
     """Put the page in place at once: whoever reads it meanwhile sees the old one or the new one."""
-    try:
-        with replacing(target, force=True) as fresh, open(fresh, "wb") as file:
-            file.write(text)
-    except OSError as error:
-        raise failed(path, error) from None
+    with replacing(target, force=True) as fresh, open(fresh, "wb") as file:
+        file.write(text)

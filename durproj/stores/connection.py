@@ -18,7 +18,7 @@ from urllib.parse import quote
 from durproj.errors import NotFound, StoreDamaged, StoreDenied, StoreError, UsageError
 from durproj.stores.base import Durability
 from durproj.stores.failed import Failed, is_io_error, leave
-from durproj.stores.faults import FAULTS, translate
+from durproj.stores.faults import FAULTS, not_copied, translate
 from durproj.stores.migrations import (
     APPLICATION_ID,
     LACKING,
@@ -107,10 +107,8 @@ def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
             copy.execute("PRAGMA journal_mode = MEMORY")
             _stand_in(copy, copy.execute("PRAGMA user_version").fetchone()[0])
             copy.execute("PRAGMA query_only = 1")
-    except FAULTS as error:
-        raise translate(error, str(path)) from None
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be copied to be read: {error.strerror}") from None
+    except (*FAULTS, OSError) as error:
+        raise not_copied(error, str(path), folder) from None
     finally:
         source.close()
     return copy
@@ -169,10 +167,8 @@ def _connect_read_only_place(path: Path, error: sqlite3.OperationalError) -> sql
             copy.backup(memory)
             copy.close()
             return memory
-    except FAULTS as second:
-        raise translate(second, str(path)) from None
-    except OSError as second:
-        raise StoreError(f"{path}: cannot be copied to be read: {second.strerror}") from None
+    except (*FAULTS, OSError) as second:
+        raise not_copied(second, str(path)) from None
 
 
 def _size(name: str) -> int:

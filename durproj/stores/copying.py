@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError, UsageError
-from durproj.events.disk import sync, sync_name
+from durproj.errors import NotFound, StoreBusy, StoreError, UsageError
+from durproj.events.inputs import named
 from durproj.stores.connection import connect_reader
-from durproj.stores.faults import FAULTS, translate
+from durproj.stores.faults import FAULTS, not_copied
 from durproj.stores.lock import Lock
-from durproj.stores.temporary import file_for
+from durproj.stores.temporary import replacing
 
 PAGES = 2_000
 """So many pages are copied while a writer waits."""
@@ -38,27 +39,24 @@ def copy_store(
     its name, and on the disk. `check` is given the copy before that; what it raises ends it. `force`: it
     may take the place of another file, which is to be none of the store's own.
 
-    Raises NotFound, UsageError (a `dest` that is there), StoreBusy, StoreDamaged, StoreError.
+    Raises NotFound, UsageError (a `dest` that is there), StoreBusy, StoreDamaged, StoreDenied, StoreError.
     """
     _check_dest(dest, force=force)
     with closing(connect_reader(source)) as conn:
-        mode = source.stat().st_mode & 0o777 | 0o600  # of what is read-only, too, a copy can go on
-        with _locked(dest), _beside(dest) as new:
-            _copy(conn, source, new)
-            check(new)
-            os.chmod(new, mode)
-            sync(new)
-            _check_dest(dest, force=force)
-            # A journal of the store that was there, removed just now, must not come back beside the copy.
-            sync_name(dest)
-            os.replace(new, dest)
-            sync_name(dest)
+        with named(str(source)):
+            mode = (
+                source.stat().st_mode & 0o777 | 0o600
+            )  # of what is read-only, too, a copy can go on
+        free = partial(_check_dest, dest, force=force)
+        with _locked(dest), replacing(dest, free, StoreError, mode) as new:
+            _copy(conn, source, Path(new))
+            check(Path(new))
 
 
 def _check_dest(dest: Path, *, force: bool) -> None:
-    if dest.is_dir():
+    if os.path.isdir(dest):
         raise UsageError(f"{dest} is a folder", "name a file in it, such as backup.db")
-    if not dest.parent.is_dir():
+    if not os.path.isdir(dest.parent):
         raise NotFound(f"{dest.parent}: no such folder", "make it first, or name another file")
     if not force and os.path.lexists(dest):
         raise UsageError(f"{dest} is there already", "name another file, or replace it: --force")
@@ -95,21 +93,6 @@ def _locked(dest: Path) -> Iterator[None]:
         lock.release()
 
 
-@contextmanager
-def _beside(dest: Path) -> Iterator[Path]:
-    """A new file in the folder of `dest`, for its owner until it is whole; removed unless it was
-    renamed."""
-    with ExitStack() as stack:
-        try:
-            _, name = stack.enter_context(file_for(dest))
-        except OSError as error:
-            kind = StoreDenied if isinstance(error, PermissionError) else StoreError
-            raise kind(
-                f"{dest}: {error.strerror}", "the folder of the copy must be writable"
-            ) from None
-        yield Path(name)
-
-
 def _copy(conn: sqlite3.Connection, source: Path, new: Path) -> None:
     """Copy the store behind `conn`, which is at `source`, to the empty file `new`."""
     for _ in range(TRIES):
@@ -122,12 +105,7 @@ def _copy(conn: sqlite3.Connection, source: Path, new: Path) -> None:
         except _Written:
             continue
         except FAULTS as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-                raise StoreError(
-                    f"{source}: the disk is full where its copy is to be",
-                    "name a place with more room",
-                ) from None
-            raise translate(error, str(source)) from None
+            raise not_copied(error, str(source), str(new.parent)) from None
         return
     raise StoreBusy(
         f"{source} was written to all the while: it was begun {TRIES} times to copy it",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import tempfile
 
 from durproj.errors import StoreBusy, StoreDamaged, StoreDenied, StoreError
 
@@ -45,3 +47,20 @@ def translate(error: Fault, location: str) -> StoreError:
     return StoreError(
         f"{location}: {error}", "every acknowledged step is safe; mend the cause, then resume"
     )
+
+
+def not_copied(error: Fault | OSError, source: str, folder: str | None = None) -> StoreError:
+    """The durproj error for one that was met as the store at `source` was copied into `folder`; None: to where
+    temporary files are made. What is full is that place, and not the store's."""
+    system = error.errno if isinstance(error, OSError) else None
+    full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    if full or system in (errno.ENOSPC, errno.EDQUOT):
+        other = "name a place with more" if folder else "set TMPDIR to a folder with more"
+        place = os.path.abspath(folder) if folder else tempfile.gettempdir()
+        return StoreError(
+            f"{place}: the disk is full: there is no room for a copy of {source}",
+            f"make room there, or {other}",
+        )
+    if isinstance(error, OSError):
+        return StoreError(f"{source}: cannot be copied to be read: {error.strerror}")
+    return translate(error, source)

@@ -4,18 +4,60 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from blake3 import blake3
 
+from durproj.errors import OutputFailed, StoreDenied, StoreError
+from durproj.events.disk import sync_name
 from durproj.stores.lock import is_named
 
 _BEGIN = ".durproj-"
 _END = ".tmp"
 _LOCK = ".lock"
+
+
+@contextmanager
+def replacing(
+    path: str | Path,
+    check: Callable[[], None],
+    kind: type[StoreError | OutputFailed],
+    mode: int | None = None,
+) -> Iterator[str]:
+    """The path of a new file beside `path`, for its owner until it is whole: when the context ends well it takes
+    the place of `path` and is on the disk, unless `check`, called just before, raises something. Else it is removed.
+    mode: its permissions then; None: those of the file whose place it takes, or that any new one gets.
+
+    Raises StoreDenied, or an error of `kind`, for what the system refuses.
+    """
+    try:
+        with file_for(path) as (file, name):
+            permissions = _mode(path) if mode is None else mode
+            yield name
+            os.fchmod(file, permissions)
+            os.fsync(file)
+            check()
+            # The journal of a database that was there, removed just now, must not come back beside this one.
+            sync_name(path)
+            os.replace(name, path)
+            sync_name(path)
+    except OSError as error:
+        why = f"{path}: cannot be written: {error.strerror or error}"
+        if isinstance(error, PermissionError):
+            raise StoreDenied(why, "its folder must be writable") from None
+        raise kind(why) from None
+
+
+def _mode(path: str | Path) -> int:
+    with suppress(FileNotFoundError):
+        return stat.S_IMODE(os.stat(path).st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 @contextmanager
