@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from durproj.history import changing
-from durproj.runtime import engine, folding
+from durproj.runtime import folding
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
@@ -93,7 +93,7 @@ def dying(
 
 
 def _let_write_to(store: type[SqliteStore]) -> None:
-    for module in (folding, engine, changing):
+    for module in (folding, changing):
         module.SqliteStore = store
 
 

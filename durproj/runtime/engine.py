@@ -20,6 +20,7 @@ from durproj.runtime.driver import (
     Ok,
     Outcome,
 )
+from durproj.runtime.folding import writer
 from durproj.runtime.guard import difference
 from durproj.runtime.observer import Observer, Silent, Stop
 from durproj.runtime.recording import step_meta
@@ -28,7 +29,6 @@ from durproj.runtime.workflow import Context, Workflow
 from durproj.stores.base import Durability, Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import Record
-from durproj.stores.sqlite import SqliteStore
 from durproj.stores.stored import stored_value
 
 
@@ -57,15 +57,12 @@ def run(
     when a step, its function, its input or the workflow's arguments are not the recorded ones
     (`accept_functions=True` lets changed code pass); NotFound when steps that it would be served first
     are no longer kept, and it has not ended; StoreBusy when another process writes to the
-    store for `wait_s` seconds; whatever else the workflow raises.
+    store for `wait_s` seconds; Interrupted when `stop` asks for it, also while it waits for the store;
+    whatever else the workflow raises.
     """
     name, key = split_id(id)
-    opened = (
-        store
-        if not isinstance(store, str | Path)
-        else SqliteStore.open_writer(Path(store), durability, wait_s)
-    )
-    try:
+    stop = stop or Stop()
+    with writer(store, durability, wait_s, stop) as opened:
         generator = _started(id, workflow, args)
         journal = _journal(opened, id, name, key, workflow, args)
         head = journal.head
@@ -77,11 +74,8 @@ def run(
                 "a program is replayed from step 0, so it cannot go on from a later one;\n"
                 "run it again under another id",
             )
-        engine = _Engine(opened, journal, retry, observer or Silent(), stop or Stop())
+        engine = _Engine(opened, journal, retry, observer or Silent(), stop)
         return engine.run(generator, accept_functions=accept_functions)
-    finally:
-        if opened is not store:
-            opened.close()
 
 
 def _started(id: str, workflow: Workflow, args: tuple[Any, ...]) -> Generator[Any, Any, Any]:

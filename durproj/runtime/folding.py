@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from durproj.runtime.fold import LogFold
 from durproj.runtime.observer import Counts, Observer, Stop
 from durproj.runtime.request import Request
 from durproj.runtime.setup import Setup
-from durproj.stores.base import Durability
+from durproj.stores.base import Durability, Store
 from durproj.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from durproj.runtime.follow import Follower
 
 DEFAULT_STORE = "durproj.db"
+
+Opened = TypeVar("Opened", bound=Store)
 
 
 def file_of(store: str | Path | SqliteStore) -> Path:
@@ -27,11 +29,11 @@ def file_of(store: str | Path | SqliteStore) -> Path:
 
 @contextmanager
 def writer(
-    store: str | Path | SqliteStore, durability: Durability, wait_s: float, stop: Stop
-) -> Iterator[SqliteStore]:
+    store: str | Path | Opened, durability: Durability, wait_s: float, stop: Stop
+) -> Iterator[SqliteStore | Opened]:
     """`store`, open for writing. Waits `wait_s` seconds for another writer. One that is open already is
     left open, and is as durable as it was opened to be."""
-    if isinstance(store, SqliteStore):
+    if not isinstance(store, str | Path):
         yield store
         return
     with stop.waiting():

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from contextlib import closing
 
 import pytest
 
 import durproj
-from durproj import Constant, NotFound, PastChanged, Retry, Silent, StepFailed, Stop, UsageError
+from durproj import (
+    Constant,
+    Interrupted,
+    NotFound,
+    PastChanged,
+    Retry,
+    Silent,
+    StepFailed,
+    Stop,
+    UsageError,
+)
 from durproj.codec import decode
 from durproj.runtime.driver import NEW_CODE
 from durproj.stores.base import Attempt
 from durproj.stores.journal import Journal
+from durproj.stores.lock import Lock
 from durproj.stores.sqlite import SqliteStore
 
 ID = "shop/A-1"
@@ -219,3 +233,36 @@ def test_a_result_that_cannot_be_stored_is_named(store):
 
     with pytest.raises(TypeError, match=f"^{ID}: the workflow's result cannot be stored: "):
         durproj.run(ID, odd, store=store)
+
+
+def test_a_wait_for_the_store_ends_when_stopping_is_asked_for(tmp_path):
+    stop = Stop()
+
+    def ask(signum, _frame):
+        stop.signum = signum
+        if stop.interruptible:
+            raise Interrupted(signum)
+
+    former = signal.signal(signal.SIGUSR1, ask)
+    asking = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+    holder = Lock(tmp_path / "store.db")
+    holder.acquire()
+    releasing = threading.Timer(5, holder.release)
+    asking.start()
+    releasing.start()
+    try:
+        with pytest.raises(Interrupted):
+            durproj.run(ID, checkout, "A", store=tmp_path / "store.db", wait_s=3600, stop=stop)
+        assert holder.held()
+        # Asked before it began to wait.
+        with pytest.raises(Interrupted):
+            durproj.run(ID, checkout, "A", store=tmp_path / "store.db", wait_s=3600, stop=stop)
+        assert holder.held()
+    finally:
+        releasing.cancel()
+        asking.join()
+        holder.release()
+        signal.signal(signal.SIGUSR1, former)
+    assert durproj.run(ID, checkout, "A", store=tmp_path / "store.db", stop=Stop()) == [
+        one("A"), two("A")
+    ]  # fmt: skip
