@@ -49,11 +49,6 @@ def indented(value: object) -> list[str]:
     return [safe_json(line) for line in codec.to_json(value, indent=True).split("\n")]
 
 
-def number(count: int, noun: str) -> str:
-    """`1 step`, `2 steps`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def described(error: dict[str, str]) -> str:
     """`Kind: message`, or the kind alone."""
     return f"{error['kind']}: {error['message']}" if error["message"] else error["kind"]

@@ -16,6 +16,7 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+from durproj.wording import number
 
 
 def backup(
@@ -33,7 +34,6 @@ def backup(
 
     The copy is a store like any other: give it with --store.
     """
-    from durproj.render import number
     from durproj.verification.backup import backup as copy
 
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)

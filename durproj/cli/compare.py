@@ -16,6 +16,7 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+from durproj.wording import number
 
 if TYPE_CHECKING:
     from durproj.render import Screen, Span
@@ -80,8 +81,6 @@ def _show(shown: Screen, record: dict[str, Any], sides: tuple[str, str]) -> None
 
 def _described(record: dict[str, Any], sides: tuple[str, str]) -> tuple[Span, ...]:
     """What became of a key, in words."""
-    from durproj.render import number
-
     result = record["result"]
     if result == "same":
         return ("same", "green"), (_since(record), "dim")
@@ -126,7 +125,6 @@ def _event(event: dict[str, Any]) -> str:
 
 
 def _sum_up(shown: Screen, record: dict[str, Any]) -> None:
-    from durproj.render import number
 
     parts = (
         (f"{record['same']:,} same", "green", True),

@@ -16,6 +16,7 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+from durproj.wording import number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,7 +146,7 @@ def _print(
     from durproj.exports.chosen import keeping
     from durproj.exports.csv_file import lines
     from durproj.exports.formats import check_options, tabulated
-    from durproj.render import number, safe
+    from durproj.render import safe
 
     check_options(format or "jsonl", columns=columns, excel=excel)
     if format != "csv":
@@ -173,7 +174,6 @@ def _write(shown: Screen, to: str, path: Path, choice: Choice, options: dict[str
     from durproj.cli.signals import stoppable
     from durproj.errors import Interrupted
     from durproj.exports.formats import export as write
-    from durproj.render import number
 
     with stoppable() as stop:
         stop.interruptible = True

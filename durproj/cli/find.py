@@ -17,6 +17,7 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+from durproj.wording import number
 
 if TYPE_CHECKING:
     from durproj.history.find import Search, Which
@@ -112,8 +113,6 @@ def _show(shown: Screen, record: dict[str, Any]) -> None:
 
 def _count(shown: Screen, found: Search, *, many: bool, bisect: bool, limit: int | None) -> None:
     """What is to be said on the side: how much was found, and where it could not be told."""
-    from durproj.render import number
-
     if found.aside and not many:
         shown.note(found.aside)
     where = f" in {found.found:,} of {number(found.workflows, 'projection')}" if many else ""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from durproj.cli.changed import changes_in_line
 from durproj.ids import split_id
-from durproj.render import Span, number
+from durproj.render import Span
+from durproj.wording import number
 
 if TYPE_CHECKING:
     from durproj.cli.junit import Case

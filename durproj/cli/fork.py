@@ -20,6 +20,7 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+from durproj.wording import number
 
 if TYPE_CHECKING:
     from durproj.render import Screen
@@ -141,7 +142,6 @@ def _content(path: str) -> str:
 def _show(shown: Screen, record: dict[str, Any], store: str) -> None:
     from durproj.cli.changed import change_spans
     from durproj.cli.reporter import command_for
-    from durproj.render import number
 
     source = f"{record['from']}#{record['at']}"
     skipped = f", {record['skipped']:,} skipped" if record["skipped"] else ""

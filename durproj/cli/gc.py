@@ -19,6 +19,7 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+from durproj.wording import number
 
 if TYPE_CHECKING:
     from durproj.render import Screen
@@ -115,7 +116,7 @@ def gc(
         )
     shown.flush()
     if count := summary["damaged"]:
-        what = "1 workflow is" if count == 1 else f"{count:,} workflows are"
+        what = number(count, "workflow is", "workflows are")
         raise StoreDamaged(
             f"{store}: {what} damaged, and left alone",
             "durproj verify names what is; restore the store from a backup, or drop it: durproj gc ID --drop",
@@ -144,7 +145,6 @@ class _Shown:
                 self._workflow(record)
 
     def _workflow(self, record: dict[str, Any]) -> None:
-        from durproj.render import number
 
         whole = record["what"] == "dropped"
         kept = "" if whole else f", kept from step {record['kept_from']:,}"
@@ -157,7 +157,6 @@ class _Shown:
 
 
 def _summary(shown: Screen, record: dict[str, Any], store: str) -> None:
-    from durproj.render import number
 
     for reason, count in record["left"].items():
         shown.note(f"{number(count, 'workflow')} left: {LEFT[reason]}")
@@ -178,7 +177,6 @@ def _summary(shown: Screen, record: dict[str, Any], store: str) -> None:
 
 def _show_file(shown: Screen, file: dict[str, int], store: str) -> None:
     from durproj.cli.reporter import command_for
-    from durproj.render import number
 
     if file["after"] < file["before"]:
         shown.line((f"the file: {file['before']:,} → {number(file['after'], 'byte')}", ""))

@@ -17,6 +17,7 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+from durproj.wording import number
 
 
 def list_workflows(
@@ -37,7 +38,6 @@ def list_workflows(
     """List workflows with their status and number of steps, in the order they began."""
     from durproj.cli.outcome import status_color
     from durproj.history.standing import workflows
-    from durproj.render import number
 
     path = store_path(store)
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from durproj.history.standing import projection_record
-from durproj.render import Span, described, in_short, number, shortened
+from durproj.render import Span, described, in_short, shortened
 from durproj.runtime.observer import Counts
 from durproj.stores.base import Head
+from durproj.wording import number
 
 WIDEST_ID = 40
 """Longer ids stand out of their column."""
@@ -78,8 +79,8 @@ def _parked(counts: Counts) -> str:
     """How many streams are parked, and what waits behind their events, if any are."""
     if not counts.parked:
         return ""
-    verb = "waits" if counts.waiting == 1 else "wait"
-    waiting = f" ({number(counts.waiting, 'event')} {verb})" if counts.waiting else ""
+    behind = number(counts.waiting, "event waits", "events wait")
+    waiting = f" ({behind})" if counts.waiting else ""
     return f", {counts.parked:,} parked{waiting}"
 
 

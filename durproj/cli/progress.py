@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from durproj.render import Screen, number
+from durproj.render import Screen
 from durproj.runtime.observer import Counts
+from durproj.wording import number
 
 PATIENCE_S = 0.5
 """A bar for less would only flicker."""

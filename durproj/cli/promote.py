@@ -17,6 +17,7 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+from durproj.wording import number
 
 
 def promote(
@@ -56,7 +57,6 @@ def promote(
     """
     from durproj.cli.reporter import command_for
     from durproj.history.promote import promote as swap
-    from durproj.render import number
 
     path = store_path(store)
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)

@@ -16,6 +16,7 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+from durproj.wording import number
 
 LARGE_MB = 20
 """A browser takes a while over a page of more than this."""
@@ -52,7 +53,6 @@ def report(
 ) -> None:
     """Write one web page, to be opened without a server, to scrub through a workflow's steps."""
     from durproj.page.report import report as write
-    from durproj.render import number
 
     path = store_path(store)
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)

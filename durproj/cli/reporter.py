@@ -13,9 +13,10 @@ from durproj.cli.outcome import most_common, one, table, totals
 from durproj.cli.progress import Bar, Status
 from durproj.events.event import Event
 from durproj.history.standing import projection_record
-from durproj.render import Screen, Span, failed_line, number, step_line
+from durproj.render import Screen, Span, failed_line, step_line
 from durproj.runtime.observer import Counts
 from durproj.stores.base import Head
+from durproj.wording import number
 
 SHOWN = 20
 """At most so many projections are listed one by one to a person, and as many parked ones."""
@@ -257,11 +258,13 @@ class Reporter:
 
     def _note_parked(self, counts: Counts) -> None:
         """Say, with `-q` as well, that streams wait: what comes to them is not folded."""
-        streams, before = number(counts.parked, "stream"), counts.parked_before
+        before = counts.parked_before
         if before == counts.parked:
-            what = f"{streams} {'is' if before == 1 else 'are'} parked since before"
+            what = f"{number(before, 'stream is', 'streams are')} parked since before"
         else:
-            what = f"{streams} parked" + (f", {before:,} of them since before" if before else "")
+            what = f"{number(counts.parked, 'stream')} parked" + (
+                f", {before:,} of them since before" if before else ""
+            )
         command = command_for(self.store, "parked", "list")
         self._hide_bar()
         self._screen.warning(f"{what}; which, and why: {command}")

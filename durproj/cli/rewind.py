@@ -18,6 +18,7 @@ from durproj.cli.options import (
     screen,
     store_path,
 )
+from durproj.wording import number
 
 if TYPE_CHECKING:
     from durproj.render import Screen
@@ -64,7 +65,6 @@ def rewind(
 
 def _show(shown: Screen, record: dict[str, Any], store: str) -> None:
     from durproj.cli.reporter import kept, resume_command
-    from durproj.render import number
 
     steps = kept(record.get("kept_from", 0), record["steps"]) if record["steps"] else "none is"
     shown.note(f"{record['id']}: dropped {number(record['dropped'], 'step')}; {steps} kept")

@@ -20,6 +20,7 @@ from durproj.cli.options import (
     asked_format,
     screen,
 )
+from durproj.wording import number
 
 if TYPE_CHECKING:
     from durproj.events.formats.detection import Mapping
@@ -120,7 +121,6 @@ def _record(named: list[str], mapping: Mapping, found: LogStats) -> dict[str, An
 
 
 def _show(shown: Screen, named: list[str], mapping: Mapping, found: LogStats) -> None:
-    from durproj.render import number
 
     def row(name: str, value: str) -> None:
         shown.line((f"{name:<12}", "dim"), (value, ""))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from durproj.cli.changed import changes_in_line
 from durproj.cli.findings import Line
-from durproj.render import number
+from durproj.wording import number
 
 if TYPE_CHECKING:
     from durproj.cli.junit import Case

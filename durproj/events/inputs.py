@@ -37,7 +37,7 @@ def expand(patterns: Sequence[str]) -> list[str]:
             )
         if path != "-" and not os.access(path, os.R_OK):
             raise StoreDenied(f"no permission to read {path}")
-        file = _identity(path)
+        file = identity_of(path)
         if file in known:
             what = "is given twice" if known[file] == path else f"is the same file as {known[file]}"
             raise UsageError(f"{path} {what}; its events would be counted twice")
@@ -45,7 +45,7 @@ def expand(patterns: Sequence[str]) -> list[str]:
     return paths
 
 
-def _identity(path: str) -> object:
+def identity_of(path: str) -> object:
     """What is the same for every name of a file, links included."""
     if path == "-":
         return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from durproj.errors import BadEvent
+from durproj.wording import number
 
 
 class LeftOut:
@@ -19,6 +20,5 @@ class LeftOut:
 
     def describe(self) -> str:
         """In one line, for people: `2 bad lines were left out, the first: …`."""
-        if self.lines == 1:
-            return f"1 bad line was left out: {self.first}"
-        return f"{self.lines:,} bad lines were left out, the first: {self.first}"
+        lines = number(self.lines, "bad line was", "bad lines were")
+        return f"{lines} left out{'' if self.lines == 1 else ', the first'}: {self.first}"

@@ -18,7 +18,7 @@ from durproj.errors import BadEvent, UsageError
 from durproj.events.compressed import BrokenStream, is_compressed, plain_blocks
 from durproj.events.containers.conversion import BadRecord, json_lines
 from durproj.events.cursor import Cursor, Part, PrefixChanged, same_file
-from durproj.events.inputs import Pipe, Waiting, first_bytes, is_regular, named
+from durproj.events.inputs import Pipe, Waiting, first_bytes, identity_of, is_regular, named
 from durproj.events.lines import (
     Chunk,
     an_object,
@@ -220,9 +220,7 @@ class Source:
 
     def _is_in(self, file: tuple[int, int]) -> bool:
         """Whether `file` is the one input; of a file of which nothing was read, that is all to tell it by."""
-        with named(self.paths[0]):
-            status = os.stat(self.paths[0])
-        return (status.st_dev, status.st_ino) == file
+        return identity_of(self.paths[0]) == file
 
     def _begin(self, path: str, start: Cursor | None) -> None:
         if self._unended:

@@ -26,6 +26,7 @@ from durproj.runtime.setup import ACCEPTING, RESTARTING
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.stored import stored_value
+from durproj.wording import number
 
 _NOT_TAKEN_OVER = (REPLACED_BY, RESTARTING, ACCEPTING, "continues")
 
@@ -64,7 +65,11 @@ def fork(
         made = _Fork(opened, source, name, key)
         last = source.steps - 1 if at is None else at
         if not 0 <= last < source.steps:
-            has = f"{id} has {source.steps} steps, from 0" if source.steps else "it has no step yet"
+            has = (
+                f"{id} has {number(source.steps, 'step')}, from 0"
+                if source.steps
+                else "it has no step yet"
+            )
             raise NotFound(f"{id}#{max(0, last)}: no such step", has)
         course = made.course(last, replace or {}, frozenset(drop), every=reducer is not None)
         base, found = Path(store).resolve().parent, None

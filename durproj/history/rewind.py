@@ -12,6 +12,7 @@ from durproj.ids import split_id
 from durproj.runtime.request import FORK
 from durproj.stores.base import Head, Run, Store
 from durproj.stores.journal import Journal
+from durproj.wording import number
 
 
 def rewind(id: str, step: int, *, store: str | Path = "durproj.db", wait_s: float = 0.0) -> int:
@@ -35,7 +36,7 @@ def rewound(
     with changing(Path(store), wait_s) as opened, opened.transaction():
         journal = journal_of(opened, id)
         if step >= journal.steps:
-            has = f"{journal.steps} steps, from 0" if journal.steps else "no step"
+            has = f"{number(journal.steps, 'step')}, from 0" if journal.steps else "no step"
             raise NotFound(f"{id}#{step}: no such step", f"{id} has {has}")
         run = run_of(opened, journal.head)
         if journal.head.dropped and run.options.get("kind") != "fold":

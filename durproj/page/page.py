@@ -14,7 +14,8 @@ from durproj.page.charts import LANES, charts, lanes
 from durproj.page.data import Moment, Story
 from durproj.page.lines import Line, in_short
 from durproj.page.markup import Inside, code, html, node
-from durproj.render import number, shortened
+from durproj.render import shortened
+from durproj.wording import number
 
 WIDEST_CHANGE = 40
 """Of a value in the line of a step, in characters; below it, it is shown whole."""

@@ -25,6 +25,7 @@ from durproj.runtime.setup import ACCEPTING, RESTARTING, Setup, finish, guard
 from durproj.runtime.stream import StreamFold
 from durproj.stores.base import Head, Store
 from durproj.stores.journal import Journal
+from durproj.wording import number
 
 CURSOR_LINES = 8_192
 """So many lines are compared again at most when a crashed fold of one stream is resumed."""
@@ -150,8 +151,7 @@ class LogFold:
                 if self._cursor and len(index):
                     raise PrefixChanged
             if index.skipped:
-                what = "1 line" if index.skipped == 1 else f"{index.skipped:,} lines"
-                self._observer.note(f"left out: {what} without a key")
+                self._observer.note(f"left out: {number(index.skipped, 'line')} without a key")
             self._observer.expect(len(index))
             for key in index.keys:
                 stream = self._open(key)

@@ -26,6 +26,7 @@ from durproj.runtime.proven import counted, held_cursor
 from durproj.runtime.request import Request, opened_path, stored_path
 from durproj.runtime.setup import Setup
 from durproj.stores.base import Store
+from durproj.wording import number
 
 POLL_S = 0.1
 """How often a file is looked at."""
@@ -131,7 +132,7 @@ class Follower:
         pump = Pump(pipe, self._path, self._stop.waiting, sync=sync)
         if pump.dropped:
             self._observer.note(
-                f"the last pipe left {pump.dropped:,} bytes of an unfinished line; they are dropped"
+                f"the last pipe left {number(pump.dropped, 'byte')} of an unfinished line, now dropped"
             )
         return pump
 
@@ -178,8 +179,8 @@ class Follower:
         held = setup.run.cursor
         if held and (waiting := counted(held).parked):
             raise UsageError(
-                f"{waiting:,} streams are parked, and a followed input does not wait for them",
-                "retry or drop them first: durproj parked list",
+                f"{number(waiting, 'stream is', 'streams are')} parked, and a followed input does not wait",
+                "retry or drop what is parked first: durproj parked list",
             )
 
     def _await(self, path: str | None = None, *, line: bool = False) -> None:

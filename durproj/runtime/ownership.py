@@ -17,6 +17,7 @@ from durproj.runtime.recording import step_meta
 from durproj.runtime.request import Request
 from durproj.runtime.setup import finish
 from durproj.stores.base import Head, Run, Store
+from durproj.wording import number
 
 
 @dataclass
@@ -62,9 +63,8 @@ class Fold:
         self.errors += 1
         most = self.request.max_errors
         if most is not None and self.errors > most:
-            what = "1 event" if self.errors == 1 else f"{self.errors:,} events"
             raise TooManyErrors(
-                f"{what} failed for good, and --max-errors is {most:,}",
+                f"{number(self.errors, 'event')} failed for good, and --max-errors is {most:,}",
                 "what was finished is kept",
             )
 

@@ -32,6 +32,7 @@ from durproj.stores.base import Run, Store
 from durproj.stores.journal import Journal
 from durproj.stores.packing import damaged
 from durproj.stores.stored import whole_options
+from durproj.wording import first
 
 RESTARTING, ACCEPTING = "restarting", "accepting"
 """Options of a run: that `--restart` and `--accept-reducer` hold until it is complete."""
@@ -186,7 +187,7 @@ class Setup:
         """Why it is not known where lines have `what`, the field `name`; None when it is."""
         path = getattr(mapping, name)
         if path is None:
-            return f"it is not known where a line has its {what}"
+            return f"no field is known to hold the {what}"
         if name != "id":  # the first line without one will be refused, with its place
             return None
         if self._recorded:  # by lines that had it; a log that was rotated may begin with others
@@ -195,7 +196,7 @@ class Setup:
 
         sample = self._sample[:SMALL]
         if leads_nowhere(path, sample, mapping):
-            return f"none of the first {len(sample)} lines has its {what} in {plain(path)}"
+            return f"{first(len(sample), 'line has', 'lines have')} no {what} in {plain(path)}"
         return None
 
     def _label(self, mapping: Mapping) -> str:
@@ -204,10 +205,8 @@ class Setup:
         if mapping.key is not None:
             return ""
         if self._sample and request.keys and len(request.keys) > 1:
-            count = len(request.keys)
-            raise UsageError(
-                f"{count} keys were asked for, but no line has a key", "say where it is: --key PATH"
-            )
+            many = f"{len(request.keys)} keys were asked for"
+            raise UsageError(f"{many}, but no line has a key", "say where it is: --key PATH")
         sample = request.inputs == [SAMPLE]
         label = request.keys[0] if request.keys else SAMPLE_KEY if sample else WHOLE_LOG
         if self._sample and not sample and not self._recorded:

@@ -20,6 +20,7 @@ from durproj.stores.faults import FAULTS, translate
 from durproj.stores.packing import damaged
 from durproj.stores.sealed import HEADS, RUN, attempts_of, head_of, run_of
 from durproj.stores.whole import complaints, damaged_pages
+from durproj.wording import number
 
 MOST_COMPLAINTS = 10
 """So many of what SQLite has to say about a damaged file are kept."""
@@ -136,6 +137,5 @@ def _owners(conn: sqlite3.Connection, found: Inventory, path: Path) -> None:
     rows: Iterable[Any] = conn.execute("PRAGMA foreign_key_check")
     lost = Counter(row[0] for row in rows if row[2] == "workflow")
     for table, count in sorted(lost.items()):
-        rows_of = "1 row" if count == 1 else f"{count:,} rows"
-        why = f"{rows_of} of the table {table} belong to no workflow"
+        why = f"{number(count, 'row')} of the table {table} without a workflow"
         found.damage.append(damaged(str(path), why))

@@ -16,14 +16,8 @@ from durproj.stores.base import Head, Past, Status, Store
 from durproj.stores.block import Block
 from durproj.stores.full_blocks import FullBlocks
 from durproj.stores.loading import damaged_step, first_block, hash_after, load_block, load_segment
-from durproj.stores.packing import (
-    Chain,
-    Record,
-    Records,
-    Segment,
-    digest_inputs,
-    seal_row,
-)
+from durproj.stores.packing import Chain, Record, Records, Segment, digest_inputs, seal_row
+from durproj.wording import first, number
 
 PACK_MIN = 8
 """Fewer steps than this, or than a quarter of what is stored of their block, are cheaper as rows than
@@ -196,7 +190,8 @@ class Journal:
         fired crash points of dropped steps included. The head is then pending."""
         head = self.head
         if not 0 <= steps <= self.steps:
-            raise NotFound(f"{head.id}: it has {self.steps} steps, so it cannot go back to {steps}")
+            has = number(self.steps, "step")
+            raise NotFound(f"{head.id}: it has {has}, so it cannot go back to {steps:,}")
         if head.no is None:
             return
         if 0 < head.dropped >= steps < self.steps:
@@ -307,7 +302,7 @@ class Journal:
     def _not_kept(self, step: int) -> NotFound:
         dropped = self.head.dropped
         return NotFound(
-            f"{self.head.id}#{max(0, step)}: no longer kept: durproj gc dropped the first {dropped} steps",
+            f"{self.head.id}#{max(0, step)}: no longer kept: durproj gc dropped {first(dropped, 'step')}",
             f"{self.head.id} has steps {dropped} to {self.steps - 1}"
             if dropped < self.steps
             else f"of {self.head.id} only the latest state is kept",

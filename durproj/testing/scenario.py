@@ -15,12 +15,13 @@ from durproj.events.lines import bad_event
 from durproj.events.reader import Source
 from durproj.history.paths import ABSENT
 from durproj.projections.reducer import MISSING, Reducer
-from durproj.render import number, safe
+from durproj.render import safe
 from durproj.runtime.attempts import place_of
 from durproj.runtime.setup import SMALL
 from durproj.testing.differences import Difference, differences, path_shown, show, show_both
 from durproj.testing.folding import AnyReducer, Folded, fold, prepare, told
 from durproj.testing.streams import EventLike, Stream, exactly, flatten, make_stream
+from durproj.wording import number
 
 _MOST = 10
 """How many differences a message shows."""

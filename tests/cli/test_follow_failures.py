@@ -92,6 +92,18 @@ def test_what_needs_all_of_a_log_is_refused(follow, log, ways):
     assert not there(log)
 
 
+@pytest.mark.parametrize("keys", [["u1"], ["u1", "u2"]])
+def test_what_is_parked_is_to_be_seen_to_before_its_input_is_followed(follow, log, durproj, keys):
+    (log.parent / "frail.py").write_text(FRAIL)
+    ways = ["run", "app.log", "--reducer", "frail.py:frail", "--on-error", "park"]
+    add(log, *(line(n, key, bad=True) for n, key in enumerate(keys)))
+    assert durproj(*ways).code == 1
+    code, _, err = follow("app.log", *ways[2:4]).end(None)
+    what = "1 stream is" if len(keys) == 1 else "2 streams are"
+    assert (code, f"{what} parked, and a followed input does not wait\n" in err) == (2, True), err
+    assert "durproj parked list" in err
+
+
 def test_gaps_and_duplicates_are_told_through_rotation(follow, log):
     add(log, line(0, id="a", seq=1), line(1, id="b", seq=2))
     following = follow("app.log", "--seq", "seq", "--dedupe", "id")

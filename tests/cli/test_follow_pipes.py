@@ -65,7 +65,7 @@ def test_what_was_taken_out_of_a_pipe_survives_a_kill(follow, tmp_path):
     following.feed(line(200))
     following.expect(range(201))
     _, _, err = following.end()
-    assert "9 bytes of an unfinished line; they are dropped" in err
+    assert "the last pipe left 9 bytes of an unfinished line, now dropped" in err
 
 
 def test_a_spool_is_gone_on_with_on_another_inode(follow, tmp_path):

@@ -34,7 +34,7 @@ def test_ids_in_a_path_that_leads_nowhere_are_a_wrong_option(durproj, log):
     done = durproj(*args, "--id", "no\x1bsuch")
     assert (done.code, done.out) == (2, "")
     assert (
-        "durproj: --dedupe id: none of the first 4 lines has its id in 'no\\x1bsuch'\n"
+        "durproj: --dedupe id: the first 4 lines have no id in 'no\\x1bsuch'\n"
         "  say where: --id PATH; or fold with --dedupe none\n"
     ) in done.err
 

@@ -195,7 +195,8 @@ def test_reading_beyond_the_journal_says_what_there_is(store, steps):
     for step in (steps, steps + 1, -1, 2**63, -(2**63)):
         with pytest.raises(NotFound, match=last):
             Journal.open(store, ID).read(step)
-    with pytest.raises(NotFound, match="cannot go back"):
+    has = "1 step" if steps == 1 else f"{steps} steps"
+    with pytest.raises(NotFound, match=f"it has {has}, so it cannot go back to {steps + 1}$"):
         journal.rewind(steps + 1)
     with pytest.raises(NotFound, match="cannot go back"):
         journal.rewind(-1)

@@ -126,7 +126,7 @@ def test_a_reader_tells_what_was_dropped_meanwhile_from_damage(path):
             blocks = behind.blocks()
             next(blocks)
             Journal.open(store, ID).trim(10)
-            with pytest.raises(NotFound, match="dropped the first 1090 steps"):
+            with pytest.raises(NotFound, match="dropped the first 1,090 steps"):
                 opened.read(3)
             with pytest.raises(NotFound, match="no longer kept"):
                 list(blocks)
@@ -264,3 +264,12 @@ def test_a_block_that_is_missing_is_named(path):
             assert caught.value.message == (
                 f"{ID}#{step}: the store is damaged: its segment is missing"
             )
+
+
+@pytest.mark.parametrize(("keep", "what"), [(4, "step"), (3, "2 steps")])
+def test_how_much_was_dropped_is_told_of_one_step_and_of_more(path, keep, what):
+    with closing(SqliteStore.open_writer(path)) as store:
+        journal = fill(store, ID, 5, status="resolved")
+        journal.trim(keep)
+        with pytest.raises(NotFound, match=f"durproj gc dropped the first {what}\n"):
+            journal.read(0)

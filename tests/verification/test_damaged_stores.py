@@ -134,16 +134,19 @@ def test_bits_flipped_anywhere_in_the_file_never_end_it(store, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "rows"),
     [
-        "DELETE FROM workflow WHERE no = 2",
-        "INSERT INTO attempt VALUES (77, 0, 1, 0, 'k', 'm', NULL, x'00')",
+        ("DELETE FROM workflow WHERE no = 2", "20 rows of the table step"),
+        (
+            "INSERT INTO attempt VALUES (77, 0, 1, 0, 'k', 'm', NULL, x'00')",
+            "1 row of the table attempt",
+        ),
     ],
 )
-def test_what_belongs_to_no_workflow_is_the_stores_damage(store, statement):
+def test_what_belongs_to_no_workflow_is_the_stores_damage(store, statement, rows):
     change(store, statement)
     records, summary = found(store)
-    assert "belong to no workflow" in records[None]["error"]
+    assert f": {rows} without a workflow" in records[None]["error"]
     # Of the one that is gone its run knows, too.
     assert (summary["damaged"], summary["exit"]) == (1 + ("DELETE" in statement), 1)
 
