@@ -54,7 +54,7 @@ def _hint(error: DurprojError, reporter: Reporter, store: str) -> str:
         return f"go on with: {reporter.way_on}"
     ways = [error.hint] if error.hint else []
     if isinstance(error, StepFailed):
-        ways.append(f"the steps before it are safe; mend the cause, then: {reporter.way_on}")
+        ways.append(f"the steps before it are safe; fix the cause, then: {reporter.way_on}")
     elif isinstance(error, TooManyErrors):
         ways.append(f"to go on: {reporter.way_on}")
     elif isinstance(error, BadEvent) and not ways:

@@ -129,4 +129,4 @@ def _translated(error: sqlite3.Error | UnicodeDecodeError, path: str) -> Durproj
 
 
 def _no_database(path: str) -> UsageError:
-    return UsageError(f"{path}: no SQLite database", "name another file with --to")
+    return UsageError(f"{path}: not a SQLite database", "name another file with --to")

@@ -52,10 +52,14 @@ def given_names(what: str, texts: Iterable[str] | None) -> list[str] | None:
         return None
     if isinstance(texts, str):
         raise UsageError(f"{what} is the text {texts!r}, not a list", f"write {what}=[{texts!r}]")
-    named = list(dict.fromkeys(texts))
-    if not named or not all(isinstance(text, str) for text in named):
-        raise UsageError(f"{what} is {named!r}: it names nothing", f"leave {what} out to take all")
-    return named
+    named: list[Any] = [*texts]
+    if others := [each for each in named if not isinstance(each, str)]:
+        raise UsageError(
+            f"{what} must be text, not {others!r}", f"write {what}=[{str(others[0])!r}]"
+        )
+    if not named:
+        raise UsageError(f"{what} is empty: it names nothing", f"leave {what} out to take all")
+    return list(dict.fromkeys(named))
 
 
 def given_selection(order: Order | None, dedupe: Dedupe | None) -> dict[str, str]:

@@ -195,7 +195,7 @@ def _last_read(
     ]
     if every and not folds:
         raise UsageError(
-            f"{store.location} was only given what came through pipes, which is gone",
+            f"{store.location} has read only what came through pipes, which is gone",
             "name an input",
         )
     folds = [run for run in folds if run.name == name] or folds

@@ -101,7 +101,7 @@ def to_options(policy: RetryPolicy) -> dict[str, Any]:
     kind = type(policy).__name__
     if _BUILT_IN.get(kind) is not type(policy):
         raise UsageError(
-            f"retry is {policy!r}, which resume could not be told again",
+            f"retry is {policy!r}, which cannot be stored for resume",
             "a fold takes " + ", ".join(_BUILT_IN),
         )
     options = {field.name: getattr(policy, field.name) for field in fields(policy)}
@@ -109,7 +109,7 @@ def to_options(policy: RetryPolicy) -> dict[str, Any]:
         options["on"] = next((name for name, on in _ON.items() if on == options["on"]), None)
         if options["on"] is None:
             raise UsageError(
-                "retry is for exceptions of its own choice, which resume could not be told again",
+                "retry names exceptions of its own, which cannot be stored for resume",
                 "a fold retries what waiting can cure (on=TRANSIENT) or any Exception (on=ANY)",
             )
     if not all(math.isfinite(value) for value in options.values() if isinstance(value, float)):
@@ -125,5 +125,5 @@ def from_options(options: dict[str, Any]) -> BuiltIn:
             fields["on"] = _ON[fields["on"]]
         policy: BuiltIn = _BUILT_IN[options["policy"]](**fields)
     except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise StoreDamaged(f"a stored policy of retries is none: {error}", NOT_WRITTEN) from None
+        raise StoreDamaged(f"a stored retry policy is malformed: {error}", NOT_WRITTEN) from None
     return policy

@@ -66,8 +66,8 @@ class Setup:
         check_name(request.name)
         self._before = before = store.find_run(request.name, request.identity())
         if request.strict_types and request.reducer.types is None:
-            what = "does not say which event types it knows, so none is unknown to it"
-            observer.note(f"{request.reducer.ref} {what}: an attribute `types` of it would say")
+            what = "does not say which event types it knows, so none counts as unknown"
+            observer.note(f"{request.reducer.ref} {what}; give it an attribute `types` that does")
         self._recorded = self._first_recorded(before.no) if before and before.no else None
         if before and self._recorded:
             whole_options(before.options)
@@ -105,7 +105,7 @@ class Setup:
                         "give it the same input again, as it was given first",
                     )
                 broken.append(copy[0])
-                self._observer.note(f"{path} broke off; so much of it as came is folded")
+                self._observer.note(f"{path} broke off; what had come through is folded")
         return Source(
             *(expand(paths), request.max_line),
             waiting=stop.waiting,
@@ -245,7 +245,7 @@ class Setup:
         """The run's options as they were: what a changed reducer does to streams that were parked says
         nothing of the others. Where there are no others, the run has the changed one from now on."""
         if self._before is None:
-            raise damaged(self.request.name, "its run is not of the inputs that it names")
+            raise damaged(self.request.name, "its run does not belong to the inputs that it names")
         was, only = self._before.options, self.request.only or ()
         if was["fingerprint"] == options["fingerprint"]:
             return was

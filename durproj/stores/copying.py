@@ -71,9 +71,9 @@ def check_beside(path: str | Path) -> None:
         with suppress(OSError):
             if os.lstat(f"{path}{end}").st_size:
                 raise UsageError(
-                    f"{path}{end} is there: what a database of that name has not taken in yet",
-                    "it would be taken for a part of the new one; name another file, or remove it if "
-                    "that database is gone",
+                    f"{path}{end} exists: it holds changes not yet merged into a database of that name",
+                    "SQLite would merge them into the new one; name another file, or remove it if that "
+                    "database is gone",
                 )
 
 
@@ -108,8 +108,8 @@ def _copy(conn: sqlite3.Connection, source: Path, new: Path) -> None:
             raise not_copied(error, str(source), str(new.parent)) from None
         return
     raise StoreBusy(
-        f"{source} was written to all the while: it was begun {TRIES} times to copy it",
-        "it is on a shared filesystem, where this takes a pause of the run",
+        f"{source} kept changing: copying was started {TRIES} times",
+        "on a shared filesystem a store can be copied only while nobody writes to it: pause the run",
     )
 
 

@@ -22,7 +22,7 @@ def translate(error: Fault, location: str) -> StoreError:
     """The durproj error for an error of SQLite, by its result code."""
     if isinstance(error, MemoryError):
         return StoreDamaged(
-            f"{location}: a value of more bytes than there is memory for",
+            f"{location}: there is not enough memory for a value in it",
             "restore the store from a backup, unless memory is short (ulimit -v)",
         )
     code = getattr(error, "sqlite_errorcode", None)
@@ -45,7 +45,7 @@ def translate(error: Fault, location: str) -> StoreError:
             f"{location}: {error}", "check the permissions of the store and its folder"
         )
     return StoreError(
-        f"{location}: {error}", "every acknowledged step is safe; mend the cause, then resume"
+        f"{location}: {error}", "every acknowledged step is safe; fix the cause, then resume"
     )
 
 

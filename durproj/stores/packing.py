@@ -163,13 +163,13 @@ def unpack(id: str, segment: Segment, name: str | None = None) -> Records:
     if not all(column.endswith(b"\n") for column in columns) or {segment.steps} != {
         len(column) for column in (records.metas, records.inputs, records.outputs)
     }:
-        raise damaged(where, "it holds another number of steps")
+        raise damaged(where, "it holds a different number of steps")
     chain = Chain(id, segment.start, segment.seed)
     chain.absorb(records.texts())
     if chain.digest() != segment.hash:
         raise damaged(where, "the hash does not match")
     if segment.full != is_full(segment.steps, len(text)):
-        raise damaged(where, "it is marked as what it is not")
+        raise damaged(where, "its full/partial mark is wrong")
     return records
 
 

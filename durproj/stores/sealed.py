@@ -79,7 +79,7 @@ def attempts_of(no: int, step: int, rows: Sequence[Sequence[Any]]) -> list[Attem
 def row_of(no: int, row: Sequence[Any]) -> Row:
     """A step, from (step, meta, input, output, hash). The journal verifies the hash."""
     if [*map(type, row)] != [int, bytes, bytes, bytes, bytes]:
-        raise damaged(f"a step of workflow {no}", "it is not of the types that were written")
+        raise damaged(f"a step of workflow {no}", "its values have other types than were written")
     return Row(row[0], Record(*row[1:4]), row[4])
 
 
@@ -87,5 +87,7 @@ def segment_of(no: int, row: Sequence[Any]) -> Segment:
     """A segment, from (start, steps, full, seed, hash, packed). The journal verifies the hash."""
     kinds = [int, int, int, bytes, bytes, bytes]
     if [*map(type, row)] != kinds or row[2] not in (0, 1) or not 0 < row[1] <= BLOCK_STEPS:
-        raise damaged(f"a segment of workflow {no}", "it is not of the types that were written")
+        raise damaged(
+            f"a segment of workflow {no}", "its values have other types than were written"
+        )
     return Segment(row[0], row[1], bool(row[2]), *row[3:])

@@ -103,8 +103,7 @@ class Statements:
             raise StoreDamaged(
                 f"{self.location}: the store is damaged: the table {table} and its index do not have the same"
                 " rows",
-                "restore the store from a backup; where `durproj verify` names no more than the index, SQLite"
-                " makes it anew (REINDEX)",
+                "restore the store from a backup; if durproj verify names only the index, rebuild it with REINDEX",
             )
 
     def _at_step(self, table: str, columns: str, no: int, step: int) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from durproj import codec
 from durproj.errors import StoreDamaged
 
-NOT_WRITTEN = "no durproj has written it: restore the store from a backup"
+NOT_WRITTEN = "durproj did not write this: restore the store from a backup"
 
 Form = Any
 """What a stored value has to be like: a type; a tuple of forms, one of which it has; a list of the form of its
@@ -87,7 +87,7 @@ def expect_fold(options: dict[str, Any]) -> dict[str, Any]:
 def _formed(value: Any, form: Form) -> dict[str, Any]:
     if not _fits(value, form):
         shown = codec.to_json(value)[:200]
-        raise StoreDamaged(f"a stored record has not the form of one: {shown}", NOT_WRITTEN)
+        raise StoreDamaged(f"a stored record is malformed: {shown}", NOT_WRITTEN)
     record: dict[str, Any] = value
     return record
 

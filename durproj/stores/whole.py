@@ -51,7 +51,7 @@ def damaged_pages(location: str, found: Sequence[str]) -> StoreDamaged:
     """The error for what SQLite said of the file, whose words may quote anything."""
     return StoreDamaged(
         f"{location}: the store is damaged: {'; '.join(map(ascii, found))}",
-        "restore the store from a backup; where no more than an index is named, SQLite makes it anew (REINDEX)",
+        "restore the store from a backup; if only an index is named, rebuild it with REINDEX",
     )
 
 

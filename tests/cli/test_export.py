@@ -198,8 +198,8 @@ def test_a_file_that_cannot_be_meant_is_refused(shop, monkeypatch):
         ("folder.csv", {}, r"folder\.csv: a folder"),
         ("pipe", {"format": "csv"}, "pipe: not a plain file"),
         ("mine.py", {"format": "csv"}, r"mine\.py: it exists already"),
-        ("mine.py", {"format": "sqlite", "force": True}, r"mine\.py: no SQLite database"),
-        ("byte.db", {}, r"byte\.db: no SQLite database"),
+        ("mine.py", {"format": "sqlite", "force": True}, r"mine\.py: not a SQLite database"),
+        ("byte.db", {}, r"byte\.db: not a SQLite database"),
     ):
         with pytest.raises(library.UsageError, match=said):
             library.export(to, **options)
@@ -291,7 +291,7 @@ def test_a_file_that_exists_is_replaced_with_force_only(shop, end):
 def test_a_new_database_is_not_made_beside_the_journal_of_another(shop, end):
     (shop.folder / f"out.db{end}").write_bytes(b"x")
     done = shop("export", "--to", "out.db")
-    assert refused(done, 2, f"out.db{end} is there: what a database of that name has not taken in")
+    assert refused(done, 2, f"out.db{end} exists: it holds changes not yet merged into a database")
     assert "name another file, or remove it if that database is gone" in done.err
     assert not (shop.folder / "out.db").exists()
     assert shop("export", "--to", "out.csv").code == 0

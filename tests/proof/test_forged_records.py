@@ -31,4 +31,4 @@ def test_a_parked_stream_is_one_of_a_fold(sound, tmp_path, command, options):
             forge(store, json.dumps(options))
     done = limited(["parked", command, "parked/p"], tmp_path)
     assert done.code == 74
-    assert "has not the form of one" in done.err
+    assert "a stored record is malformed: " in done.err

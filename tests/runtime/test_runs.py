@@ -433,6 +433,31 @@ def test_what_cannot_be_meant_is_refused_before_a_store_is_made(log, options):
     assert not STORE.exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"keys": [7]}, "keys must be text, not [7]\nwrite keys=['7']"),
+        ({"keys": ["a", ["b"], None]}, "keys must be text, not [['b'], None]\n"),
+        ({"keys": []}, "keys is empty: it names nothing\nleave keys out to take all"),
+        ({"keys": "ab"}, "keys is the text 'ab', not a list\nwrite keys=['ab']"),
+        ({"retry": Own()}, ", which cannot be stored for resume\na fold takes Exponential, "),
+        ({"retry": REFUSED["exceptions of one's own"]["retry"]}, "which cannot be stored for res"),
+    ],
+)
+def test_what_cannot_be_meant_is_told(log, options, said):
+    write(log, BOTH)
+    with pytest.raises(durproj.UsageError) as refused:
+        fold(log, **options)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("policy", [{"policy": "Never", "on": "any"}, {"policy": "Once"}, {}])
+def test_a_stored_policy_that_there_is_not_is_damage(policy):
+    with pytest.raises(durproj.StoreDamaged, match="a stored retry policy is malformed: ") as found:
+        from_options(policy)
+    assert found.value.hint == "durproj did not write this: restore the store from a backup"
+
+
 @pytest.mark.parametrize("options", [{"ids": []}, {"ids": "projection/a"}, {"keys": "a"}])
 def test_resume_wants_lists_too(log, options):
     write(log, BOTH)

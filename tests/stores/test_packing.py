@@ -60,12 +60,12 @@ def swapped_columns():
         ({"packed": b"no frame"}, ""),
         ({"packed": compress(b"no lengths")}, "invalid literal"),
         ({"packed": compress(b"1  2\nx")}, "invalid literal"),
-        ({"packed": compress(b"0 0\n")}, "it holds another number of steps"),
-        ({"packed": compress(b"2 2\na\nb\nc")}, "it holds another number of steps"),
+        ({"packed": compress(b"0 0\n")}, "it holds a different number of steps"),
+        ({"packed": compress(b"2 2\na\nb\nc")}, "it holds a different number of steps"),
         ({"packed": swapped_columns()}, "the hash does not match"),
         ({"hash": SEED}, "the hash does not match"),
         ({"seed": ORIGIN}, "the hash does not match"),
-        ({"full": True}, "it is marked as what it is not"),
+        ({"full": True}, "its full/partial mark is wrong"),
     ],
 )
 @pytest.mark.parametrize(("name", "shown"), [(None, ID), ("other/u1", "other/u1")])

@@ -92,7 +92,7 @@ def test_attempts_are_all_there_and_of_their_step():
 
 
 def test_rows_are_of_the_types_that_were_written():
-    told = ("a step of workflow 7", "it is not of the types that were written")
+    told = ("a step of workflow 7", "its values have other types than were written")
     row = (4, b"m", b"i", b"o", b"h")
     found = row_of(7, row)
     assert (found.step, found.record, found.hash) == (4, Record(b"m", b"i", b"o"), b"h")
@@ -101,7 +101,7 @@ def test_rows_are_of_the_types_that_were_written():
 
 
 def test_segments_are_of_the_types_that_were_written():
-    told = ("a segment of workflow 7", "it is not of the types that were written")
+    told = ("a segment of workflow 7", "its values have other types than were written")
     row = (0, 256, 1, ORIGIN, b"h", b"p")
     assert segment_of(7, row) == (0, 256, True, ORIGIN, b"h", b"p")
     assert segment_of(7, (0, 1, 0, *row[3:])).full is False

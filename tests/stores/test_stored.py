@@ -53,5 +53,5 @@ STOPPED = {"kind": "KeyError", "message": "'x'", "step": 3}
 def test_an_event_at_which_a_workflow_stopped_has_an_id_and_a_type(form, event):
     kept = STOPPED | {"event": {"id": None, "type": "Paid"}, "line": "{}"}
     assert stored_record(codec.encode(kept), form) == kept
-    with pytest.raises(StoreDamaged, match="has not the form of one"):
+    with pytest.raises(StoreDamaged, match="a stored record is malformed: "):
         stored_record(codec.encode(kept | {"event": event}), form)
