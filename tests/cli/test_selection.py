@@ -183,7 +183,12 @@ def test_an_order_that_nothing_is_known_of_is_a_wrong_use(durproj, log):
     log.write_text('{"user":"u"}\n')
     done = durproj("run", "log.jsonl", "--order", "seq")
     assert done.code == 2
-    assert "say where: --seq PATH; or fold with --order file\n" in done.err
+    assert done.err.endswith(
+        "durproj: --order seq: no field is known to hold the sequence number\n"
+        "  say where: --seq PATH; or fold with --order file\n"
+    )
+    done = durproj("run", "log.jsonl", "--dedupe", "id", "--id", "no.such")
+    assert "durproj: --dedupe id: the first line has no id in no.such\n" in done.err
 
 
 def test_stats_shows_the_gaps_of_a_sequence_that_is_named(durproj, log):
