@@ -76,7 +76,7 @@ Levels = Annotated[
     typer.Option(
         "--durability",
         metavar="LEVEL",
-        help="Crash at this level, step, fsync or batch; may be repeated. By default step and batch.",
+        help="The level to test: step, fsync or batch; may be repeated. By default step and batch.",
     ),
 ]
 
@@ -89,14 +89,14 @@ def crashtest(
     initial: InitialOption = None,
     durability: Levels = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", min=0, help="So many crashing lives at random.")
+        int, typer.Option("--seeds", metavar="N", min=0, help="How many random crash runs to try.")
     ] = 20,
     seed: Annotated[
         str | None,
         typer.Option(
             "--seed",
             metavar="S",
-            help="This one life only: the number of a random one, or what a failure named.",
+            help="Try this one crash run only: the number of a random one, or what a failure named.",
         ),
     ] = None,
     seconds: Annotated[
@@ -105,7 +105,7 @@ def crashtest(
             "--seconds",
             metavar="S",
             callback=finite,
-            help="How long it may take, more than 0; of a log that is too long for it, parts from all over are crashed.",
+            help="How long it may take; if the log is too long, samples from all over it are tested.",
         ),
     ] = 60.0,
     allow_mutation: Annotated[
@@ -119,7 +119,7 @@ def crashtest(
         typer.Option(
             "--keep",
             metavar="DIR",
-            help="Where stores and logs are put, and stay when something is wrong; for CI to collect.",
+            help="Where to put stores and logs; they are kept if something is wrong, for CI to collect.",
         ),
     ] = None,
     junit: JunitOption = None,
@@ -146,9 +146,9 @@ def crashtest(
     """Kill runs of a log at every commit, at random and in back-off, resume them, and compare.
 
     Your stores are not touched: it works in a folder of its own. Without EVENTS it reads DURPROJ_EVENTS, else
-    a packaged sample. What the reducer does besides giving a state, such as writing a file, is done again and
-    again. Exit 1 when anything differs, or the reducer is not pure; and when so little could be done in the time
-    that not every kind of crash struck once at every level: then give it more --seconds.
+    a packaged sample. Whatever else the reducer does, such as writing a file, is done many times. Exit 1 when
+    anything differs, when the reducer is not pure, and when not enough was tested: the log has no events, or
+    there was no time for every kind of crash at every level. Then give it more --seconds.
     """
     from durproj.cli.checking import watched
     from durproj.cli.junit import Report
@@ -167,9 +167,10 @@ def crashtest(
     shown = screen(json=json, stable=stable, quiet=quiet, color=color)
     began = clock.monotonic()
     kept: list[dict[str, Any]] = []
-    with watched(
-        shown, report, ("crashing", "lives"), "stopped before it had crashed everywhere"
-    ) as (stop, bar):
+    with watched(shown, report, ("crashing", "lives"), "stopped before everything was tested") as (
+        stop,
+        bar,
+    ):
         for record in records(
             [name for name in inputs if name] or None,
             reducer=named_reducer(reducer, jq) or "account",
@@ -205,8 +206,6 @@ def crashtest(
                     shown.line(*line)
     if report:
         report.write(cases_of(kept))
-    if not kept[-1]["of"] and kept[-1]["planned"]:
-        shown.note("there are no events: only what comes before and after them was crashed")
     shown.flush()
     if kept[-1]["exit"]:
         raise typer.Exit(1)

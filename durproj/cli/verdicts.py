@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from durproj.cli.changed import changes_in_line
 from durproj.cli.findings import Line
+from durproj.render import safe_json
 from durproj.wording import number
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ KINDS = {
     "random": "at random instants",
     "fold": "no crash at all",
 }
+_BLANKS = str.maketrans("\t\r", "  ")
 
 
 def verdict(record: dict[str, Any]) -> Iterator[Line]:
@@ -59,7 +61,10 @@ def _sample(record: dict[str, Any]) -> Iterator[Line]:
     yield (
         ("sample  ", "yellow"),
         (f"{record['events']:,} of {_first(record)}{record['of']:,} events", "bold"),
-        (f", in {number(len(parts), 'part')} from all over, each crashed as a log of its own:", ""),
+        (
+            f", in {number(len(parts), 'part')} from all over it, each tested as a log of its own:",
+            "",
+        ),
     )
     yield (("  from ", "dim"), (", ".join(f"{part['id']}#{part['step']}" for part in parts), ""))
 
@@ -105,7 +110,7 @@ def _cause(record: dict[str, Any]) -> Iterator[Line]:
     by, step = record["cause"], f"step {record['step']}"
     if by == "unknown":
         why = f"executed alone, {step} gives what was recorded, but it calls {', '.join(record['calls'])}"
-        yield (("  the cause cannot be told: ", "bold"), (why, ""))
+        yield (("  the cause is unknown: ", "bold"), (why, ""))
         return
     if by == "durproj":
         why = f"executed alone, {step} gives what was recorded without a crash: please report it"
@@ -120,7 +125,8 @@ def _reproduction(record: dict[str, Any]) -> Iterator[Line]:
     if "kept" in record:
         yield ((f"  kept: {record['kept']}", "dim"),)
     for line in record.get("log", ()):
-        yield (("  log: ", "dim"), (line, ""))
+        # A tab or a carriage return stands between what JSON has to say: never raw within a string.
+        yield (("  log: ", "dim"), (safe_json(line.translate(_BLANKS)), ""))
 
 
 def _summary(record: dict[str, Any]) -> Iterator[Line]:
@@ -145,11 +151,14 @@ def _summary(record: dict[str, Any]) -> Iterator[Line]:
             (f", {crashes}", ""),
         )
     elif record["faults"]:
-        yield ((what, "bold"), ("not crashed: the reducer is not pure", "red"))
+        yield ((what, "bold"), ("not crash-tested: the reducer is not pure", "red"))
     elif record["wrong"]:
-        yield ((what, "bold"), ("not crashed: without a crash it is wrong already", "red"))
+        yield (
+            (what, "bold"),
+            ("not crash-tested: the result is already wrong without a crash", "red"),
+        )
     else:
-        yield ((what, "bold"), ("too little was done", "red"), (f", {crashes}", ""))
+        yield ((what, "bold"), ("not enough was tested", "red"), (f", {crashes}", ""))
     for lack in record["uncovered"]:
         yield (("  not covered: ", "yellow"), (lack, ""))
 
@@ -170,7 +179,8 @@ _LINES = {
 
 
 def cases_of(records: Sequence[dict[str, Any]]) -> list[Case]:
-    """The records of one crash test as test cases: the reducer, each kind of crash, and whether it was enough."""
+    """The records of one crash test as test cases, always of the same names: the reducer, and each kind of crash;
+    and in case of need what is lost without a crash, or that not enough was tested."""
     from durproj.cli.junit import Case
 
     again = [
@@ -181,26 +191,31 @@ def cases_of(records: Sequence[dict[str, Any]]) -> list[Case]:
     ]
     faults = [record for record in records if record["type"] == "fault"]
     failure = next((record for record in records if record["type"] == "failure"), None)
-    cases = [
-        Case(
-            *("reducer", fault["kind"], "failure", "impure"),
-            (*verdict(fault), *(again if fault is faults[0] else ())),
-        )
-        for fault in faults
-    ] or [_pure(failure, records[-1])]
-    kinds = {record["kind"]: record for record in records if record["type"] == "crashes"}
-    for kind, record in kinds.items():
-        if not (failure and failure["kind"] == kind):
-            struck = record["lives"] > record["unstruck"]
-            skipped = () if struck else ("skipped", "", tuple(verdict(record)))
-            cases.append(Case("crash", KINDS[kind], *skipped))
-    if failure:
-        lines = (*verdict(failure), *again)
-        cases.append(Case("crash", KINDS[failure["kind"]], "failure", "lost", lines))
+    lived = {record["kind"]: record for record in records if record["type"] == "crashes"}
+    if faults:
+        lines = (*(line for fault in faults for line in verdict(fault)), *again)
+        cases = [Case("reducer", "pure", "failure", "impure", lines)]
+    else:
+        cases = [_pure(failure, records[-1])]
+    for kind, name in KINDS.items():
+        if failure and failure["kind"] == kind:
+            cases.append(Case("crash", name, "failure", "lost", (*verdict(failure), *again)))
+        elif kind != "fold":
+            cases.append(_crashed(name, lived.get(kind)))
     if records[-1]["exit"] and not faults and not failure:
         lines = tuple(_summary(records[-1]))
         cases.append(Case("crash", "enough", "error", "uncovered", lines))
     return cases
+
+
+def _crashed(name: str, record: dict[str, Any] | None) -> Case:
+    """A kind of crash in which nothing was lost, as a test case; skipped where none of it happened."""
+    from durproj.cli.junit import Case
+
+    if record and record["lives"] > record["unstruck"]:
+        return Case("crash", name)
+    lines = tuple(verdict(record)) if record else ((("it was not tested", ""),),)
+    return Case("crash", name, "skipped", "", lines)
 
 
 def _pure(failure: dict[str, Any] | None, summary: dict[str, Any]) -> Case:
@@ -213,5 +228,5 @@ def _pure(failure: dict[str, Any] | None, summary: dict[str, Any]) -> Case:
     if failure and by != "durproj":
         return Case("reducer", "pure", "skipped", "", tuple(_cause(failure)))
     if not summary["probed"]:
-        return Case("reducer", "pure", "skipped", "", ((("it was not looked into", ""),),))
+        return Case("reducer", "pure", "skipped", "", ((("it was not tested", ""),),))
     return Case("reducer", "pure")

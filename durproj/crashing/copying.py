@@ -6,12 +6,13 @@ import os
 import select
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
+from durproj.errors import OutputFailed
 from durproj.events.inputs import is_regular, named
 from durproj.events.reader import BLOCK
 from durproj.runtime.observer import Stop
@@ -23,7 +24,7 @@ _OWN = "/dev/fd/", "/dev/std", "/proc/"
 def readable_again(paths: Sequence[str], folder: Path, stop: Stop, until: float) -> list[str]:
     """The `paths`, but of standard input, of pipes and of what only this process has open the copies that are
     made in `folder`. What comes after `until` (`time.monotonic`) is left out. Raises NotFound, StoreDenied,
-    StoreError, Interrupted."""
+    StoreError, OutputFailed, Interrupted."""
     copies: dict[str, str] = {}
     for path in paths:
         if path not in copies and _once(path):
@@ -41,14 +42,22 @@ def _once(path: str) -> bool:
 
 
 def _copy(path: str, to: str, stop: Stop, until: float) -> None:
-    with named(path), _opened(path) as file, open(to, "wb") as copy:
+    try:
+        with closing(_blocks(path, stop, until)) as blocks, open(to, "wb") as copy:
+            copy.writelines(blocks)
+    except OSError as error:  # of the copy: those of the input have been named
+        raise OutputFailed(f"{to}: the input cannot be copied: {error.strerror}") from None
+
+
+def _blocks(path: str, stop: Stop, until: float) -> Generator[bytes, None, None]:
+    with named(path), _opened(path) as file:
         while (left := until - time.monotonic()) > 0:
             with stop.waiting():
                 ready, _, _ = select.select([file], [], [], min(left, 1.0))
             block = file.read1(BLOCK) if ready else None
             if block == b"":
                 return
-            copy.write(block or b"")
+            yield block or b""
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def crashtest(
     on_bad_line: OnBadLine = "stop",
     max_line: int = MAX_LINE,
     strict_types: bool = False,
-    durability: Sequence[Durability] | None = None,
+    durability: Durability | Sequence[Durability] | None = None,
     seeds: int = SEEDS,
     seed: int | str | None = None,
     seconds: float = SECONDS,
@@ -64,8 +64,8 @@ def crashtest(
     was left alone, and that with a fold of the log without any store.
 
     events: paths, globs or `-`, which is copied first, as any pipe is; None: the packaged sample. reducer: what
-    `--reducer` takes, or a function that another process can import. durability: the levels to crash at (None:
-    LEVELS, or that of a `seed` that names a life; another than that is refused).
+    `--reducer` takes, or a function that another process can import. durability: the level or levels to crash at
+    (None: LEVELS, or that of a `seed` that names a life; another than that is refused).
     seeds: how many lives are drawn at random, besides those that are killed before and after every commit, in back-off,
     twice in a row and with two runners. seed: this life only, and the reducer is not looked into: a number, or
     what a failure named, such as `step:before@3`. seconds: how long it may take. Lives that are left out then
@@ -84,13 +84,13 @@ def crashtest(
     `crashes` of each kind and a `failure` if there was one; behind the first fault or failure a
     `reproduction`, as small as there was time for; and a `summary` in the end, whose `exit` is 0 only when
     nothing was wrong and the reducer was looked into and every kind of crash struck, at every level, at least
-    once: `uncovered` says in words what was left out. Raises what a fold of the log raises, and UsageError,
-    Interrupted, and Rewritten when a file that it reads changed, so that nothing can be said of it.
+    once: `uncovered` says in words what was left out. Raises UsageError at once; while it yields, what a fold of
+    the log raises, Interrupted, and Rewritten when a file that it reads changed, so that nothing can be said of it.
     """
     if seeds < 0:
-        raise UsageError(f"--seeds {seeds}: no number of lives", "take 0 or more")
+        raise UsageError("--seeds must be 0 or more", "0 leaves the random crash runs out")
     if not seconds > 0:
-        raise UsageError(f"--seconds {seconds:g}: no time to crash anything in", "take more than 0")
+        raise UsageError("--seconds must be more than 0", "leave it out for 60 seconds")
     only = None if seed is None else _life_of(seed)
     levels = _levels(durability, only)
     check_on_error(on_error, None, on_bad_line)
@@ -109,20 +109,25 @@ def crashtest(
         "max_line": max_line,
         "strict_types": strict_types,
     }
-    until = time.monotonic() + min(seconds, FOR_EVER)
-    stop = stop or Stop()
-    with ExitStack() as opened:
-        folder = _made(keep)
-        kept = opened.enter_context(_Folder(folder))
-        options["events"] = readable_again(options["events"], folder, stop, until)
-        temporary = TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
-        servers = opened.enter_context(Servers(stop, until, Path(opened.enter_context(temporary))))
-        again = Again(folder, mutation=not allow_mutation, seconds=seconds)
-        job = Job(servers, again, options, told=progress)
-        try:
-            yield from job.records(levels, seeds, only)
-        finally:
-            kept.keep = job.wrong
+    stops = stop or Stop()
+
+    def records() -> Iterator[Record]:
+        until = time.monotonic() + min(seconds, FOR_EVER)
+        with ExitStack() as opened:
+            folder = _made(keep)
+            kept = opened.enter_context(_Folder(folder))
+            events = readable_again(options["events"], folder, stops, until)
+            temporary = TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
+            path = Path(opened.enter_context(temporary))
+            servers = opened.enter_context(Servers(stops, until, path))
+            again = Again(folder, mutation=not allow_mutation, seconds=seconds)
+            job = Job(servers, again, options | {"events": events}, told=progress)
+            try:
+                yield from job.records(levels, seeds, only)
+            finally:
+                kept.keep = job.wrong
+
+    return records()
 
 
 class _Folder:
@@ -147,13 +152,17 @@ def _made(keep: str | Path | None) -> Path:
         # Up to Python 3.11 it is relative where `keep` is.
         return Path(mkdtemp(prefix="durproj-crashtest-", dir=keep)).absolute()
     except OSError as error:
-        raise OutputFailed(f"{keep or 'a temporary folder'} cannot be made: {error}") from None
+        what = keep or "a temporary folder"
+        raise OutputFailed(f"{what}: cannot be created: {error.strerror}") from None
 
 
-def _levels(asked: Sequence[Durability] | None, only: Plan | int | None) -> list[Durability]:
+def _levels(
+    asked: Durability | Sequence[Durability] | None, only: Plan | int | None
+) -> list[Durability]:
     """The levels to crash at: those that are `asked` for, and of a life that is written out its own. Raises
     UsageError."""
-    levels = list(dict.fromkeys(LEVELS if asked is None else asked))
+    given = [asked] if isinstance(asked, str) else asked
+    levels = list(dict.fromkeys(LEVELS if given is None else given))
     unknown = [str(level) for level in levels if level not in get_args(Durability)]
     if unknown or not levels:
         known = ", ".join(get_args(Durability))
@@ -162,7 +171,8 @@ def _levels(asked: Sequence[Durability] | None, only: Plan | int | None) -> list
         return levels
     if asked is not None and only.durability not in levels:
         raise UsageError(
-            f"--durability {', '.join(levels)} and --seed {only}, a life at the level {only.durability}",
+            f"--durability {', '.join(levels)} does not go with --seed {only}, which is at the level"
+            f" {only.durability}",
             "leave --durability out, or name that level",
         )
     return [only.durability]
@@ -175,7 +185,7 @@ def _life_of(seed: int | str) -> Plan | int:
     if isinstance(seed, str) and len(seed) <= DIGITS:
         seed = int(seed)
     if isinstance(seed, str) or not 0 <= seed < 10**DIGITS:
-        raise UsageError(f"the seed is no number of at most {DIGITS} digits", "take one such as 4")
+        raise UsageError(f"--seed must be a number of at most {DIGITS} digits, such as 4")
     return seed
 
 

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from durproj.crashing.again import Again
 from durproj.crashing.lives.killing import Plan
-from durproj.crashing.lives.left import remove
-from durproj.crashing.lives.life import Lived, Lives, ending
+from durproj.crashing.lives.left import counted, remove
+from durproj.crashing.lives.life import Lived, Lives, Whole, ending
 from durproj.crashing.lives.plans import Kind, Life, at_random, kind_of, planned
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.purity.cause import cause, first_difference
@@ -28,6 +28,8 @@ Progress = Callable[[int, int], None]
 """Told how many lives more were lived, and of how many in all."""
 
 MORE = "give it more time: --seconds"
+NO_EVENTS = "there are no events in the log"
+NOTHING_DONE = "no event of the log could be applied"
 
 
 class Job:
@@ -58,8 +60,8 @@ class Job:
         except StoreDamaged as error:
             self.wrong = True
             raise StoreDamaged(
-                f"a run that nobody killed left this: {error.message}",
-                "something besides durproj wrote to that store, which is this test's own: the reducer?\n"
+                f"a run that was not killed left this: {error.message}",
+                "something other than durproj wrote to that store, which belongs to this test: the reducer?\n"
                 f"kept: {self._again.folder}",
             ) from None
         except DurprojError as error:
@@ -73,6 +75,10 @@ class Job:
     ) -> Iterator[Record]:
         try:
             first = self._begin(levels)
+            if not self._steps():
+                self._lack(NOTHING_DONE if any(one.left for one in self._wholes()) else NO_EVENTS)
+                yield self._summary()
+                return
             unsound = self._unsound()
             if only is None:
                 self._servers.begin()
@@ -80,11 +86,13 @@ class Job:
             if self._sample and not self.wrong:
                 yield self._sampled()
             if unsound and not self.wrong:
-                self._found_wrong(self._parts[unsound[1]].unchanged)
+                _, part, level = unsound
+                self._found_wrong(self._parts[part].unchanged)
                 yield self._unlike(*unsound)
-                yield self._again.record(Smallest(self._parts[unsound[1]].options))
+                smallest = Smallest(self._parts[part].options, durability=level)
+                yield self._again.record(smallest)
         except TimeUp as up:
-            self._lack(f"{str(up) or 'the time was over before anything could be crashed'}: {MORE}")
+            self._lack(f"{str(up) or 'time ran out before anything could be crashed'}: {MORE}")
         else:
             if not self.wrong:
                 yield from self._crash(seeds, only)
@@ -138,7 +146,7 @@ class Job:
                     raise raised(answer["error"])
                 if answer["code"]:
                     self._lack(
-                        "a run was not compared with what the log folds to: the fold without a store"
+                        "a run could not be compared with what the log folds to: the fold without a store"
                         f" {ending(answer)}"
                     )
                 for record in answer.get("records", ()):
@@ -161,7 +169,7 @@ class Job:
         except TimeUp:
             if not first:
                 raise
-            self._lack(f"the time was over before all was looked for in the reducer: {MORE}")
+            self._lack(f"time ran out before the reducer was fully examined: {MORE}")
         self._probed = faults.seen
         self._uncovered += faults.uncovered
         for lack in faults.lacks:
@@ -183,7 +191,7 @@ class Job:
             "kind": "fold",
             "seed": None,
             "id": record["id"],
-            "differs": f"a run that nobody kills is not what the log folds to: {why}",
+            "differs": f"even without a crash, the run is not what the log folds to: {why}",
             "changes": found.get("changes", []),
             **self._place(part),
             **cause(self._servers, store, record["id"], found.get("step")),
@@ -251,17 +259,17 @@ class Job:
             wholes = [lives.whole[only.durability] for lives in self._parts]
             commits, calls = max(one.commits for one in wholes), max(one.calls for one in wholes)
             self._lack(
-                f"nothing was killed: {only} names no instant of this run, which has {commits} commits and"
-                f" {calls} calls, counted from 0"
+                f"nothing was killed: {only} is not a moment of this run, which has {counted(commits, 'commit')}"
+                f" and {counted(calls, 'call')}, counted from 0"
             )
         elif self._missing and counts["lives"] < counts["planned"]:
             self._lack(
-                f"the time was over before these kinds of crash struck once: {kinds}; {MORE}"
+                f"time ran out before these kinds of crash happened even once: {kinds}; {MORE}"
             )
         elif self._missing:
-            self._lack(f"these kinds of crash never struck as planned: {kinds}")
+            self._lack(f"these kinds of crash never happened as planned: {kinds}")
         elif left := counts["planned"] - counts["lives"]:
-            self._uncovered.append(f"the time was over before {left:,} more lives")
+            self._uncovered.append(f"time ran out before {counted(left, 'more crash run')}")
 
     def _failure(self, life: Life, wrong: Record) -> Iterator[Record]:
         kind, seed, plan, part = life
@@ -287,17 +295,15 @@ class Job:
         self._uncovered.append(what)
 
     def _summary(self) -> Record:
-        counts = sum(self._counts.values(), Counter())
-        wholes = [next(iter(lives.whole.values())) for lives in self._parts if lives.whole]
-        events = sum(left.steps for whole in wholes for left in whole.left.values())
+        counts, events = sum(self._counts.values(), Counter()), self._steps()
         if self._sample and not self._faults_found:
             of = f"{'the first ' if self._beyond else ''}{self._events:,}"
             self._uncovered.append(
-                f"{events:,} of {of} events were taken: more do not fit into the time"
+                f"{events:,} of {of} events were tested: there was no time for more"
             )
         return {
             "type": "summary",
-            "projections": len({id for whole in wholes for id in whole.left}),
+            "projections": len({id for whole in self._wholes() for id in whole.left}),
             "events": events,
             "of": max(events, self._events),
             "beyond": self._beyond,
@@ -313,6 +319,14 @@ class Job:
             "uncovered": self._uncovered,
             "exit": int(self.wrong or not self._enough),
         }
+
+    def _wholes(self) -> list[Whole]:
+        """What a run left of each part, at the first level."""
+        return [next(iter(lives.whole.values())) for lives in self._parts if lives.whole]
+
+    def _steps(self) -> int:
+        """How many steps the parts have."""
+        return sum(left.steps for whole in self._wholes() for left in whole.left.values())
 
 
 def _cell(life: Life) -> str:

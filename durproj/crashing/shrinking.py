@@ -17,6 +17,7 @@ from durproj.crashing.sample import resolved
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.errors import DurprojError
 from durproj.events.formats.mapping import Layers
+from durproj.stores.base import Durability
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
 
@@ -29,10 +30,12 @@ LONGEST = 100_000
 
 
 class Smallest(NamedTuple):
-    """Options of `fold` with which it happens still, and the life in which it does, if it takes one."""
+    """Options of `fold` with which it happens still, and the life in which it does, if it takes one; or the level
+    at which it does without any."""
 
     options: Answer
     plan: Plan | None = None
+    durability: Durability | None = None
 
 
 class Shrinking:

@@ -10,18 +10,21 @@ import signal
 import subprocess
 import sys
 import time
+from inspect import signature
 from xml.etree import ElementTree as ET
 
 import pytest
 from conftest import environment
 
 import durproj as library
+from durproj.cli.crashtest import crashtest as command
 from durproj.cli.verdicts import cases_of, verdict
 from durproj.crashing.job import Job
 from durproj.crashing.lives.life import Lived, Lives
 from durproj.crashing.purity.faults import Faults
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.errors import Rewritten, StoreError, UsageError
+from durproj.render import safe
 from durproj.runtime.observer import Stop
 
 REDUCERS = """
@@ -34,6 +37,9 @@ def poisoned(state, event):
     if event.id == "e3":
         raise ValueError("poison")
     return count(state, event)
+def both(state, event):
+    import random
+    return clock(state, event) | {"random": random.random()}
 def late(state, event):
     return clock(state, event) if event.id == "e31" else count(state, event)
 def thief(state, event):
@@ -94,6 +100,9 @@ def hanging(state, event):
     time.sleep(600)
 """
 FEW = ["--durability", "step", "--seeds", "0"]
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""Settings with which Python takes files for ASCII."""
+HOSTILE = "\xad\x7f\x85\u202e##[x]\U000e0041 '\\\n\"$é\u200d."
 
 
 @pytest.fixture
@@ -150,8 +159,7 @@ def test_a_reducer_that_is_not_pure_is_told_and_a_line_does_it_again(lab):
     assert "the reducer is not pure: it goes by the clock" in lines[1]
     assert lines[2].startswith("  it calls the clock (r.py:")
     (again,) = [line for line in lines if line.startswith("  again: ")]
-    (failure,) = ET.parse(lab.folder / "x.xml").getroot().iter("failure")
-    assert "goes by the clock" in failure.text
+    assert cases(lab) == [("pure", "failure"), *ALL]
     (kept,) = lab.left()
     words = shlex.split(again.removeprefix("  again: durproj "))
     log = kept / "smallest.jsonl"
@@ -181,8 +189,16 @@ def test_junit_has_a_case_for_the_reducer_and_each_kind_of_crash(lab):
     root = ET.parse(lab.folder / "x.xml").getroot()
     cases = [(case.attrib["classname"], case.attrib["name"]) for case in root.iter("testcase")]
     assert cases[:2] == [("reducer", "pure"), ("crash", "before a commit")]
-    assert len(cases) == 6
+    assert len(cases) == 7
     assert root.attrib["failures"] == root.attrib["errors"] == "0"
+
+
+NOT_LIVED = [
+    (kind, "skipped")
+    for kind in ("twice in a row", "in back-off", "with two runners", "at random instants")
+]
+"""The cases of the kinds of crash that nothing was killed by."""
+ALL = [("before a commit", "skipped"), ("after a commit", "skipped"), *NOT_LIVED]
 
 
 def cases(lab):
@@ -197,17 +213,36 @@ def cases(lab):
 def test_junit_says_that_a_reducer_was_not_looked_into_and_a_kind_not_lived(lab):
     done = lab("crashtest", "log.jsonl", "--seed", "step:after@3", "--junit", "x.xml")
     assert done.code == 0
-    assert cases(lab) == [("pure", "skipped"), ("after a commit",)]
+    assert cases(lab) == [
+        ("pure", "skipped"),
+        ("before a commit", "skipped"),
+        ("after a commit",),
+        *NOT_LIVED,
+    ]
     lab("crashtest", "log.jsonl", "--seed", "step:after@999", "--junit", "x.xml")
-    assert cases(lab) == [("pure", "skipped"), ("after a commit", "skipped"), ("enough", "error")]
+    assert cases(lab) == [("pure", "skipped"), *ALL, ("enough", "error")]
     lab("crashtest", "log.jsonl", "--seconds", "0.001", "--junit", "x.xml")
-    assert cases(lab) == [("pure", "skipped"), ("enough", "error")]
+    assert cases(lab) == [("pure", "skipped"), *ALL, ("enough", "error")]
+
+
+def test_junit_has_all_faults_of_a_reducer_in_one_case(lab):
+    done = lab("crashtest", "log.jsonl", "--reducer", "r.py:both", "--junit", "x.xml")
+    assert done.code == 1
+    assert cases(lab) == [("pure", "failure"), *ALL]
+    (failure,) = ET.parse(lab.folder / "x.xml").getroot().iter("failure")
+    for found in ("goes by the clock", "goes by random numbers", "  again: durproj crashtest "):
+        assert failure.text.count(found) == 1
 
 
 def test_junit_has_a_case_for_the_cause_of_what_was_lost(lab):
     args = ["log.jsonl", "--reducer", "r.py:remembering", "--seed", "step:after@3"]
     lab("crashtest", *args, "--junit", "x.xml")
-    assert cases(lab) == [("pure", "failure"), ("after a commit", "failure")]
+    assert cases(lab) == [
+        ("pure", "failure"),
+        ("before a commit", "skipped"),
+        ("after a commit", "failure"),
+        *NOT_LIVED,
+    ]
     failure, _ = ET.parse(lab.folder / "x.xml").getroot().iter("failure")
     assert failure.attrib["message"].startswith("  the cause is the reducer: executed alone")
 
@@ -247,6 +282,7 @@ def test_junit_passes_no_kind_that_was_not_lived_and_no_reducer_that_may_be_the_
         ("before a commit",),
         ("after a commit", "skipped"),
         ("twice in a row", "failure"),
+        *NOT_LIVED[1:],
     ]
 
 
@@ -277,9 +313,9 @@ def test_where_nothing_was_killed_nothing_is_proved(lab):
     done = lab("crashtest", "log.jsonl", "--seed", "step:before@9999", "--junit", "x.xml")
     assert done.code == 1
     assert "0 of 0 survived  (1 more without a crash)" in done.out
-    assert "nothing was killed: step:before@9999 names no instant of this run" in done.out
+    assert "nothing was killed: step:before@9999 is not a moment of this run" in done.out
     (error,) = ET.parse(lab.folder / "x.xml").getroot().iter("error")
-    assert "names no instant" in error.text
+    assert "is not a moment" in error.text
 
 
 def test_a_life_of_two_kills_of_which_one_struck_is_not_killed_twice(lab, monkeypatch):
@@ -287,7 +323,7 @@ def test_a_life_of_two_kills_of_which_one_struck_is_not_killed_twice(lab, monkey
     how = {"reducer": "r.py:count", "seed": "step:after@3+after@9999"}
     *_, summary = library.crashtest("log.jsonl", **how)
     assert (summary["crashes"], summary["survived"], summary["exit"]) == (1, 1, 1)
-    assert summary["uncovered"] == ["these kinds of crash never struck as planned: twice (step)"]
+    assert summary["uncovered"] == ["these kinds of crash never happened as planned: twice (step)"]
 
 
 def test_a_kind_of_crash_that_never_struck_is_told_though_others_survived(lab, monkeypatch):
@@ -303,12 +339,21 @@ def test_a_kind_of_crash_that_never_struck_is_told_though_others_survived(lab, m
     *_, summary = library.crashtest("few.jsonl", **how)
     assert (summary["lives"], summary["unstruck"], summary["exit"]) == (summary["planned"], 1, 1)
     (lack,) = summary["uncovered"]
-    assert lack.endswith("never struck as planned: backoff (step)")
+    assert lack.endswith("never happened as planned: backoff (step)")
 
 
 def test_the_fold_without_a_store_has_another_hash_seed(lab):
-    done = lab("crashtest", "log.jsonl", "--reducer", "r.py:hashing", "--seed", "1", "--json")
-    assert (done.code, done.json[0]["kind"], done.json[0]["cause"]) == (1, "fold", "the reducer")
+    args = ["--reducer", "r.py:hashing", "--seed", "1", "--durability", "fsync"]
+    done = lab("crashtest", "log.jsonl", *args, "--json")
+    failure, again, _ = done.json
+    assert (done.code, failure["kind"], failure["cause"]) == (1, "fold", "the reducer")
+    assert again["reproduce"].endswith(" --durability fsync")
+
+
+def test_a_key_is_read_back_whatever_the_locale_is(lab):
+    (lab.folder / "log.jsonl").write_text('{"key":"é","type":"T"}\n', encoding="utf-8")
+    done = lab("crashtest", "log.jsonl", "--seed", "step:after@3", env=ASCII)
+    assert (done.code, done.err) == (0, "")
 
 
 def test_what_a_reducer_forks_may_live_on(lab):
@@ -339,7 +384,7 @@ def test_a_comparison_that_died_has_found_nothing_sound(lab):
     assert (done.code, summary["survived"], summary["complete"]) == (1, 1, False)
     (lack,) = summary["uncovered"]
     assert lack == (
-        "a run was not compared with what the log folds to: the fold without a store"
+        "a run could not be compared with what the log folds to: the fold without a store"
         " is ended by signal 9 from elsewhere (out of memory, or the reducer?)"
     )
 
@@ -349,7 +394,7 @@ def test_too_little_time_is_no_success(lab):
     (summary,) = done.json
     assert (done.code, summary["lives"], summary["exit"]) == (1, 0, 1)
     assert summary["uncovered"] == [
-        "the time was over before anything could be crashed: give it more time: --seconds"
+        "time ran out before anything could be crashed: give it more time: --seconds"
     ]
 
 
@@ -381,9 +426,9 @@ def test_of_a_log_that_is_too_long_parts_from_all_over_are_crashed(long_log):
     }  # fmt: skip
     assert (summary["events"], summary["of"], summary["projections"]) == (20, 60, 3)
     assert (summary["survived"], summary["exit"], summary["complete"]) == (5, 0, False)
-    assert summary["uncovered"] == ["20 of 60 events were taken: more do not fit into the time"]
+    assert summary["uncovered"] == ["20 of 60 events were tested: there was no time for more"]
     first, second = ("".join(text for text, _ in line) for line in verdict(sample))
-    assert first.startswith("sample  20 of 60 events, in 5 parts from all over")
+    assert first.startswith("sample  20 of 60 events, in 5 parts from all over it, each tested")
     assert second.startswith("  from projection/a#0, projection/a#14, projection/b#8")
 
 
@@ -423,16 +468,17 @@ def test_a_long_state_is_no_part_of_the_line_that_does_it_again(lab, size):
     (lab.folder / "big.py").write_text(
         "import time\n"
         "def big(state, event):\n"
-        f'    if event.id == "e3": return {{"n": "n" * {size}, "at": time.time()}}\n'
-        f'    return {{"n": "n" * {size}}}\n'
+        f'    if event.id == "e3": return {{"n": "é" * {size}, "at": time.time()}}\n'
+        f'    return {{"n": "é" * {size}}}\n',
+        encoding="utf-8",
     )
     args = ["log.jsonl", "--reducer", "big.py:big", "--keep", "k", "--seconds", "600"]
-    fault, again, _ = lab("crashtest", *args, "--json").json
+    fault, again, _ = lab("crashtest", *args, "--json", env=ASCII).json
     assert fault["step"] == 1
     (folder,) = (lab.folder / "k").iterdir()
     if size == 2000:
         assert f'--initial "$(cat {folder}/initial.json)"' in again["reproduce"]
-        assert len((folder / "initial.json").read_text()) > size
+        assert len((folder / "initial.json").read_text(encoding="utf-8")) > size
     else:
         assert "--initial" not in again["reproduce"]
         assert len(again["log"]) == 2
@@ -442,6 +488,74 @@ def test_a_long_state_is_no_part_of_the_line_that_does_it_again(lab, size):
     )
     assert done.returncode == 1, done.stderr
     assert b"goes by the clock" in done.stdout
+
+
+def in_bash(lab, line):
+    """How a line that was printed ends in a shell, and what it prints."""
+    line = line.replace("durproj", f"{shlex.quote(sys.executable)} -m durproj", 1)
+    done = subprocess.run(
+        ["bash", "-c", line], check=False, cwd=lab.folder, env=environment(), capture_output=True
+    )
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def hostile(lab, monkeypatch):
+    """A reducer and a log whose key, name and states are HOSTILE, and what shows that the reducer is not pure."""
+    monkeypatch.chdir(lab.folder)
+    (lab.folder / "h.py").write_text(
+        "import time\n"
+        "def late(state, event):\n"
+        '    return {"t": event.data["t"], "at": time.time() if event.id == "e1" else 0}\n'
+    )
+    lines = [{"key": HOSTILE, "type": "T", "id": f"e{n}", "t": HOSTILE} for n in range(2)]
+    # A tab and a carriage return stand between what they hold, too.
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\t\r\n" for line in lines)
+    (lab.folder / HOSTILE).write_text(text, encoding="utf-8")
+    return {"reducer": "h.py:late", "keep": HOSTILE + "kept", "seeds": 0}
+
+
+def test_a_state_and_events_that_cannot_be_shown_are_pasted_back_as_they_were(lab, hostile):
+    fault, again, _ = library.crashtest(HOSTILE, **hostile)
+    assert fault["step"] == 1
+    shown, _, log = ("".join(text for text, _ in line) for line in verdict(again))
+    assert (safe(shown), safe(log)) == (shown, log)
+    (line,) = (lab.folder / HOSTILE).read_text(encoding="utf-8").split("\n")[1:2]
+    assert json.loads(log.removeprefix("  log: ")) == json.loads(line)
+    code, (repeated, *_) = in_bash(lab, f"{again['reproduce']} --json")
+    same = ("kind", "message", "changes", "event")
+    assert code == 1
+    assert [repeated[name] for name in same] == [fault[name] for name in same]
+
+
+def test_keys_and_paths_that_cannot_be_shown_are_pasted_back_as_they_were(
+    lab, hostile, monkeypatch
+):
+    monkeypatch.setattr("durproj.crashing.job.Shrinking.of_fault", no_time)
+    _, again, _ = library.crashtest(HOSTILE, keys=[HOSTILE], **hostile)
+    line = again["reproduce"]
+    assert (safe(line), "--user $'" in line) == (line, True)
+    code, (*_, summary) = in_bash(lab, f"{line} --json")
+    assert (code, summary["events"], summary["faults"]) == (1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "log"),
+    [
+        ([b'{"id":1}', b'{"id":2}'], ['{"id":1}', '{"id":2}']),
+        ([b'{"id":1}'] * 6, None),
+        ([b'{"id":1,"n":"%b"}' % (b"n" * 70_000)], None),
+    ],
+    ids=["no newline", "many lines", "many bytes"],
+)
+def test_a_short_log_is_told_with_what_does_it_again(lab, monkeypatch, data, log):
+    monkeypatch.setattr("durproj.crashing.job.Shrinking.of_fault", no_time)
+    monkeypatch.chdir(lab.folder)
+    (lab.folder / "in.jsonl").write_bytes(b"\n".join(data))
+    with open("in.jsonl") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        _, again, _ = library.crashtest("-", reducer="r.py:clock", keep="here")
+    assert again.get("log") == log
 
 
 def test_a_log_that_is_longer_than_could_be_looked_through_is_told(lab, monkeypatch):
@@ -457,7 +571,7 @@ def test_a_log_that_is_longer_than_could_be_looked_through_is_told(lab, monkeypa
     sample, *_, summary = library.crashtest("log.jsonl", reducer="r.py:count", seed="step:after@1")
     assert (sample["beyond"], sample["of"]) == (True, 5)
     assert summary["uncovered"] == [
-        "4 of the first 5 events were taken: more do not fit into the time"
+        "4 of the first 5 events were tested: there was no time for more"
     ]
     said = "".join(text for text, _ in next(verdict(sample)))
     assert said.startswith("sample  4 of the first 5 events, in 1 part")
@@ -468,14 +582,15 @@ def test_a_log_that_is_longer_than_could_be_looked_through_is_told(lab, monkeypa
     )
 
 
+def no_time(*_, **_how):
+    raise TimeUp
+
+
 def test_what_was_found_is_told_though_the_time_is_over(lab, monkeypatch):
     plain = Faults.found
 
     def found(self):
         yield next(plain(self))
-        raise TimeUp
-
-    def no_time(*_, **_how):
         raise TimeUp
 
     monkeypatch.setattr(Faults, "found", found)
@@ -484,7 +599,7 @@ def test_what_was_found_is_told_though_the_time_is_over(lab, monkeypatch):
     fault, again, summary = library.crashtest("log.jsonl", reducer="r.py:clock", keep="here")
     assert (fault["kind"], summary["faults"], summary["exit"]) == ("clock", 1, 1)
     assert "log.jsonl --reducer r.py:clock" in again["reproduce"]
-    assert "before all was looked for in the reducer" in summary["uncovered"][0]
+    assert "time ran out before the reducer was fully examined" in summary["uncovered"][0]
 
 
 def test_a_message_of_several_lines_is_one_line():
@@ -520,15 +635,15 @@ def test_what_is_kept_is_where_it_is_asked_for(lab):
         (["log.jsonl", "--user", "zoe"], 66, "zoe"),
         (["bad.jsonl"], 65, "bad.jsonl:1"),
         (["log.jsonl", "--max-line", "20"], 65, "log.jsonl:1"),
-        (["--seed", "nonsense"], 2, "is no life"),
-        (["--seed", "²"], 2, "is no life"),
-        (["--seed", "٣"], 2, "is no life"),
-        (["--seed", "9" * 5000], 2, "no number of at most 18 digits"),
+        (["--seed", "nonsense"], 2, "'nonsense' is not a valid --seed"),
+        (["--seed", "²"], 2, "is not a valid --seed"),
+        (["--seed", "٣"], 2, "is not a valid --seed"),
+        (["--seed", "9" * 5000], 2, "--seed must be a number of at most 18 digits, such as 4"),
         *(
             (
                 ["--seconds", given],
                 2,
-                f"--seconds {given}: no time to crash anything in\n  take more",
+                "--seconds must be more than 0\n",
             )
             for given in ("0", "-1")
         ),
@@ -536,7 +651,7 @@ def test_what_is_kept_is_where_it_is_asked_for(lab):
         (
             ["--durability", "batch", "--seed", "step:before@1"],
             2,
-            "--durability batch and --seed step:before@1, a life at the level step\n  leave --durability out",
+            "--durability batch does not go with --seed step:before@1, which is at the level step\n  leave",
         ),
         (["--durability", "never"], 2, "no such durability: never"),
         (["--junit", "nowhere/x.xml"], 74, "nowhere/x.xml cannot be written"),
@@ -587,10 +702,10 @@ def test_a_reducer_that_takes_steps_out_of_the_store_is_told_without_any_crash(l
     assert (done.code, done.out) == (74, "")
     said, *advice, kept = done.err.splitlines()
     assert said == (
-        "durproj: a run that nobody killed left this: projection/a#0: the store is damaged:"
+        "durproj: a run that was not killed left this: projection/a#0: the store is damaged:"
         " the step is missing"
     )
-    assert "which is this test's own" in advice[0]
+    assert "which belongs to this test" in advice[0]
     assert kept == f"  kept: {lab.left()[0]}"
 
 
@@ -603,7 +718,7 @@ def test_poison_events_can_be_skipped_or_parked(lab):
         assert (done.code, done.json[-1]["survived"]) == (0, 1), done.err
 
 
-@pytest.mark.parametrize("kind", ["csv", "gz", "stdin", "array", "empty"])
+@pytest.mark.parametrize("kind", ["csv", "gz", "stdin", "array"])
 def test_whatever_run_reads_can_be_crashed(lab, kind):
     log = (lab.folder / "log.jsonl").read_bytes()
     lines = log.splitlines()
@@ -616,17 +731,35 @@ def test_whatever_run_reads_can_be_crashed(lab, kind):
         (lab.folder / "in.data").write_bytes(gzip.compress(log))
     elif kind == "stdin":
         args, given = ["-"], log
-    elif kind == "array":
+    else:
         (lab.folder / "in.data").write_bytes(b"[" + b",".join(lines) + b"]")
         args += ["--array"]
-    else:
-        (lab.folder / "in.data").write_text("")
     done = lab(
         "crashtest", *args, "--reducer", "counts", "--seed", "step:after@0", "--json", input=given
     )
     assert (done.code, done.json[-1]["survived"]) == (0, 1), done.err
-    assert done.json[-1]["events"] == (0 if kind == "empty" else 5)
-    assert ("there are no events" in done.err) is (kind == "empty")
+    assert done.json[-1]["events"] == 5
+
+
+@pytest.mark.parametrize("log", ["", "{oops\n"], ids=["empty", "bad lines"])
+@pytest.mark.parametrize("life", [[], ["--seed", "step:after@0"], ["--seed", "4"]])
+def test_a_log_without_events_has_not_survived_anything(lab, log, life):
+    (lab.folder / "in.data").write_text(log)
+    args = ["in.data", "--on-bad-line", "skip", "--junit", "x.xml"]
+    done = lab("crashtest", *args, *life)
+    assert (done.code, done.err) == (1, "")
+    assert done.out.splitlines() == [
+        "0 projections, 0 events: not enough was tested, 0 crashes",
+        "  not covered: there are no events in the log",
+    ]
+    assert cases(lab) == [("pure", "skipped"), *ALL, ("enough", "error")]
+
+
+def test_a_log_of_which_no_event_can_be_applied_has_not_survived_anything(lab):
+    (lab.folder / "one.jsonl").write_text('{"type":"T","id":"e3"}\n')
+    args = ["one.jsonl", "--reducer", "r.py:poisoned", "--on-error", "park", "--json"]
+    done = lab("crashtest", *args)
+    assert (done.code, done.json[-1]["uncovered"]) == (1, ["no event of the log could be applied"])
 
 
 def test_more_time_than_a_timer_can_be_set_to_is_time_enough(lab):
@@ -644,7 +777,7 @@ def test_the_process_that_runs_are_forked_from_is_looked_for_before_it_is_asked(
 
 @pytest.mark.parametrize("seed", [-1, 10**5000], ids=["below 0", "long"])
 def test_the_number_of_a_life_is_of_some_digits(seed):
-    with pytest.raises(UsageError, match="no number of at most 18 digits"):
+    with pytest.raises(UsageError, match="--seed must be a number of at most 18 digits"):
         next(library.crashtest(seed=seed))
 
 
@@ -679,6 +812,14 @@ def test_what_can_be_read_once_only_is_copied(lab, how):
     assert (summary["events"], summary["survived"]) == (6 if how == "substitution" else 5, 1)
 
 
+def test_a_disk_that_is_full_is_not_said_of_the_input(lab):
+    big = "".join(json.dumps({"type": "T", "id": n}) + "\n" for n in range(1000))
+    (lab.folder / "log.jsonl").write_text(big)
+    done = piped(lab, "ulimit -f 4; cat log.jsonl | durproj crashtest - --seed step:after@1")
+    assert (done.returncode, done.stdout) == (74, "")
+    assert done.stderr.endswith("/input-0: the input cannot be copied: File too large\n")
+
+
 @pytest.mark.parametrize("input", ["-", "f"])
 def test_the_time_is_over_though_the_input_is_not(lab, input):
     os.mkfifo(lab.folder / "f")
@@ -708,7 +849,7 @@ def test_an_interrupt_leaves_nothing_behind(lab, reducer):
     told = process.communicate(timeout=60)[1]
     assert (process.returncode, told) == (
         130,
-        b"durproj: stopped before it had crashed everywhere\n",
+        b"durproj: stopped before everything was tested\n",
     )
     # Killed with its group; whoever inherits it may not have reaped it yet.
     stat = f"/proc/{pid.read_text()}/stat"
@@ -845,13 +986,24 @@ def test_what_came_to_a_log_of_which_parts_are_crashed_is_no_matter(lab, monkeyp
     ("how", "says"),
     [
         ({"durability": [], "seed": "step:before@1"}, "no such durability"),
-        ({"seeds": -1}, "--seeds -1: no number of lives"),
-        ({"seconds": float("nan")}, "--seconds nan: no time"),
+        ({"durability": "never"}, "no such durability: never\n"),
+        ({"reducer": lambda state, _event: state}, "no other process can import it"),
+        ({"seeds": -1}, "--seeds must be 0 or more"),
+        ({"seconds": float("nan")}, "--seconds must be more than 0"),
     ],
 )
 def test_what_the_command_line_does_not_let_through_is_refused_to_a_program(how, says):
     with pytest.raises(UsageError, match=says):
-        list(library.crashtest(**how))
+        library.crashtest(**how)
+
+
+def test_the_defaults_of_the_command_line_are_those_of_the_library():
+    ours, theirs = (signature(each).parameters for each in (command, library.crashtest))
+    same = (
+        *("durability", "seeds", "seed", "seconds", "allow_mutation", "keep", "no_key", "order"),
+        *("dedupe", "on_error", "on_bad_line", "max_line", "strict_types"),
+    )
+    assert [ours[name].default for name in same] == [theirs[name].default for name in same]
 
 
 @pytest.mark.parametrize("levels", [[], ["step"], ["batch", "step"], ["fsync"]])
@@ -867,7 +1019,7 @@ def test_the_level_of_a_number_is_one_of_those_asked_for(lab, monkeypatch):
     lived = []
     monkeypatch.setattr(Lives, "live", lambda _, plan: lived.append(plan) or Lived(1))
     for seed in range(6):
-        list(library.crashtest("log.jsonl", durability=["batch"], seed=seed))
+        list(library.crashtest("log.jsonl", durability="batch", seed=seed))
     assert {plan.durability for plan in lived} == {"batch"}
 
 

@@ -41,10 +41,47 @@ FAILING = (
     "--on-error",
     "park",
 )
+# Of which `crashtest` takes samples: with a reducer that takes 20 ms, more does not fit into a minute.
+LONG = "".join(json.dumps({"user": "abc"[n % 3], "type": "Used", "n": n}) + "\n" for n in range(60))
+CRASHES = (
+    ("crashtest", "log.jsonl", "--reducer", "r.py:impure", "--key", "user", "--keep", "kept"),
+    (
+        *(
+            "crashtest",
+            "log.jsonl",
+            "--reducer",
+            "r.py:remembers",
+            "--key",
+            "user",
+            "--keep",
+            "kept",
+        ),
+        *("--seed", "step:after@3"),
+    ),
+    (
+        *("crashtest", "long.jsonl", "--reducer", "r.py:slow", "--key", "user", "--seconds", "60"),
+        *("--seed", "step:after@3"),
+    ),
+)
 REDUCER = """
+import os, time
+seen = []
+
 def fails(state, event):
     if event.data["n"] == 2 and event.key == "b":
         raise ValueError("no")
+    return event.data
+
+def impure(state, event):
+    open(os.devnull, "w").close()
+    return {"at": time.time()}
+
+def remembers(state, event):
+    seen.append(event)
+    return {"seen": len(seen)}
+
+def slow(state, event):
+    time.sleep(0.02)
     return event.data
 """
 # In this order in one folder: each finds what those before it left.
@@ -60,7 +97,7 @@ ASKED: tuple[tuple[str, ...], ...] = (
     ("stats", "log.jsonl", "--key", "user"), ("doctor",), ("backup", "copy.db"), ("gc",),
     ("fork", "projection/a", "--as", "forked/a", "--drop-event", "1"), ("promote", "counted", "projection"),
     ("rewind", "projection/a", "--to", "1"), ("gc", "projection/b", "--drop"), ("inspect", "projection/none"),
-    ("run", "none.jsonl"), ("list", "--store", "none.db"), ("inspect", "projection/a#99"),
+    ("run", "none.jsonl"), ("list", "--store", "none.db"), ("inspect", "projection/a#99"), *CRASHES,
 )  # fmt: skip
 FEW = (
     COUNT,
@@ -76,6 +113,7 @@ BAD = {
     "diff projection/a#1": 1, "diff projection/a projection/b": 1, "find projection/a state.n == 9": 1,
     "find failing/a state.n == 9": 1, "compare projection counted -v": 1, "inspect projection/none": 66,
     "run none.jsonl": 66, "list --store none.db": 66, "inspect projection/a#99": 66,
+    " ".join(CRASHES[0]): 1, " ".join(CRASHES[1]): 1,
 }  # fmt: skip
 """The exit codes of those that do not end with 0."""
 
@@ -102,7 +140,17 @@ FORMS = {
         "type workflows steps refolded folded_twice ok damaged different unverifiable exit",
         "type first second keys same different event steps only_first only_second",
         "type trimmed dropped damaged steps bytes left dry_run file",
+        (
+            "type projections events of beyond probed lives crashes survived unstruck planned faults wrong"
+            " complete uncovered exit"
+        ),
     ),
+    "warning": ("type message effects",),
+    "fault": ("type kind id step event message changes calls advice",),
+    "sample": ("type events of beyond parts",),
+    "crashes": ("type kind planned lives kills survived unstruck",),
+    "failure": ("type kind seed life id differs changes cause step",),
+    "reproduction": ("type reproduce log",),
     "crash": ("type id step planned",),
     "workflow": ("type id status steps",),
     "diff": ("type old new steps events changes", "type old new changes"),
@@ -142,6 +190,7 @@ def forms(trial: Trial) -> None:
     for what, terminal, env in PLACES:
         with trial.scratch() as folder:
             (folder / "log.jsonl").write_text(LOG)
+            (folder / "long.jsonl").write_text(LONG)
             (folder / "r.py").write_text(REDUCER)
             for number, args in enumerate(asked):
                 with trial.case(f"{' '.join(args)}, {what}"):
@@ -201,6 +250,6 @@ def _commands(group: Any, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], 
 
 
 PROOFS = [
-    Proof("--json in every place", ("P8",), forms, 30, 234, case_ms=140),
+    Proof("--json in every place", ("P8",), forms, 30, 252, case_ms=350),
     Proof("--help names every option", ("P8",), helped, 20, 130, case_ms=80),
 ]

@@ -64,23 +64,16 @@ def unkept(store: Path, steps: Steps) -> dict[str, Any] | None:
     for id, count in counts.items():
         there = found[id].steps if id else 0
         if there < count:
-            lost = f"step {count - 1} was acknowledged, and there {_are(there)}"
-            return wrong(id, lost)
+            are = {0: "is none", 1: "is 1 step"}.get(there, f"are {there:,} steps")
+            return wrong(id, f"step {count - 1} was acknowledged, and there {are}")
     return None
-
-
-def _are(steps: int) -> str:
-    return {0: "is none", 1: "is 1 step"}.get(steps, f"are {steps} steps")
 
 
 def _noted(
     store: Path, ids: Mapping[int | None, str], steps: Steps
 ) -> Iterator[tuple[str, int, str | None]]:
-    """Of every step that was executed or acknowledged: how, its number, its workflow. See MortalStore,
-    noting_executions."""
-    file = acknowledged(store)
-    for line in file.read_text().split("\n")[:-1] if file.exists() else ():
-        how, (what, _, of) = line[0], line[1:].partition(" ")
+    """Of every step that was executed or acknowledged: how, its number, its workflow."""
+    for how, what, of in _notes(store):
         if how != "x":
             yield how, int(what), ids.get(int(of))
         elif what in steps:
@@ -90,21 +83,27 @@ def _noted(
 
 def standing(store: Path) -> str | None:
     """At which step a run is, that does not come to its end; None when that is known of none."""
-    file = acknowledged(store)
-    lines = file.read_text().split("\n")[:-1] if file.exists() else []
-    if not lines or lines[-1][0] != "x":
+    notes = _notes(store)
+    if not notes or notes[-1][0] != "x":
         return None
-    key = codec.decode(lines[-1].partition(" ")[2].encode())
+    last = notes[-1][2]
+    key = codec.decode(last.encode())
     with closing(SqliteStore.open_reader(store)) as opened:
         no = next((head.no for head in opened.heads() if head.key == key), None)
     step = -1
-    for line in lines:
-        what, _, of = line[1:].partition(" ")
-        if line[0] == "x" and of == lines[-1].partition(" ")[2]:
+    for how, what, of in notes:
+        if how == "x" and of == last:
             step += 1
-        elif line[0] != "x" and int(of) == no:
+        elif how != "x" and int(of) == no:
             step = int(what)
     return f"step {step} of the stream {key}"
+
+
+def _notes(store: Path) -> list[tuple[str, str, str]]:
+    """What the processes of a life wrote down, as (how, what, of): see MortalStore, noting_executions."""
+    file = acknowledged(store)
+    lines = file.read_bytes().decode().split("\n")[:-1] if file.exists() else []
+    return [(line[0], *line[1:].partition(" ")[::2]) for line in lines]
 
 
 def forgotten(store: Path) -> dict[str, Any] | None:

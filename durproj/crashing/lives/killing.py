@@ -76,7 +76,7 @@ class Plan(NamedTuple):
         match = _PLAN.fullmatch(text)
         kills = [each.split("@") for each in match[3].split("+")] if match else []
         if match is None or any(at not in get_args(Instant) for at, _ in kills):
-            raise UsageError(f"the seed {text!r} is no life", _HOW)
+            raise UsageError(f"{text!r} is not a valid --seed", _HOW)
         durability: Any = match[1]
         made: Any = tuple(Kill(at, int(number)) for at, number in kills)  # type: ignore[arg-type]
         return cls(durability, made, race=match[2] is not None)

@@ -62,12 +62,18 @@ def _unlike(whole: Left, left: Left) -> tuple[str, list[dict[str, Any]]]:
     if whole.status != left.status:
         differing.append(f"it is {whole.status} without, {left.status} with the crash")
     if whole.steps != left.steps:
-        differing.append(f"it has {whole.steps} steps without, {left.steps} with the crash")
+        steps = counted(whole.steps, "step")
+        differing.append(f"it has {steps} without, {left.steps:,} with the crash")
     if differing or changed:
         return "; ".join(differing) or "its state", changed
     if whole.state == left.state:
         return "the states are the same in the end, but not on the way there", []
     return "the fields of an object come in another order", []
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def remove(store: Path) -> None:

@@ -90,7 +90,7 @@ class Lives:
         if "error" in answer:
             raise raised(answer["error"])
         if answer["code"]:
-            raise StoreError(f"a run that nobody kills {ending(answer)}")
+            raise StoreError(f"a run that was not killed {ending(answer)}")
         return answer
 
     def live(self, plan: Plan) -> Lived:
@@ -101,10 +101,7 @@ class Lives:
         kills: list[Kill | None] = [*plan.kills, None]
         number = 0
         if plan.race:
-            first, number = (
-                kills[:2] if len(kills) > 2 else [kills[0], None],
-                min(2, len(plan.kills)),
-            )
+            first, number = kills[:2], min(2, len(plan.kills))
             tasks = [
                 (n + 1, self._task(store, plan.durability, kill) | {"again": True})
                 for n, kill in enumerate(first)
