@@ -304,7 +304,7 @@ def _look(store: Path, events: list[Any], last: dict[str, int], trial: Trial) ->
 
 PROOFS = [
     Proof("runners that start at the same instant", ("P1", "P6"), prove_starts,
-          quick=3, nightly=300, case_ms=280),
+          quick=3, nightly=300, case_ms=400),
     Proof("control: a lock that is always granted", ("P1", "P6"), prove_unlocked,
           quick=6, nightly=24, case_ms=350, control="a step was executed by two"),
     Proof("run beside gc, rewind, promote, fork, backup, resume", ("P2", "P6"), prove_together,
