@@ -36,7 +36,13 @@ settings.register_profile(
 settings.register_profile(
     "ci", settings.get_profile("dev"), derandomize=True, database=None, print_blob=True
 )
-settings.register_profile("nightly", settings.get_profile("dev"), database=None, print_blob=True)
+settings.register_profile(
+    "nightly",
+    settings.get_profile("dev"),
+    derandomize=False,  # as it is where CI is set
+    database=None,
+    print_blob=True,
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 

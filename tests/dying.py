@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -106,6 +107,12 @@ def trail(state: Any, event: Any) -> Any:
 trail.initial = {"n": 0, "trail": 7}
 
 
+def write_trail(folder: Path) -> None:
+    """A trail.py there, with the reducer."""
+    source = f"{inspect.getsource(trail)}\n\ntrail.initial = {trail.initial}\n"
+    (folder / "trail.py").write_text(f"from typing import Any\n\n{source}")
+
+
 def line(key: str, value: int) -> str:
     return json.dumps({"key": key, "type": "T", "v": value})
 
@@ -155,14 +162,10 @@ def inputs(journal: dict[str, Any]) -> list[bytes]:
 
 
 def tables(store: Path) -> dict[str, list[Any]]:
-    """Every row of a store, but for the time at which a row was last written and the seal over it."""
+    """Every row of a store, by table, but for the time at which a run was looked at and the seal over that."""
     columns = {
         "run": "no, name, identity, options, cursor, complete",
-        "workflow": "*",
-        "step": "*",
-        "segment": "*",
-        "attempt": "*",
-        "crash": "*",
+        **dict.fromkeys(("workflow", "step", "segment", "attempt", "crash", "past"), "*"),
     }
     conn = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
     try:

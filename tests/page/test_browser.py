@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 
 import pytest
 from conftest import CommandLine
 from playwright.sync_api import expect, sync_playwright
+from proof.needed import missing
 
 import durproj as library
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-MUST_RUN = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM and not MUST_RUN, reason="there is no chromium here (apt-get install chromium)"
-)
 
 REDUCER = """
 def shop(state, event):
@@ -57,7 +53,7 @@ ATTACKS = [
 @pytest.fixture(scope="module")
 def browser():
     if not CHROMIUM:
-        pytest.fail("chromium is not installed: the report cannot be tested")
+        missing("chromium is not installed", "Debian's package: chromium")
     with sync_playwright() as playwright:
         # Debian's sandbox refuses to run as root, as CI does.
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from proof.changed_inputs import all_rows
+from dying import tables
+
 from proof.children import command
 from proof.half_runs import EVENTS, WRITTEN, crash_half_way, expect_sound, journal, write_log
 from proof.trial import Proof, Trial
@@ -63,7 +64,7 @@ def changed(trial: Trial) -> None:
         with trial.case(f"another text of {kind}"), trial.scratch() as folder:
             (folder / "helper.py").write_text(HELPER)
             assert crash_half_way(folder, TOTAL, "total").code == 3
-            was, before = all_rows(folder / "durproj.db"), journal(folder)
+            was, before = tables(folder / "durproj.db"), journal(folder)
             assert old in TOTAL
             (folder / "r.py").write_text(TOTAL.replace(old, new))
             done = command(["resume"], folder)
@@ -71,7 +72,7 @@ def changed(trial: Trial) -> None:
             if other:
                 assert "recorded: " in done.err
                 assert "now:" in done.err
-                assert all_rows(folder / "durproj.db") == was, "what is refused changed the store"
+                assert tables(folder / "durproj.db") == was, "what is refused changed the store"
                 assert "--accept-reducer" in done.err
                 done = command(["resume", "--accept-reducer"], folder)
                 assert done.code == 0 or kind == "a key of the state", done.err
@@ -115,11 +116,11 @@ def another(trial: Trial) -> None:
             write_log(folder)
             run = ("run", "log.jsonl", "--reducer")
             assert command([*run, first, "--crash", WRITTEN], folder).code == 3
-            was, before = all_rows(folder / "durproj.db"), journal(folder)
+            was, before = tables(folder / "durproj.db"), journal(folder)
             done = command([*run, then], folder)
             assert done.code == (0 if same else 4), done
             if not same:
-                assert all_rows(folder / "durproj.db") == was, "what is refused changed the store"
+                assert tables(folder / "durproj.db") == was, "what is refused changed the store"
                 assert re.search(r"\([0-9a-f]{16}\).*\([0-9a-f]{16}\)", done.err, re.DOTALL), (
                     done.err
                 )

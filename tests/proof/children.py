@@ -273,8 +273,6 @@ def _take_streams(streams: tuple[int | None, int, int], *, at_once: bool) -> Non
         stdin = os.open(os.devnull, os.O_RDONLY)
     for number, descriptor in enumerate((stdin, *outs)):
         os.dup2(descriptor, number)
-    # What the collector found of the parent's would close descriptors that are this process's by then.
-    gc.freeze()
     os.closerange(3, 1024)
     sys.stdin = sys.__stdin__ = open(  # noqa: SIM115
         0, encoding="utf-8", errors="surrogateescape", closefd=False

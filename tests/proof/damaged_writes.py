@@ -105,12 +105,12 @@ def on_damaged(trial: Trial) -> None:
     write_log(truth.with_name("log.jsonl"), GROWN)
     before, afters = held(truth), {}
     for write in WRITES:
-        with a_copy(truth, trial) as folder:
+        with folder_of_copies(truth, trial) as folder:
             assert written(folder, write) == 0, write
             afters[write] = held(folder / STORE)
     for n in range(trial.count):
         write = list(WRITES)[n % len(WRITES)]
-        with a_copy(truth, trial) as folder:
+        with folder_of_copies(truth, trial) as folder:
             path = folder / STORE
             what, first = harm(trial, path)
             with trial.case(f"{write}: {what}"):
@@ -175,7 +175,7 @@ def harm(trial: Trial, path: Path) -> tuple[str, bool]:
 
 
 @contextmanager
-def a_copy(truth: Path, trial: Trial) -> Iterator[Path]:
+def folder_of_copies(truth: Path, trial: Trial) -> Iterator[Path]:
     """A new folder with copies of the store at `truth` and its logs."""
     with trial.scratch() as folder:
         for name in (STORE, "log.jsonl", "parks.jsonl"):
@@ -184,5 +184,5 @@ def a_copy(truth: Path, trial: Trial) -> Iterator[Path]:
 
 
 PROOFS = [
-    Proof("a damaged store written to", ("P1", "P7"), on_damaged, 20, 1_000, case_ms=90),
+    Proof("a damaged store written to", ("P1", "P7"), on_damaged, 20, 1_000, case_ms=73),
 ]

@@ -138,7 +138,7 @@ def _expect_beginning(store: Path, whole: bytes) -> None:
 
 PROOFS = [
     Proof("SIGKILL of --follow while its log is written and rotated", ("P1", "P2"), prove_rotated,
-          quick=6, nightly=400, case_ms=100),
+          quick=6, nightly=400, case_ms=540),
     Proof("SIGKILL of --follow while its pipe is fed", ("P1", "P2"), prove_piped,
           quick=6, nightly=400, case_ms=100),
 ]  # fmt: skip

@@ -110,6 +110,6 @@ def _altered(record: Any, trial: Trial) -> tuple[Any, str]:
 
 PROOFS = [
     Proof(
-        "records of another form, under a seal that fits", ("P7",), forged, 40, 3_000, case_ms=45
+        "records of another form, under a seal that fits", ("P7",), forged, 40, 3_000, case_ms=25
     ),
 ]

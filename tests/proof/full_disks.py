@@ -250,4 +250,4 @@ def prove_full(trial: Trial) -> None:
     trial.note(f"in {full} of {trial.cases} cases there was not enough room")
 
 
-PROOFS = [Proof("full disks", ("P2", "P3"), prove_full, 6, 200, case_ms=230)]
+PROOFS = [Proof("full disks", ("P2", "P3"), prove_full, 6, 200, case_ms=630)]

@@ -76,6 +76,6 @@ def _guided(trial: Trial, name: str) -> None:
 
 
 PROOFS = [
-    Proof("fuzz: line reader", ("P4",), target("line_reader"), 300, 60_000, case_ms=1.5),
-    Proof("fuzz: store opener", ("P7",), target("store_opener"), 150, 25_000, case_ms=2.5),
+    Proof("fuzz: line reader", ("P4",), target("line_reader"), 300, 200_000, case_ms=1.6),
+    Proof("fuzz: store opener", ("P7",), target("store_opener"), 150, 60_000, case_ms=2.3),
 ]

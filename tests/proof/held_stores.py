@@ -160,5 +160,5 @@ class _Stalled:
 
 PROOFS = [
     Proof("a second runner of a store that is held, under any of its names", ("P6",), prove_held,
-          quick=9, nightly=900, case_ms=20),
+          quick=9, nightly=900, case_ms=110),
 ]  # fmt: skip

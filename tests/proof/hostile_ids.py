@@ -286,5 +286,5 @@ ASKED = (inspect, inspect_a_step, log, export, report, rewind_and_resume, run_ag
 
 
 PROOFS = [
-    Proof("hostile ids", ("P8",), ids, 100, 12_000, case_ms=21),
+    Proof("hostile ids", ("P8",), ids, 100, 12_000, case_ms=29),
 ]

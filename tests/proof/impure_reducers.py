@@ -46,7 +46,7 @@ def impure(trial: Trial) -> None:
     names = trial.rng.sample(FLAGGED, min(trial.count, len(FLAGGED)))
     for name in names:
         with trial.case(f"a reducer that goes {name}"), trial.scratch() as folder:
-            crash_half_way(folder, IMPURE, name)
+            assert crash_half_way(folder, IMPURE, name).code == 3
             before = states_of(folder)
             assert command(["resume"], folder).code == 0
             states = states_of(folder)

@@ -259,7 +259,7 @@ def spread(trial: Trial, cases: list[Any]) -> list[Any]:
 
 PROOFS = [
     Proof("SIGKILL before and after every fold, write, commit and acknowledgement",
-          ("P1", "P2", "P3"), prove_points, quick=48, nightly=4000, case_ms=45),
+          ("P1", "P2", "P3"), prove_points, quick=48, nightly=4000, case_ms=24),
     Proof("SIGKILL again and again while it resumes", ("P1", "P2", "P3"), prove_again_and_again,
           quick=24, nightly=4000, case_ms=17),
     Proof("control: acknowledged before the commit", ("P3",), prove_early, quick=4, nightly=40,

@@ -58,8 +58,8 @@ PROOFS = [
         "laws of all parts, on drawn examples",
         ("P1", "P2", "P4", "P5"),
         prove,
-        ROUND,
+        ROUND // 3,
         10 * ROUND,
-        case_ms=11,
+        case_ms=5.5,
     )
 ]

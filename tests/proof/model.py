@@ -258,8 +258,8 @@ def prove_unguarded(trial: Trial) -> None:
 PROOFS = [
     Proof(
         "commands, crashes and edits in any order", ("P1", "P2", "P3", "P4", "P5", "P6"), prove,
-        200, 25_000, case_ms=9),
+        200, 50_000, case_ms=19),
     Proof(
-        "the same, the past not guarded", ("P5",), prove_unguarded, 2, 20, case_ms=1200,
+        "the same, the past not guarded", ("P5",), prove_unguarded, 2, 20, case_ms=1700,
         control="DID NOT RAISE"),
 ]  # fmt: skip

@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from proof.changed_inputs import all_rows
+from dying import tables
+
 from proof.children import command
 from proof.half_runs import EVENTS, WRITTEN, expect_sound, journal, write_log
 from proof.trial import Proof, Trial
@@ -82,7 +83,7 @@ def moved(trial: Trial) -> None:
         with trial.case(f"the log is {kind}, durability {durability}"), trial.scratch() as folder:
             write_log(folder)
             assert command(["run", LOG, *run, "--crash", WRITTEN], folder).code == 3
-            was, before = all_rows(folder / "durproj.db"), journal(folder)
+            was, before = tables(folder / "durproj.db"), journal(folder)
             act(folder)
             done = command([*words, *(run if words[0] == "run" else ())], folder)
             assert done.code == code, done
@@ -91,7 +92,7 @@ def moved(trial: Trial) -> None:
             assert [record["step"] for record in found] == list(range(steps))
             if code:
                 assert (LOG if code == 66 else "projection/u1#") in done.err, done.err
-                assert all_rows(folder / "durproj.db") == was, "what is refused changed the store"
+                assert tables(folder / "durproj.db") == was, "what is refused changed the store"
                 _put_back(folder)
                 assert command(["resume"], folder).code == 0
                 assert len(journal(folder)) == EVENTS
@@ -131,13 +132,13 @@ def broken_off(trial: Trial) -> None:
                 there = there if skips or order == "file" else []
             assert _recorded(folder) == there
             (folder / LOG).write_bytes(b"".join(lines))
-            was = all_rows(folder / "durproj.db")
+            was = tables(folder / "durproj.db")
             done = command(run, folder)
             late = there != ordered[: len(there)]
             assert done.code == (4 if late else 0), done
             assert not late or skips
             assert _recorded(folder) == (there if late else ordered)
-            assert not late or all_rows(folder / "durproj.db") == was
+            assert not late or tables(folder / "durproj.db") == was
             expect_sound(folder)
 
 
@@ -155,5 +156,5 @@ PROOFS = [
     Proof("the log moved, linked, rotated between crash and resume", ("P2", "P5"), moved, 13, 260,
           case_ms=110),
     Proof("a log broken off in its last line, in any order, then whole", ("P2", "P5"), broken_off, 12, 900,
-          case_ms=95),
+          case_ms=78),
 ]  # fmt: skip

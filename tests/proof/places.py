@@ -204,4 +204,4 @@ def prove_places(trial: Trial) -> None:
                 places.meet(place, command)
 
 
-PROOFS = [Proof("read-only and odd places", ("P2",), prove_places, 8, 144, case_ms=130)]
+PROOFS = [Proof("read-only and odd places", ("P2",), prove_places, 8, 144, case_ms=260)]

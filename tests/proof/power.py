@@ -160,8 +160,8 @@ def prove_broken(altered: str, *, fsync: bool) -> Callable[[Trial], None]:
 
 
 PROOFS = [
-    Proof("power cut, fsync", ("P2", "P3"), prove_runs("fsync"), 270, 50_000, case_ms=5.5),
-    Proof("power cut, step", ("P2", "P3"), prove_runs("step"), 90, 40_000, case_ms=5.5),
+    Proof("power cut, fsync", ("P2", "P3"), prove_runs("fsync"), 270, 50_000, case_ms=4.4),
+    Proof("power cut, step", ("P2", "P3"), prove_runs("step"), 90, 40_000, case_ms=4.4),
     Proof("power cut, batch", ("P2", "P3"), prove_runs("batch"), 90, 30_000, case_ms=3.5),
     Proof(
         "power cut, never synced", ("P3",),

@@ -123,9 +123,9 @@ def prove_unsynced(trial: Trial) -> None:
 
 
 PROOFS = [
-    Proof("power cut during export and report", ("P2",), prove_made, 70, 6_000, case_ms=16),
+    Proof("power cut during export and report", ("P2",), prove_made, 70, 6_000, case_ms=8.3),
     Proof(
-        "power cut, files renamed before they are synced", ("P2",), prove_unsynced, 30, 600, case_ms=20,
+        "power cut, files renamed before they are synced", ("P2",), prove_unsynced, 30, 600, case_ms=4.3,
         control="is not whole",
     ),
 ]  # fmt: skip

@@ -199,7 +199,7 @@ PROOFS = [
         prove(record_spooled, record_again),
         60,
         4_000,
-        case_ms=10,
+        case_ms=6.3,
     ),
     Proof(
         "power cut, a followed pipe, fsync",
@@ -207,6 +207,6 @@ PROOFS = [
         prove(record_followed),
         60,
         2_000,
-        case_ms=10,
+        case_ms=29,
     ),
 ]

@@ -126,7 +126,7 @@ PROOFS = [
         prove_upkeep,
         150,
         12_000,
-        case_ms=8,
+        case_ms=5,
     ),
-    Proof("power cut during a migration", ("P2", "P3"), prove_migration, 40, 2_000, case_ms=6),
+    Proof("power cut during a migration", ("P2", "P3"), prove_migration, 40, 2_000, case_ms=1.3),
 ]

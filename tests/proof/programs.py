@@ -265,8 +265,8 @@ def _expect_refused(error: PastChanged, differs: int | None, order: str) -> None
 
 PROOFS = [
     Proof("SIGKILL in a program's workflow, at any write and call", ("P1", "P2", "P3", "P4"), killed_anywhere,
-          quick=60, nightly=4_000, case_ms=27),
+          quick=60, nightly=4_000, case_ms=19),
     Proof("control: finished steps executed again", ("P1",), executed_again, 12, 40, case_ms=27,
           control="executed again"),
-    Proof("a program changed between crash and going on", ("P1", "P5"), changed_programs, 36, 4_000, case_ms=27),
+    Proof("a program changed between crash and going on", ("P1", "P5"), changed_programs, 36, 4_000, case_ms=19),
 ]  # fmt: skip

@@ -174,9 +174,9 @@ def _expect_rest(template: Template, folder: Path) -> None:
 
 PROOFS = [
     Proof("INT, TERM, HUP, once and twice, at any point of a run", ("P1", "P2", "P3"), prove_signals,
-          quick=24, nightly=1500, case_ms=95),
+          quick=24, nightly=1500, case_ms=76),
     Proof("INT, TERM, HUP in the waits for the store and between attempts", ("P2",), prove_waiting,
           quick=8, nightly=200, case_ms=95),
     Proof("standard output closed by its reader", ("P2", "P3"), prove_leaving,
-          quick=6, nightly=300, case_ms=60),
+          quick=6, nightly=300, case_ms=110),
 ]  # fmt: skip

@@ -20,26 +20,26 @@ CALLS = (
     "pwrite64", "write", "fdatasync", "fsync", "ftruncate", "fallocate", "unlink", "unlinkat",
     "rename", "link", "mkdir", "openat", "fcntl", "flock", "fchmod", "chmod",
 )  # fmt: skip
-MOST = 60
-"""Of one call of one command so many places are tried; of the long ones these are spread."""
+LONG, OF_A_LONG_ONE = 1_000, 100
+"""Of a command that makes more such calls only so many of each kind are tried, spread over all of them."""
 
-IN_PLACE = ("promote", "rewind", "gc")
-"""The commands that change in one transaction what is in the store already: where there are only few cases, they
-are of these, and between what these write."""
+ONE_OF_EACH = {verb.words[0]: verb for verb in reversed(VERBS)}
+"""By name, the first of those that have this name: where there are only few cases, they are one of each of these."""
 
 
 def prove_syscalls(trial: Trial) -> None:
     """Every command, killed at every such call of it."""
     strace()
-    verbs, calls = VERBS, CALLS
-    if trial.count < len(VERBS):
-        verbs = [[verb for verb in VERBS if verb.words[0] == name][-1] for name in IN_PLACE]
-        calls = ("pwrite64",)
+    few = trial.count < len(VERBS)
+    verbs = list(ONE_OF_EACH.values()) if few else VERBS
     templates = [Template(verb, trial.folder / str(n)) for n, verb in enumerate(verbs)]
-    places = [(each, *place) for each in templates for place in _places(each, trial, calls)]
-    trial.note(f"{len(places):,} places in {len(templates)} commands")
+    places = [(each, _places(each, trial, CALLS)) for each in templates]
+    chosen = [(each, *place) for each, found in places for place in found]
+    trial.note(f"{len(chosen):,} places in {len(templates)} commands")
+    if few:
+        chosen = [(each, *trial.rng.choice(found)) for each, found in places]
     beyond = 0
-    for number, (template, call, at) in enumerate(spread(trial, places)):
+    for number, (template, call, at) in enumerate(spread(trial, chosen)):
         with template.copy(trial.folder / f"case {number}") as folder:
             ended = _killed(template, folder, call, at)
             if not ended.killed:
@@ -70,10 +70,11 @@ def _places(template: Template, trial: Trial, calls: Sequence[str]) -> list[tupl
         log = trial.folder / "calls"
         traced(template, folder, [f"trace={','.join(calls)}"], log).expect(0)
         counts = Counter(re.findall(rb"^\d+ +(\w+)\(", log.read_bytes(), re.MULTILINE))
+    most = OF_A_LONG_ONE if counts.total() > LONG else LONG
     found = []
     for call, count in sorted(counts.items()):
-        stride = max(1.0, count / MOST)
-        numbers = {1 + int(n * stride) for n in range(min(count, MOST))} | {count}
+        stride = max(1.0, count / most)
+        numbers = {1 + int(n * stride) for n in range(min(count, most))} | {count}
         found += [(call.decode(), number) for number in sorted(numbers)]
     return found
 
@@ -110,7 +111,9 @@ def traced(
         args = [strace(), "-f", *options, "-o", str(log), "-p", str(child.pid)]
         with subprocess.Popen(args, stderr=subprocess.PIPE) as tracer:
             said = tracer.stderr.readline()
-            assert b"attached" in said, said + tracer.stderr.read()
+            if b"attached" not in said:
+                child.end(0)
+                raise AssertionError(said + tracer.stderr.read())
             os.write(writing, b"\n")
             ended = child.end()
             tracer.stderr.read()
@@ -131,7 +134,7 @@ def _wait_for_strace() -> None:
 
 PROOFS = [
     Proof("SIGKILL at every system call of run, resume, promote, rewind, fork, gc, backup, export, report",
-          ("P1", "P2", "P3"), prove_syscalls, quick=12, nightly=1000, case_ms=180),
+          ("P1", "P2", "P3"), prove_syscalls, quick=9, nightly=5_000, case_ms=100),
     Proof("control: printed before the commit, killed at a system call", ("P3",), prove_said_early,
           quick=3, nightly=20, case_ms=120, control="printed as done"),
 ]  # fmt: skip

@@ -80,8 +80,8 @@ class Trial:
 class Proof:
     """A kind of fault. promises: those of the README that it puts to the test. prove: injects
     `trial.count` cases. quick, nightly: how many cases in `make test` and in `make proof`; what is
-    enumerated rather than drawn may come to more. case_ms: about how long a case keeps a core busy, by
-    which the long ones are started first. control: it is broken on purpose, and the harness has to find a
+    enumerated rather than drawn may come to more. case_ms: about how long a case takes, by which the long
+    ones are started first. control: it is broken on purpose, and the harness has to find a
     loss in it, which says these words: any other error may be of what breaks it, and finds nothing. Empty: it
     is no control."""
 

@@ -3,7 +3,6 @@ holds afterwards."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dying import trail, write
+from dying import write, write_trail
 
 import durproj
 from durproj.stores.sqlite import SqliteStore
@@ -44,10 +43,7 @@ class Verb:
 
 def written(folder: Path) -> None:
     """A folder with a log and a reducer."""
-    source = (
-        f"from typing import Any\n\n{inspect.getsource(trail)}\n\ntrail.initial = {trail.initial}\n"
-    )
-    (folder / "trail.py").write_text(source)
+    write_trail(folder)
     write(folder / "log.jsonl", EVENTS)
 
 
