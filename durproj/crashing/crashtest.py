@@ -90,7 +90,7 @@ def crashtest(
     if seeds < 0:
         raise UsageError("--seeds must be 0 or more", "0 leaves the random crash runs out")
     if not seconds > 0:
-        raise UsageError("--seconds must be more than 0", "leave it out for 60 seconds")
+        raise UsageError("--seconds must be more than 0", f"leave it out for {SECONDS:g} seconds")
     only = None if seed is None else _life_of(seed)
     levels = _levels(durability, only)
     check_on_error(on_error, None, on_bad_line)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from durproj.crashing.again import Again
 from durproj.crashing.lives.killing import Plan
 from durproj.crashing.lives.left import counted, remove
-from durproj.crashing.lives.life import Lived, Lives, Whole, ending
-from durproj.crashing.lives.plans import Kind, Life, at_random, kind_of, planned
+from durproj.crashing.lives.life import Lives, Whole, ending
+from durproj.crashing.lives.plans import Life, at_random, kind_of, planned
 from durproj.crashing.prepared import Answer, raised
 from durproj.crashing.purity.cause import cause, first_difference
 from durproj.crashing.purity.faults import Faults
 from durproj.crashing.sample import Part, events_of, most_events, parts_of
 from durproj.crashing.servers import Servers, TimeUp
 from durproj.crashing.shrinking import Shrinking, Smallest
+from durproj.crashing.tally import Tally
 from durproj.crashing.unchanged import Unchanged
 from durproj.errors import DurprojError, Interrupted, StoreDamaged
 from durproj.stores.base import Durability
@@ -43,8 +43,7 @@ class Job:
         self._sample: list[Part] = []
         self._beyond = False
         self._parts: list[Lives] = []
-        self._counts: dict[Kind, Counter[str]] = {}
-        self._missing: dict[str, None] = {}
+        self._tally = Tally()
         self._uncovered: list[str] = []
         self._enough = True
         self._events = self._probed = self._faults_found = 0
@@ -210,16 +209,11 @@ class Job:
             todo = [Life(kind_of(only), str(only), only, part) for part in range(len(wholes))]
         else:
             todo = list(planned(wholes, seeds))
-        for life in todo:
-            self._counts.setdefault(life.kind, Counter())["planned"] += 1
-            self._missing[_cell(life)] = None
+        self._tally.plan(todo)
         failed = None
         with suppress(TimeUp):
             failed = self._live(todo)
-        names = ("planned", "lives", "kills", "survived", "unstruck")
-        for of in get_args(Kind):
-            if counts := self._counts.get(of):
-                yield {"type": "crashes", "kind": of, **{name: counts[name] for name in names}}
+        yield from self._tally.records()
         if failed:
             yield from self._failure(*failed)
         else:
@@ -229,7 +223,7 @@ class Job:
         for life in todo:
             self._servers.check()
             lived = self._parts[life.part].live(life.plan)
-            self._count(life, lived)
+            self._tally.count(life, lived)
             if self._told:
                 self._told(1, len(todo))
             if lived.wrong:
@@ -242,19 +236,9 @@ class Job:
         unchanged.check()
         self.wrong = True
 
-    def _count(self, life: Life, lived: Lived) -> None:
-        counts = self._counts[life.kind]
-        counts["lives"] += 1
-        counts["kills"] += lived.kills
-        if lived.wrong is None:
-            counts["survived" if lived.kills else "unstruck"] += 1
-        drawn = life.seed != str(life.plan)  # its last kills may come too late by chance
-        if lived.kills == len(life.plan.kills) or (drawn and lived.kills):
-            self._missing.pop(_cell(life), None)
-
     def _look_for_gaps(self, only: Plan | int | None) -> None:
         """Note what was not crashed."""
-        counts, kinds = sum(self._counts.values(), Counter()), ", ".join(self._missing)
+        counts, kinds = self._tally.total(), ", ".join(self._tally.missing)
         if isinstance(only, Plan) and counts["unstruck"] and not counts["survived"]:
             wholes = [lives.whole[only.durability] for lives in self._parts]
             commits, calls = max(one.commits for one in wholes), max(one.calls for one in wholes)
@@ -262,11 +246,11 @@ class Job:
                 f"nothing was killed: {only} is not a moment of this run, which has {counted(commits, 'commit')}"
                 f" and {counted(calls, 'call')}, counted from 0"
             )
-        elif self._missing and counts["lives"] < counts["planned"]:
+        elif kinds and counts["lives"] < counts["planned"]:
             self._lack(
                 f"time ran out before these kinds of crash happened even once: {kinds}; {MORE}"
             )
-        elif self._missing:
+        elif kinds:
             self._lack(f"these kinds of crash never happened as planned: {kinds}")
         elif left := counts["planned"] - counts["lives"]:
             self._uncovered.append(f"time ran out before {counted(left, 'more crash run')}")
@@ -295,7 +279,7 @@ class Job:
         self._uncovered.append(what)
 
     def _summary(self) -> Record:
-        counts, events = sum(self._counts.values(), Counter()), self._steps()
+        counts, events = self._tally.total(), self._steps()
         if self._sample and not self._faults_found:
             of = f"{'the first ' if self._beyond else ''}{self._events:,}"
             self._uncovered.append(
@@ -327,8 +311,3 @@ class Job:
     def _steps(self) -> int:
         """How many steps the parts have."""
         return sum(left.steps for whole in self._wholes() for left in whole.left.values())
-
-
-def _cell(life: Life) -> str:
-    """What is to be struck once: a kind of crash at a level; those at random draw the level, too."""
-    return life.kind if life.kind == "random" else f"{life.kind} ({life.plan.durability})"
