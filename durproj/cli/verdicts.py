@@ -79,7 +79,7 @@ def _crashes(record: dict[str, Any]) -> Iterator[Line]:
     color = "red" if struck > record["survived"] else "green" if struck else "yellow"
     yield (
         (f"{KINDS[record['kind']]:<20}", ""),
-        (f"{_counted(record['kills'], 'crash', 'crashes'):>12}", ""),
+        (f"{number(record['kills'], 'crash', 'crashes'):>12}", ""),
         (f"  {record['survived']:,} of {struck:,} survived", color),
         (f"  ({record['unstruck']:,} more without a crash)" if record["unstruck"] else "", "dim"),
         (f"  ({planned - lives:,} more were planned)" if planned > lives else "", "dim"),
@@ -134,7 +134,7 @@ def _summary(record: dict[str, Any]) -> Iterator[Line]:
     if record["events"] < record["of"] or record["beyond"]:
         events = f"{record['events']:,} of {_first(record)}{events}"
     what = f"{number(record['projections'], 'projection')}, {events}: "
-    crashes = _counted(record["crashes"], "crash", "crashes")
+    crashes = number(record["crashes"], "crash", "crashes")
     probed = ""
     if record["probed"]:
         of = f" of {_first(record)}{record['of']:,}"
@@ -147,7 +147,7 @@ def _summary(record: dict[str, Any]) -> Iterator[Line]:
     elif lost := record["lives"] - record["survived"] - record["unstruck"]:
         yield (
             (what, "bold"),
-            (f"{_counted(lost, 'life', 'lives')} lost", "red"),
+            (f"{number(lost, 'life', 'lives')} lost", "red"),
             (f", {crashes}", ""),
         )
     elif record["faults"]:
@@ -161,10 +161,6 @@ def _summary(record: dict[str, Any]) -> Iterator[Line]:
         yield ((what, "bold"), ("not enough was tested", "red"), (f", {crashes}", ""))
     for lack in record["uncovered"]:
         yield (("  not covered: ", "yellow"), (lack, ""))
-
-
-def _counted(count: int, one: str, more: str) -> str:
-    return f"{count:,} {one if count == 1 else more}"
 
 
 _LINES = {

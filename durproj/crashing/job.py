@@ -9,7 +9,7 @@ from typing import Any
 
 from durproj.crashing.again import Again
 from durproj.crashing.lives.killing import Plan
-from durproj.crashing.lives.left import counted, remove
+from durproj.crashing.lives.left import remove
 from durproj.crashing.lives.life import Lives, Whole, ending
 from durproj.crashing.lives.plans import Life, at_random, kind_of, planned
 from durproj.crashing.prepared import Answer, raised
@@ -22,6 +22,7 @@ from durproj.crashing.tally import Tally
 from durproj.crashing.unchanged import Unchanged
 from durproj.errors import DurprojError, Interrupted, StoreDamaged
 from durproj.stores.base import Durability
+from durproj.wording import number
 
 Record = dict[str, Any]
 Progress = Callable[[int, int], None]
@@ -243,8 +244,8 @@ class Job:
             wholes = [lives.whole[only.durability] for lives in self._parts]
             commits, calls = max(one.commits for one in wholes), max(one.calls for one in wholes)
             self._lack(
-                f"nothing was killed: {only} is not a moment of this run, which has {counted(commits, 'commit')}"
-                f" and {counted(calls, 'call')}, counted from 0"
+                f"nothing was killed: {only} is not a moment of this run, which has {number(commits, 'commit')}"
+                f" and {number(calls, 'call')}, counted from 0"
             )
         elif kinds and counts["lives"] < counts["planned"]:
             self._lack(
@@ -253,7 +254,7 @@ class Job:
         elif kinds:
             self._lack(f"these kinds of crash never happened as planned: {kinds}")
         elif left := counts["planned"] - counts["lives"]:
-            self._uncovered.append(f"time ran out before {counted(left, 'more crash run')}")
+            self._uncovered.append(f"time ran out before {number(left, 'more crash run')}")
 
     def _failure(self, life: Life, wrong: Record) -> Iterator[Record]:
         kind, seed, plan, part = life

@@ -10,6 +10,7 @@ from durproj import codec
 from durproj.history.changes import changes
 from durproj.stores.journal import Journal
 from durproj.stores.sqlite import SqliteStore
+from durproj.wording import number
 
 MOST_CHANGES = 5
 """So many paths of one difference are reported."""
@@ -62,18 +63,13 @@ def _unlike(whole: Left, left: Left) -> tuple[str, list[dict[str, Any]]]:
     if whole.status != left.status:
         differing.append(f"it is {whole.status} without, {left.status} with the crash")
     if whole.steps != left.steps:
-        steps = counted(whole.steps, "step")
+        steps = number(whole.steps, "step")
         differing.append(f"it has {steps} without, {left.steps:,} with the crash")
     if differing or changed:
         return "; ".join(differing) or "its state", changed
     if whole.state == left.state:
         return "the states are the same in the end, but not on the way there", []
     return "the fields of an object come in another order", []
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 step`, `2 steps`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def remove(store: Path) -> None:
