@@ -140,8 +140,8 @@ class Job:
         """What differs between a run that nobody kills and what the log folds to, in which part, at which
         level."""
         for part, lives in enumerate(self._parts):
-            for number, level in enumerate(lives.whole):
-                answer = self._servers.ask(number + 2, act="verify", store=str(lives.store(level)))
+            for server, level in enumerate(lives.whole, 2):
+                answer = self._servers.ask(server, act="verify", store=str(lives.store(level)))
                 if "error" in answer:
                     raise raised(answer["error"])
                 if answer["code"]:
