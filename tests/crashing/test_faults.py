@@ -65,6 +65,14 @@ def deep(state, event):
 def touching(state, event):
     event.data["seen"] = True
     return {"n": 1}
+def in_body(state, event):
+    event.body["seen"] = True
+    return {"n": 1}
+def retyped(state, event):
+    event.type = "X"
+    return {"n": 1}
+def real_clock(state, event): return {"at": int(time.clock_gettime(time.CLOCK_REALTIME))}
+def own_time(state, event): return {"at": time.process_time() + time.thread_time_ns()}
 
 def same(state, event): return state
 def copied(state, event):
@@ -111,6 +119,12 @@ def typed(state, event):
     assert [type(each) == kind for each, kind in zip(made, (datetime, date, date))] == [True, True, False]
     assert datetime != date and type(Moment(2026, 1, 2)) not in shown
     return {"at": [shown[type(each)] for each in made] + [told(made[0]), told(made[1])]}
+def converted(state, event):
+    import msgspec
+    moment, day = msgspec.convert("2026-01-02T03:04:05Z", datetime), msgspec.convert("2026-01-02", date)
+    assert type(moment) is type(datetime.now()) is type(datetime.today()) is datetime
+    assert type(day) is type(date.today()) is date and type(Day.today()) is Day
+    return {"at": [str(moment), str(day)]}
 def waiting(state, event):
     import asyncio, threading
     asyncio.run(asyncio.sleep(0.005))
@@ -140,20 +154,23 @@ IMPURE = {
             "half_year",
             "weekend",
             "local",
+            "real_clock",
+            "own_time",
         ],
         "clock",
     ),
     **dict.fromkeys(["chance", "dice", "rarely"], "random"),
-    **dict.fromkeys(["ids", "address", "pid"], "process"),
+    **dict.fromkeys(["ids", "pid"], "outside"),
+    "address": "process",
     **dict.fromkeys(["counter", "memory", "default", "failing", "owned"], "memory"),
     **dict.fromkeys(["pairs", "hashes", "names"], "order"),
-    **dict.fromkeys(["in_place", "deep", "touching"], "mutation"),
+    **dict.fromkeys(["in_place", "deep", "touching", "in_body", "retyped"], "mutation"),
     "setting": "environment",
     "zone": "zone",
 }
 PURE = [
     *("same", "copied", "cached", "timed", "seeded", "members", "within", "dates", "aged", "numbers"),
-    *("derived", "encoded", "typed", "waiting", "rejecting", "account", "counts", "merge"),
+    *("derived", "encoded", "typed", "converted", "waiting", "rejecting", "account", "counts", "merge"),
 ]  # fmt: skip
 CALLS = {
     "clock": "the clock",
@@ -216,7 +233,7 @@ def test_what_is_wrong_is_told_by_what_it_is(lab, reducer):
         assert fault["reason"] == "the fields of an object come in another order"
     else:
         assert fault["changes"]
-    if IMPURE[reducer] in ("clock", "random", "process"):
+    if IMPURE[reducer] in ("clock", "random", "process", "outside"):
         (change,) = fault["changes"]
         assert change["path"] == "at"
         assert change["old"] != change["new"]
@@ -256,18 +273,91 @@ def two_servers():
         yield servers
 
 
-def test_what_a_reducer_does_besides_is_a_warning(two_servers, tmp_path):
-    source = """
-import pathlib, subprocess
+@pytest.mark.parametrize(
+    ("source", "effects"),
+    [
+        (
+            """
 def own(state, event):
     with open("/dev/null", "w") as file:
         file.write("x")
     subprocess.run(["true"], check=True)
     return {"n": 1}
-"""
-    (warning,), lacks = looked_into(two_servers, tmp_path, source)
+""",
+            {"opens /dev/null", "starts a process"},
+        ),
+        (
+            """
+@functools.cache
+def rates(): return pathlib.Path("/dev/null").read_text()
+def own(state, event): return {"n": rates()}
+""",
+            {"opens /dev/null"},
+        ),
+        (
+            'rates = pathlib.Path("/dev/null").read_text()\ndef own(s, e): return {"n": rates}',
+            {"opens /dev/null"},
+        ),
+        (
+            'def own(s, e): return {"n": len(os.listdir("/")) + len(list(os.scandir()))}',
+            {"lists /", "lists ."},
+        ),
+    ],
+)
+def test_what_a_reducer_does_besides_is_a_warning(two_servers, tmp_path, source, effects):
+    imports = "import functools, os, pathlib, subprocess\n"
+    (warning,), lacks = looked_into(two_servers, tmp_path, imports + source)
     assert (warning["type"], lacks) == ("warning", [])
-    assert {"opens /dev/null", "starts a process"} <= set(warning["effects"])
+    assert effects <= set(warning["effects"])
+
+
+def test_what_an_import_opens_is_no_effect_of_the_reducer(two_servers, tmp_path):
+    (tmp_path / "beside.py").write_text("def text(value): return str(value)\n")
+    source = f"""
+import decimal, msgspec, re, sys, traceback
+from datetime import datetime
+sys.path.insert(0, {str(tmp_path)!r})
+import beside
+def own(state, event):
+    import colorsys, importlib.metadata, zoneinfo
+    try:
+        raise ValueError
+    except ValueError:
+        traceback.format_exc()
+    importlib.metadata.version("msgspec")
+    zone = zoneinfo.ZoneInfo("Europe/Istanbul")
+    return {{"n": beside.text(datetime(2026, 1, 2, tzinfo=zone))}}
+"""
+    assert looked_into(two_servers, tmp_path, source) == ([], [])
+
+
+def test_what_does_not_hold_still_is_one_fault(two_servers, tmp_path):
+    source = f"""
+import pathlib, subprocess
+count = pathlib.Path({str(tmp_path / "count")!r})
+with count.open("a") as file:
+    file.write("x")
+def own(state, event): return {{"n": len(count.read_text()) // 4}}
+"""
+    records, lacks = looked_into(two_servers, tmp_path, source)
+    assert [record.get("kind") for record in records] == [None, "outside"]
+    assert lacks == []
+
+
+def test_what_could_not_be_checked_is_said_once(two_servers, tmp_path):
+    source = """
+import random, time
+held = type(time.time) is not type(len)
+if held and random.random() != random.Random(0).random():
+    raise ValueError("no luck")
+def own(state, event): return {"n": 1}
+"""
+    records, lacks = looked_into(two_servers, tmp_path, source)
+    (lack,) = lacks
+    assert lack.startswith(
+        "could not check whether it depends on random numbers: its reducer cannot"
+    )
+    assert records == []
 
 
 @pytest.mark.parametrize(
@@ -348,7 +438,7 @@ def test_fewer_of_many_steps_are_executed_where_the_probes_would_take_half_of_th
     faults = Faults(two_servers, store, mutation=True)
     plain = Servers.ask
     # At a second each they would take twice the half of it, whatever the clock on the wall says.
-    monkeypatch.setattr(Servers, "left", lambda _: EXECUTIONS * SHARE / 2 * 1.01)
+    monkeypatch.setattr(Servers, "left", lambda _: EXECUTIONS / SHARE / 2 * 1.01)
     monkeypatch.setattr(
         Servers, "ask", lambda self, *args, **task: plain(self, *args, **task) | {"seconds": takes}
     )

@@ -1,12 +1,9 @@
-"""What a reducer calls that may give something else the next time, and what it does besides giving a state."""
+"""What a reducer calls that may give something else the next time."""
 
 from __future__ import annotations
 
-import os
 import random
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -61,35 +58,3 @@ def _own_name(frame: FrameType) -> str:
     if module == _REPLACED:
         return "" if name.startswith("__") else "the clock"
     return f"{module}.{name}" if module in _MODULES and not name.startswith("_") else ""
-
-
-_EFFECTS = {
-    **dict.fromkeys(("subprocess.Popen", "os.system", "os.posix_spawn"), "starts a process"),
-    **dict.fromkeys(
-        ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate"), "changes files"
-    ),
-    **dict.fromkeys(("socket.connect", "socket.bind", "socket.sendto"), "uses the network"),
-    "socket.getaddrinfo": "uses the network",
-    "sqlite3.connect": "opens a database",
-}
-
-
-@contextmanager
-def watching() -> Iterator[dict[str, None]]:
-    """What is done within besides computing, in words: files, processes, the network. Only for processes that
-    end afterwards, since Python's audit hooks stay."""
-    found: dict[str, None] = {}
-    watched = True
-
-    def heard(event: str, args: tuple[Any, ...]) -> None:
-        if watched and event == "open" and isinstance(args[0], str | bytes | os.PathLike):
-            path = os.fsdecode(args[0]).encode(errors="backslashreplace").decode()
-            found[f"opens {path}"] = None
-        elif watched and event in _EFFECTS:
-            found[_EFFECTS[event]] = None
-
-    sys.addaudithook(heard)
-    try:
-        yield found
-    finally:
-        watched = False

@@ -6,7 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from durproj.crashing.purity.faults import LONG_TICK_NS, Faults
+from durproj.crashing.purity.faults import Faults
+from durproj.crashing.purity.probes import LONG_TICK_NS
 from durproj.crashing.servers import Servers
 from durproj.errors import DurprojError
 from durproj.stores.journal import Journal

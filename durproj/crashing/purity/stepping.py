@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from durproj import codec
-from durproj.crashing.purity.calls import MOST, Calls, watching
+from durproj.crashing.purity.calls import MOST, Calls
+from durproj.crashing.purity.effects import listen
 from durproj.crashing.purity.surroundings import Surroundings
 from durproj.errors import NotFound, Unstorable
 from durproj.events.event import Event
@@ -24,6 +25,9 @@ from durproj.verification.folding import Folding, Unverifiable
 
 MOST_STEPS, MOST_BYTES = 2_000, 16 << 20
 """So many steps are executed, and those of so long states, evenly from all over the fold."""
+
+_real_clock = time.perf_counter  # before it is held
+_FIELDS = "key", "type", "id", "time", "data", "line"
 
 
 class Step(NamedTuple):
@@ -83,14 +87,15 @@ def execute_steps(task: dict[str, Any]) -> dict[str, Any]:
     reducer is imported anew; `backwards`: the last one first, each twice, the second time counts.
 
     Their outcomes are written to the file `into`, one a line, as `[id, number, outcome, changed, skipped]`,
-    the last of when it was recorded. It is answered how many `steps` and `seconds` they were. `alone`: it is one
-    step, whose `event` and `calls` are answered, too. `watching`: so are the `effects` of executing all again.
+    the last of when it was recorded. It is answered how many `steps` and `seconds` they were, and what `effects`
+    they and the import had. `alone`: it is one step, whose `event` and `calls` are answered, too.
     """
     surroundings = Surroundings(**task["surroundings"])
     surroundings.begin()
     path = Path(task["store"])
     with closing(SqliteStore.open_reader(path)) as store:
         run = store.runs()[-1]
+    effects = listen()
     try:
         folding = Folding(run, path.parent)
     except Unverifiable as reason:
@@ -101,31 +106,21 @@ def execute_steps(task: dict[str, Any]) -> dict[str, Any]:
     calls = Calls() if task["alone"] else None
     backwards = task["backwards"]
     outcomes: dict[tuple[str, int], tuple[Any, ...]] = {}
-    began = _real_seconds()
+    began = _real_clock()
     for step in reversed(steps) if backwards else steps:
         outcome = executor.execute(step, calls)
         if backwards:
             outcome = executor.execute(step, calls)
         outcomes[step.id, step.number] = (*outcome, step.skipped)
-    seconds = _real_seconds() - began
+    seconds = _real_clock() - began
     with open(task["into"], "wb") as file:
         for (id, number), outcome in sorted(outcomes.items()):
             file.write(codec.encode([id, number, *outcome]) + b"\n")
-    answer: dict[str, Any] = {"steps": len(steps), "seconds": seconds, "effects": []}
-    if task["watching"]:
-        with watching() as effects:  # what is done only the first time has been done
-            for step in steps:
-                executor.execute(step, None)
-        answer["effects"] = list(effects)[:MOST]
+    answer = {"steps": len(steps), "seconds": seconds, "effects": list(effects)[:MOST]}
     if calls:
         event = folding.executor.event(steps[0].line.encode(), steps[0].key)
         answer |= {"calls": calls.found(), "event": {"id": event.id, "type": event.type}}
     return answer
-
-
-def _real_seconds() -> float:
-    """The time of the one clock that is not held."""
-    return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 class _Executor:
@@ -147,7 +142,6 @@ class _Executor:
             before = step.before.encode()
         state = codec.decode(before)
         event = executor.event(step.line.encode(), step.key)
-        data = _encoded(event.data)
         if calls:
             sys.setprofile(calls)
         outcome: list[Any]
@@ -160,17 +154,33 @@ class _Executor:
         except FAILURES as error:
             sys.setprofile(None)
             outcome = [None, kind_of(error), describe(error)]
-        return outcome, _mutated(before, state, data, event)
+        fresh = executor.event(step.line.encode(), step.key)
+        return outcome, _mutated((before, _encoded(state)), _contents(fresh, event))
 
 
-def _mutated(before: bytes, state: Any, data: bytes, event: Event) -> list[Any] | None:
-    """What a reducer changed in place, and how."""
-    for what, was, value in (("state", before, state), ("event", data, event.data)):
-        now = _encoded(value)
+def _mutated(state: tuple[bytes, bytes], event: tuple[bytes, bytes]) -> list[Any] | None:
+    """What a reducer changed in place, and how: of what each was before and is now."""
+    for what, (was, now) in (("state", state), ("event", event)):
         if now != was and codec.decode(now) != codec.decode(was):
             found = changes(codec.decode(was), codec.decode(now))
             return [what, [change.record() for change in found]]
     return None
+
+
+def _contents(fresh: Event, event: Event) -> tuple[bytes, bytes]:
+    """All that is in two events of one line; their bodies only if that of `event` was looked at."""
+    looked_at = event._body is not None  # noqa: SLF001
+    was, now = (
+        _encoded(
+            {
+                **{name: getattr(each, name, None) for name in _FIELDS},
+                "line": str(each.line),
+                "body": each.body if looked_at else None,
+            }
+        )
+        for each in (fresh, event)
+    )
+    return was, now
 
 
 def _encoded(value: Any) -> bytes:

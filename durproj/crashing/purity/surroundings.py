@@ -3,14 +3,14 @@ zone, the environment. Only for processes that end afterwards."""
 
 from __future__ import annotations
 
-import copyreg
+import ctypes
 import datetime as dt
+import gc
 import os
 import random
 import selectors
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal
 
 TICK_NS = 1000
@@ -57,6 +57,7 @@ class Surroundings:
                         os.environ[name] = f"{value}1"  # of a number, another one
         if self._clock is not None:
             _replace_clocks(self._tick)
+            _replace_methods(self._tick)
             _replace_waits(self._waited)
         random.seed(self._seed)
 
@@ -79,9 +80,11 @@ class Surroundings:
 def _replace_clocks(now_ns: Callable[[], int]) -> None:
     """Let all that tells the time tell it by `now_ns`."""
     told: Any = time
-    for name in ("time", "monotonic", "perf_counter"):
+    for name in ("time", "monotonic", "perf_counter", "process_time", "thread_time"):
         setattr(told, name, lambda: now_ns() / 10**9)
         setattr(told, f"{name}_ns", now_ns)
+    told.clock_gettime = lambda _: now_ns() / 10**9
+    told.clock_gettime_ns = lambda _: now_ns()
     for name in ("localtime", "gmtime", "ctime"):
         setattr(told, name, _by_default(getattr(time, name), now_ns))
     asctime, strftime, localtime = time.asctime, time.strftime, time.localtime
@@ -89,8 +92,30 @@ def _replace_clocks(now_ns: Callable[[], int]) -> None:
     told.strftime = lambda form, moment=None: strftime(
         form, localtime() if moment is None else moment
     )
-    days: Any = dt
-    days.datetime, days.date = _replaced_types(now_ns)
+
+
+def _replace_methods(now_ns: Callable[[], int]) -> None:
+    """Let datetime.datetime and datetime.date tell the time by `now_ns`. They stay the types that they are:
+    programs and libraries ask for just these, and not for classes derived from them."""
+
+    def now(cls: type[dt.datetime], tz: dt.tzinfo | None = None) -> dt.datetime:
+        return cls.fromtimestamp(now_ns() / 10**9, tz)
+
+    def utcnow(cls: type[dt.datetime]) -> dt.datetime:
+        return cls.fromtimestamp(now_ns() / 10**9, dt.UTC).replace(tzinfo=None)
+
+    def today(cls: type[dt.date]) -> dt.date:
+        return cls.fromtimestamp(now_ns() / 10**9)
+
+    methods: dict[type, tuple[Callable[..., Any], ...]] = {
+        dt.datetime: (now, utcnow),
+        dt.date: (today,),
+    }
+    for kind, replaced in methods.items():
+        # They are written in C, and take no new attributes: only the table that they are looked up in does.
+        (table,) = gc.get_referents(vars(kind))
+        table |= {method.__name__: classmethod(method) for method in replaced}
+        ctypes.pythonapi.PyType_Modified(ctypes.py_object(kind))
 
 
 def _replace_waits(waited: Callable[[float], None]) -> None:
@@ -122,67 +147,3 @@ def _selecting(select: Callable[..., Any], waited: Callable[[float], None]) -> C
 
 def _by_default(function: Callable[..., Any], now_ns: Callable[[], int]) -> Callable[..., Any]:
     return lambda seconds=None: function(now_ns() / 10**9 if seconds is None else seconds)
-
-
-def _replaced_types(now_ns: Callable[[], int]) -> tuple[type, type]:
-    """Stand-ins for datetime.datetime and datetime.date, of which the real ones are instances, too."""
-    moment: Any = dt.datetime
-    day: Any = dt.date
-
-    real_types: dict[int, Any] = {}
-
-    def real_of(kind: type) -> Any:
-        return real_types.get(id(kind), kind)
-
-    class StandIn(type):
-        """Of the stand-ins and of the classes that a program derives from them. A stand-in equals the real
-        type: it is found in a table by the type of a value."""
-
-        def __instancecheck__(cls, value: object) -> bool:
-            return type.__instancecheck__(real_of(cls), value)
-
-        def __subclasscheck__(cls, kind: type) -> bool:
-            return type.__subclasscheck__(real_of(cls), kind)
-
-        def __eq__(cls, other: object) -> bool:
-            return other is cls or other is real_of(cls)
-
-        def __hash__(cls) -> int:
-            return type.__hash__(real_of(cls))
-
-    class Moment(moment, metaclass=StandIn):  # type: ignore[misc]
-        def __new__(cls, *args: Any, **how: Any) -> Any:
-            # What is made is real, so that whoever asks for the exact type, as JSON encoders do, meets that.
-            return moment.__new__(real_of(cls), *args, **how)
-
-        @classmethod
-        def now(cls, tz: dt.tzinfo | None = None) -> Any:
-            return cls.fromtimestamp(now_ns() / 10**9, tz)
-
-        @classmethod
-        def utcnow(cls) -> Any:
-            return cls.fromtimestamp(now_ns() / 10**9, dt.UTC).replace(tzinfo=None)
-
-        @classmethod
-        def today(cls) -> Any:
-            return cls.now()
-
-    class Day(day, metaclass=StandIn):  # type: ignore[misc]
-        def __new__(cls, *args: Any, **how: Any) -> Any:
-            return day.__new__(real_of(cls), *args, **how)
-
-        @classmethod
-        def today(cls) -> Any:
-            return cls.fromtimestamp(now_ns() / 10**9)
-
-    for stand_in, real in ((Moment, moment), (Day, day)):
-        real_types[id(stand_in)] = real
-        stand_in.__module__, stand_in.__name__ = real.__module__, real.__name__
-        stand_in.__qualname__ = real.__qualname__
-        # Pickle looks a class up by its name, and finds the stand-in there.
-        copyreg.pickle(real, partial(_reduced, stand_in))
-    return Moment, Day
-
-
-def _reduced(stand_in: type, value: Any) -> tuple[Any, ...]:
-    return (stand_in, *value.__reduce__()[1:])
