@@ -25,6 +25,7 @@ from durproj.stores.migrations import (
     OLDEST_VERSION,
     SCHEMA_VERSION,
     STAND_INS,
+    acts,
     apply,
     expected_schema,
 )
@@ -204,18 +205,18 @@ def _check_file(path: Path) -> bool:
 
 
 def _check_identity(conn: sqlite3.Connection, path: Path) -> int:
-    """The version of the store's schema. Refuses a file that is no store of ours, or one of a later
-    durproj, before reading on."""
+    """The version of the store's schema. Refuses a file that is no store of ours, one of a later durproj, or
+    one in which more is done than asked for when its tables are read or written, before reading on."""
     try:
         # In one transaction: the store may be in the making just now.
         conn.execute("BEGIN")
-        tables = conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        schema = conn.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall()
         application = conn.execute("PRAGMA application_id").fetchone()[0]
         version = conn.execute("PRAGMA user_version").fetchone()[0]
         conn.execute("COMMIT")
     except FAULTS as error:
         raise translate(error, str(path)) from None
-    if application != APPLICATION_ID and (tables or application):
+    if application != APPLICATION_ID and (schema or application):
         raise UsageError(
             f"{path}: a SQLite database, but not a durproj store", "name another with --store"
         )
@@ -229,9 +230,20 @@ def _check_identity(conn: sqlite3.Connection, path: Path) -> int:
             f"{path}: written by a durproj before its first release (schema {version})",
             "fold the log again into another --store",
         )
-    if version < (1 if application or tables else 0):
+    if version < (1 if application or schema else 0):
         raise StoreDamaged(f"{path}: schema version {version}", "restore the store from a backup")
+    ours = {name for _, name in expected_schema()}
+    acting = {name for kind, name, table, sql in schema if table in ours and acts(kind, sql)}
+    if acting:
+        raise _another_schema(path, acting)
     return int(version)
+
+
+def _another_schema(path: Path, odd: set[str]) -> StoreDamaged:
+    return StoreDamaged(
+        f"{path}: the schema is not durproj's: {', '.join(sorted(odd))}",
+        "restore the store from a backup; keep your own tables and views under other names",
+    )
 
 
 def _stand_in(conn: sqlite3.Connection, version: int) -> None:
@@ -243,9 +255,8 @@ def _stand_in(conn: sqlite3.Connection, version: int) -> None:
 
 
 def _check_schema(conn: sqlite3.Connection, path: Path) -> int:
-    """The version of the schema. Refuses a store whose tables and view are not exactly ours, or that has
-    triggers on them: such a file could make a plain read do anything. Other tables and views beside them
-    are the user's."""
+    """The version of the schema. Refuses a store whose tables and view are not exactly ours: such a file could
+    make a plain read do anything. Other tables and views beside them are the user's."""
     expected = expected_schema()
     names = {name for _, name in expected}
     try:
@@ -254,10 +265,8 @@ def _check_schema(conn: sqlite3.Connection, path: Path) -> int:
         version = int(conn.execute("PRAGMA user_version").fetchone()[0])
         found = {
             (kind, name): sql
-            for kind, name, table, sql in conn.execute(
-                "SELECT type, name, tbl_name, sql FROM sqlite_schema"
-            )
-            if name in names or (kind == "trigger" and table in names)
+            for kind, name, sql in conn.execute("SELECT type, name, sql FROM sqlite_schema")
+            if name in names
         }
         conn.execute("COMMIT")
     except FAULTS as error:
@@ -270,9 +279,6 @@ def _check_schema(conn: sqlite3.Connection, path: Path) -> int:
             "durproj run or resume brings it up to date",
         )
     if found != expected:
-        odd = sorted({name for (_, name), _ in set(found.items()) ^ set(expected.items())})
-        raise StoreDamaged(
-            f"{path}: the schema is not durproj's: {', '.join(odd)}",
-            "restore the store from a backup; keep your own tables and views under other names",
-        )
+        odd = {name for (_, name), _ in set(found.items()) ^ set(expected.items())}
+        raise _another_schema(path, odd)
     return version

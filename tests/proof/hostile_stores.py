@@ -29,6 +29,9 @@ CPU_S = 20
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
 
+SLOW = "instr(hex(zeroblob(9000000)), hex(zeroblob(4500000)) || step || ''x'')"
+"""An expression, within a text of SQL, for which SQLite compares some 10^13 bytes."""
+
 COMMANDS = (
     "inspect projection/long", "inspect projection/long#3", "list", "log projection/long",
     "export", "export --journal", "verify", "blame open/late", "parked show parked/p",
@@ -128,6 +131,7 @@ HOSTILE: Mapping[str, tuple[Callable[[Path], None], set[int]]] = {
     "a generated column": (sql("ALTER TABLE step ADD COLUMN x BLOB AS (zeroblob(1000000000))"), {74}),
     "a schema that is no SQL": (sql("UPDATE sqlite_schema SET sql = 'CREATE TABLE' WHERE name = 'step'"), {74}),
     "another schema under the name of ours": (sql("UPDATE sqlite_schema SET sql = 'CREATE TABLE past (x)' WHERE name = 'past'"), {74}),
+    "an index on an endless expression": (sql("CREATE INDEX endless ON step (step + 0)", f"UPDATE sqlite_schema SET sql = 'CREATE INDEX endless ON step ({SLOW})' WHERE name = 'endless'"), {74}),
     "another application": (sql("PRAGMA application_id = 1"), {2}),
     "a later version": (_version(SCHEMA_VERSION + 1), {2}),
     "a version that never was": (_version(-1), {2, 74}),

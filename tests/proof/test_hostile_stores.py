@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,17 @@ UNREADABLE = {
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     return sound_store(Trial("hostile", 0, tmp_path_factory.mktemp("hostile"))).path
+
+
+def test_the_index_on_an_endless_expression_is_one(sound, tmp_path):
+    store = Path(shutil.copyfile(sound, tmp_path / "durproj.db"))
+    hostile_stores.HOSTILE["an index on an endless expression"][0](store)
+    with closing(sqlite3.connect(store)) as conn:
+        program = conn.execute("EXPLAIN UPDATE step SET step = step + 1").fetchall()
+    called = {
+        str(argument) for _, name, *rest in program if name == "PureFunc" for argument in rest
+    }
+    assert "instr(2)" in called, "who writes a step does not come to it"
 
 
 @pytest.mark.parametrize("kind", sorted(set(UNREADABLE.values())))

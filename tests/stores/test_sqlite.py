@@ -275,6 +275,30 @@ def test_tables_views_and_indexes_of_the_user_are_no_obstacle(filled):
         assert conn.execute("SELECT * FROM waiting").fetchall() == [(ID,)]
 
 
+@pytest.mark.parametrize(
+    "on_ours",
+    [
+        "TRIGGER acting AFTER INSERT ON workflow BEGIN DELETE FROM step; END",
+        "INDEX acting ON workflow (lower(id))",
+        "INDEX acting ON workflow (id, steps + 1)",
+        "INDEX acting ON workflow (id GLOB key)",
+        "INDEX acting ON workflow (id) WHERE abs(steps) > 1",
+    ],
+)
+def test_what_does_more_with_our_tables_than_asked_for_is_refused(filled, on_ours):
+    in_sqlite(filled, f"CREATE {on_ours}")
+    for opening in (SqliteStore.open_reader, SqliteStore.open_writer):
+        with pytest.raises(StoreDamaged, match="the schema is not durproj's: acting"):
+            opening(filled)
+
+
+@pytest.mark.parametrize("columns", ["status", '"status" DESC, [steps]', "status asc,\n steps"])
+def test_an_index_of_the_user_on_columns_of_ours_is_no_obstacle(filled, columns):
+    in_sqlite(filled, f"CREATE INDEX by_status ON workflow ({columns})")
+    for opening in (SqliteStore.open_reader, SqliteStore.open_writer):
+        opening(filled).close()
+
+
 def test_a_store_with_two_names_is_refused(filled):
     os.link(filled, filled.with_name("other.db"))
     for opening in (SqliteStore.open_reader, SqliteStore.open_writer):
