@@ -82,7 +82,8 @@ class Following:
         wanted = list(numbers)
 
         def there():
-            assert self.process.poll() is None, self.process.stderr.read().decode()
+            code = self.process.poll()
+            assert code is None, f"exit {code}: {self.process.stderr.read().decode()}"
             found = recorded(self.folder / "durproj.db").get(key, [])
             assert found == wanted[: len(found)], found[-3:]
             return len(found) >= len(wanted)
