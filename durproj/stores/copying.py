@@ -44,9 +44,8 @@ def copy_store(
     _check_dest(dest, force=force)
     with closing(connect_reader(source)) as conn:
         with named(str(source)):
-            mode = (
-                source.stat().st_mode & 0o777 | 0o600
-            )  # of what is read-only, too, a copy can go on
+            # Of what is read-only, too, a copy can go on.
+            mode = source.stat().st_mode & 0o777 | 0o600
         free = partial(_check_dest, dest, force=force)
         with _locked(dest), replacing(dest, free, StoreError, mode) as new:
             _copy(conn, source, Path(new))
