@@ -47,8 +47,8 @@ class Servers:
     def close(self) -> None:
         """End them, and whatever they have begun."""
         for process in self._processes.values():
-            with suppress(OSError):  # each leads a group of its own
-                os.killpg(process.pid, signal.SIGKILL)
+            if process.returncode is None:  # else its number may be another's by now
+                _kill(process)
             process.communicate()
         self._processes = {}
 
@@ -102,8 +102,15 @@ class Servers:
         return line
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill it, and what it forked: each leads a group of its own."""
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def _ended(process: subprocess.Popen[bytes]) -> StoreError:
     code = process.wait()
+    _kill(process)  # what it forked; at once, while no other can have its number yet
     ending = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
     return StoreError(
         f"the process that runs are forked from {ending}",

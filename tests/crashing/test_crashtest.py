@@ -775,6 +775,19 @@ def test_the_process_that_runs_are_forked_from_is_looked_for_before_it_is_asked(
             servers.ask(0, act="step", text="x" * (1 << 20))
 
 
+def test_a_process_that_has_ended_is_not_killed_later_when_its_number_may_be_another_ones(
+    monkeypatch, tmp_path
+):
+    killed = []
+    with Servers(Stop(), time.monotonic() + 60) as servers:
+        servers.begin([0])
+        servers._processes[0].kill()
+        with pytest.raises(StoreError, match="was ended by signal 9"):
+            servers.ask(0, act="step")
+        monkeypatch.setattr(os, "killpg", lambda *of: killed.append(of))
+    assert killed == []
+
+
 @pytest.mark.parametrize("seed", [-1, 10**5000], ids=["below 0", "long"])
 def test_the_number_of_a_life_is_of_some_digits(seed):
     with pytest.raises(UsageError, match="--seed must be a number of at most 18 digits"):
