@@ -28,7 +28,7 @@ _INSTALLED = tuple(
 )
 """What lies here is as much a part of the program as its code: the data of packages, and time zones."""
 _IMPORTING = ("<frozen importlib", "<frozen zipimport")
-_LOOKING_AT_CODE = {"linecache", "importlib.metadata"}
+_LOOKING_AT_CODE = {"ast", "importlib.metadata", "linecache", "traceback"}
 
 
 def listen() -> dict[str, None]:
