@@ -188,12 +188,12 @@ class Commands(Machine):
     def go_on(self, at: int | None, ids: list[str] | None, *, broken: bool) -> bool:
         """Resume; whether it came to its end."""
         self.set_broken(False)
-        # A restart that died drops what is left to drop.
+        # A restart that died drops what is left to drop; what comes then begins under the id it has now.
         anew = any(RESTARTING in options for options in self.unfinished())
         names = [NAME, *(name for name in self.used_again if not name.startswith("fork"))]
         target = {id: each for name in names for id, each in self.fed(name, None, "stop").items()}
         target |= {
-            id: replace(each, status="pending", anew=anew).fed(
+            id: replace(each, status="pending", anew=anew, origin=id if anew else each.origin).fed(
                 of_key(self.events, each.key), "stop"
             )
             for id, each in self.streams.items()

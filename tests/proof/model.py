@@ -30,7 +30,7 @@ NEXT = "next"
 """The name under which a log is folded anew, to take the place of NAME."""
 
 LAST = 6
-"""So many parts of a traceback say where something was found, and the notes which rules led to it."""
+"""So many places of a traceback say where something was found; the notes say which rules led to it."""
 
 STEPS = 50
 """Rules of an example; where there are few of them, half as many."""
@@ -239,7 +239,9 @@ def prove(trial: Trial) -> None:
     try:
         run_state_machine_as_test(kind, settings=asked)
     except (Exception, pytest.fail.Exception) as error:
-        found = "\n".join((str(error), *traceback.format_exception(error)[-LAST:]))
+        places = traceback.format_tb(error.__traceback__)[-LAST:]
+        notes = getattr(error, "__notes__", ())
+        found = "\n".join((*places, f"{type(error).__name__}: {error}", *notes))
         with trial.case("commands in this order"):
             raise AssertionError(found) from None
     trial.passed(kind.done[0])
