@@ -52,12 +52,16 @@ def holder(tmp_path):
         process.kill()
 
 
+def held_by(pid):
+    since = r"since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    return f"process {pid} on {re.escape(socket.gethostname())} {since}"
+
+
 def test_the_second_writer_is_told_who_holds_the_store_and_since_when(tmp_path, holder):
     with pytest.raises(StoreBusy) as caught:
         SqliteStore.open_writer(tmp_path / "store.db")
     assert caught.value.exit_code == 75
-    since = r"since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
-    who = f"process {holder.pid} on {re.escape(socket.gethostname())} {since}"
+    who = held_by(holder.pid)
     assert re.fullmatch(f"the store is in use by {who}", caught.value.message)
     assert caught.value.hint == "wait for it, or give --wait SECONDS"
 
@@ -127,7 +131,7 @@ def test_the_lock_file_is_there_while_the_lock_is_held_and_gone_after(tmp_path):
     assert lock.path == tmp_path / "store.db.lock"
     assert lock.path.exists()
     assert lock.held()
-    assert f"process {os.getpid()} on" in lock.holder()
+    assert re.fullmatch(held_by(os.getpid()), lock.holder())
     lock.release()
     assert not lock.held()
     assert os.listdir(tmp_path) == []
@@ -177,7 +181,7 @@ def test_one_process_cannot_write_to_a_store_twice(tmp_path):
 def test_a_lock_file_is_never_followed_elsewhere(tmp_path):
     (tmp_path / "precious").write_text("kept")
     (tmp_path / "store.db.lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match=os.strerror(errno.ELOOP)):
         SqliteStore.open_writer(tmp_path / "store.db")
     assert (tmp_path / "precious").read_text() == "kept"
 
@@ -249,6 +253,14 @@ def test_a_lock_file_that_cannot_be_made_is_named_with_the_reason(
     assert type(caught.value) is kind
     assert caught.value.message == f"{lock.path}: {os.strerror(code)}"
     assert (caught.value.hint or "") == hint
+
+
+def test_on_a_full_disk_a_lock_has_no_name_and_is_held(tmp_path, monkeypatch):
+    lock = Lock(tmp_path / "store.db")
+    monkeypatch.setattr(os, "pwrite", refusing(errno.ENOSPC))
+    lock.acquire()
+    assert (lock.held(), lock.holder()) == (True, "")
+    lock.release()
 
 
 def test_where_files_cannot_be_locked_no_store_is_written(tmp_path, monkeypatch):
