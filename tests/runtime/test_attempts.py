@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import posixpath
+import re
 import sys
 from pathlib import Path
 
 import pytest
-from dying import write
+from dying import line, write
 
 import durproj
 from durproj import Constant, Never, Retry, Silent, StepFailed, Stop
@@ -58,6 +60,9 @@ class Heard(Silent):
 
     def failed(self, *told):
         self.waits.append(told[-1])
+
+    def counted(self, counts):
+        self.counts = counts
 
 
 @pytest.fixture
@@ -158,10 +163,16 @@ def test_a_spent_budget_rejects_and_the_next_run_has_a_new_one(place, clock):
 
 @pytest.mark.parametrize("durability", ["step", "batch"])
 def test_the_steps_before_a_failure_are_kept(place, clock, durability):
+    heard = Heard()
     with pytest.raises(StepFailed):
         durproj.fold(
-            "log", reducer=Flaky(99, ValueError("bad"), v=2), store="s.db", durability=durability
+            "log",
+            reducer=Flaky(99, ValueError("bad"), v=2),
+            store="s.db",
+            durability=durability,
+            observer=heard,
         )
+    assert (heard.counts.executed, heard.counts.failed) == (1, 1)
     record = durproj.inspect(ID, store="s.db")
     assert (record["steps"], record["state"], record["events_seen"]) == (1, {"1": True}, 2)
     assert clock.slept == 0
@@ -220,6 +231,59 @@ def test_a_failed_event_is_named_with_the_line_of_the_users_code(place, clock):
     assert caught.value.event == {"id": "e-2", "type": "Paid\n"}
     error = durproj.inspect(ID, store="s.db")["error"]
     assert (error["kind"], error["event"]) == ("JSONDecodeError", caught.value.event)
+
+
+def test_every_failure_is_told_with_its_step_and_event(place, clock):
+    told = []
+
+    class Listening(Silent):
+        def failed(self, id, step, event, function, error, retry_s):
+            told.append((id, step, event.key, event.line, function, error, retry_s))
+
+    failing = iter([Retry("later"), Retry(), None])
+
+    def flaky(state, event):
+        if event.body["v"] == 2 and (error := next(failing)):
+            raise error
+        return state
+
+    durproj.fold("log", reducer=flaky, store="s.db", observer=Listening())
+    at = (ID, 1, "u1", line("u1", 2).encode(), "apply_event")
+    assert told == [(*at, "Retry: later", 2), (*at, "Retry", 4)]
+
+
+def test_an_error_in_a_library_alone_has_its_line(place, clock):
+    with pytest.raises(StepFailed) as caught:
+        durproj.fold("log", reducer=posixpath.join, store="s.db")
+    assert re.search(r"^raised at .*posixpath.*:\d+ in join$", caught.value.hint, re.MULTILINE)
+
+
+def test_each_attempt_is_given_the_state_and_the_event_as_they_came(place, clock):
+    given = []
+
+    def flaky(state, event):
+        given.append((dict(state), event.key, event.line, dict(event.body)))
+        state["spoilt"] = event.body["v"] = event.data["v"] = -1
+        if len(given) < 4:
+            raise Retry("later")
+        return {"n": len(given)}
+
+    durproj.fold("log", reducer=flaky, store="s.db", keys=["u1"])
+    lines = [line("u1", 1).encode()] * 4 + [line("u1", 2).encode()]
+    states = [{}] * 4 + [{"n": 4}]
+    assert given == [
+        (state, "u1", raw, json.loads(raw)) for state, raw in zip(states, lines, strict=True)
+    ]
+
+
+def test_attempts_fail_as_planned(place, clock):
+    options = {"reducer": Flaky(0), "store": "s.db", "fail": (1, 3)}
+    durproj.fold("log", **options)
+    assert stored("s.db", step=0) == []
+    told = "Projection store write failed for event 1"
+    assert [(each.kind, each.message) for each in stored("s.db", step=1)] == [
+        ("PlannedFailure", told)
+    ] * 3
 
 
 def test_an_error_about_what_a_reducer_returned_has_no_line_in_it(place, clock):

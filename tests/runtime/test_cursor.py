@@ -3,7 +3,8 @@ crashes, rewinds and edits follow one another, a run that ends well holds all of
 
 from __future__ import annotations
 
-from contextlib import suppress
+import functools
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from dying import Died, Dying, dying, folded, inputs, journals, stream, trail, w
 import durproj
 from durproj import PastChanged
 from durproj.codec import decode
+from durproj.events.reader import Source
+from durproj.runtime import fold as fold_of_log
+from durproj.runtime import setup
+from durproj.stores.sqlite import SqliteStore
 
 
 @pytest.fixture
@@ -98,6 +103,36 @@ def test_a_restart_that_fails_leaves_no_cursor_over_what_it_dropped(log):
     write(log, [*FIRST, ("u1", 9)])
     assert durproj.resume(store="s.db").executed == 3
     assert inputs(journals(Path("s.db"))["projection/u1"]) == stream([*FIRST, ("u1", 9)], "u1")
+
+
+def test_what_a_restart_drops_of_another_run_is_folded_by_that_run_again(log):
+    write(log, FIRST)
+    fold(log)
+    for at in range(200):
+        with dying(at), suppress(Died):
+            fold(log, keys=["u1"], restart=True)
+        if "projection/u1" not in journals(Path("s.db")):
+            break
+    fold(log)
+    expect_whole(FIRST)
+
+
+def test_the_cursor_follows_a_single_stream_which_is_counted_once(log, monkeypatch):
+    monkeypatch.setattr(setup, "Source", functools.partial(Source, block=64))
+    monkeypatch.setattr(fold_of_log, "CURSOR_LINES", 4)
+    events = [("u1", value) for value in range(30)]
+    write(log, events)
+    with dying(100), pytest.raises(Died):
+        fold(log, keys=["u1"])
+    held = journals(Path("s.db"))["projection/u1"]["steps"]
+    with closing(SqliteStore.open_reader(Path("s.db"))) as store:
+        (run,) = store.runs()
+    assert run.cursor["workflows"] == 1
+    assert run.cursor["steps"] == run.cursor["lines"]
+    assert 0 <= held - run.cursor["lines"] <= 4 + 4  # so many again, and what is left of a chunk
+    counts = fold(log, keys=["u1"])
+    assert (counts.projections, counts.cached, counts.executed) == (1, held, 30 - held)
+    expect_whole(events)
 
 
 def test_users_and_the_whole_log_may_take_turns(log):

@@ -127,7 +127,10 @@ def test_a_skip_is_a_recorded_step_that_leaves_the_state_as_it_was(log, durabili
     shown = durproj.inspect(ID, 1, store="s.db")
     assert shown["skipped"] == {"kind": "ValueError", "message": "unlucky"}
     assert (shown["state"], shown["attempts"]) == ({"n": 1, "sum": 1}, 1)
-    assert "skipped" not in durproj.inspect(ID, 0, store="s.db")
+    assert shown["function"] == "apply_event"
+    first = durproj.inspect(ID, 0, store="s.db")
+    assert "skipped" not in first
+    assert first["function"] == "apply_event"
     again = fold(log, on_error="skip", durability=durability)
     assert (again.cached, again.executed, again.skipped) == (8, 0, 0)
 
@@ -206,12 +209,15 @@ def test_a_transient_error_is_retried_before_the_stream_is_parked(log):
 
 @pytest.mark.parametrize("on_error", ["park", "skip"])
 def test_max_errors_ends_the_run_and_keeps_what_was_finished(log, on_error):
-    with pytest.raises(TooManyErrors, match="2 events failed for good"):
+    with pytest.raises(TooManyErrors, match="2 events failed for good") as caught:
         fold(log, on_error=on_error, max_errors=1)
+    assert caught.value.hint == "what was finished is kept"
     assert journals(Path("s.db"))[ID]["steps"] == (1 if on_error == "park" else 4)
     fold(log, on_error=on_error, max_errors=3)
     fold(log, on_error=on_error, store="straight.db")
     assert journals(Path("s.db")) == journals(Path("straight.db"))
+    with pytest.raises(TooManyErrors, match="1 event failed for good, and --max-errors is 0"):
+        fold(log, on_error=on_error, store="none.db", max_errors=0)
     with pytest.raises(durproj.UsageError):
         fold(log, max_errors=-1)
     with pytest.raises(durproj.UsageError, match="stop, park, skip"):

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
@@ -206,6 +207,26 @@ def test_a_run_that_another_took_over_is_no_longer_resumed(log, durproj):
     assert "nothing to resume" in resumed.err
 
 
+@pytest.mark.parametrize(
+    ("theirs", "mine", "over"),
+    [
+        (["a"], None, True),
+        (["a"], ["a", "b"], True),
+        (["a"], ["a"], True),
+        (["a", "b"], ["a"], False),
+        (None, ["a"], False),
+    ],
+)
+def test_a_run_is_over_when_another_takes_all_that_it_had_to_do(log, theirs, mine, over):
+    copy = log.parent / "copy.jsonl"
+    for path in (log, copy):
+        write(path, BOTH)
+    dies(log, 1, keys=theirs)
+    fold(copy, keys=mine)
+    assert [run.complete for run in runs()] == [over, True]
+    assert resume().projections == (0 if over else 2)
+
+
 def test_a_run_that_lost_its_only_workflow_still_has_its_other_streams(log):
     write(log, BOTH)
     dies(log, 2)
@@ -338,6 +359,103 @@ def test_streams_before_a_bad_line_are_shown_as_pending(log, durability, keys):
     with pytest.raises(durproj.BadEvent):
         resume(observer=again)
     assert again.heads == [(id, status, 2, 2, 0) for id, status, *_ in expected]
+
+
+@pytest.mark.parametrize("durability", ["step", "batch"])
+def test_every_step_is_shown_as_it_is_recorded(log, durability):
+    write(log, [*BOTH, ("a", 5)])
+    shown = []
+
+    class Showing(durproj.Silent):
+        wants_steps = True
+
+        def step(self, id, step, event, source, attempts, state):
+            shown.append((id, step, event.line, source, attempts, state["v"]))
+
+        def skipped(self, id, step, event, source, failures, state):
+            shown.append((id, step, event.line, source, -failures, state["v"]))
+
+    def picky(state, event):
+        return trail(state, event) if event.body["v"] != 3 else 1 / 0
+
+    picky.initial = trail.initial
+    options = {"reducer": picky, "on_error": "skip", "durability": durability}
+    fold(log, observer=Showing(), **options)
+    steps = [("a", 0, 1, 1, 1), ("a", 1, 3, -1, 1), ("a", 2, 5, 1, 5), ("b", 0, 2, 1, 2), ("b", 1, 4, 1, 4)]  # fmt: skip
+    expected = [
+        (f"projection/{key}", step, line(key, v).encode(), "executed", attempts, state)
+        for key, step, v, attempts, state in steps
+    ]
+    assert shown == expected
+    shown.clear()
+    fold(log, observer=Showing(), **options)
+    assert shown == [(*each[:3], "cached", *each[4:]) for each in expected]
+
+
+@pytest.mark.parametrize("keys", [None, ["a"]], ids=["many", "one"])
+def test_lines_without_a_key_and_bad_ones_are_left_out_where_that_was_asked(log, keys):
+    write(log, BOTH)
+    log.write_text('{"type":"T","v":9}\n' + log.read_text() + "{bad\n" + line("a", 5) + "\n")
+    options = {"keys": keys, "mapping": durproj.Mapping(key="key")}
+    with pytest.raises(durproj.BadEvent):
+        fold(log, **options, no_key="skip")
+    assert fold(log, **options, name="both", on_bad_line="skip").bad_lines == 2
+    counts = fold(log, **options, no_key="skip", on_bad_line="skip")
+    assert counts.bad_lines == 1
+    assert inputs(journals(STORE)["projection/a"]) == stream([*BOTH, ("a", 5)], "a")
+
+
+@pytest.mark.parametrize("keys", [None, ["a"]], ids=["many", "one"])
+def test_a_batch_is_committed_after_its_time_and_goes_on_with_its_state(log, keys):
+    events = [("a", value) for value in range(6)]
+    write(log, events)
+    there = []
+
+    def slow(state, event):
+        time.sleep(0.03)
+        there.append(journals(STORE).get("projection/a", {"steps": 0})["steps"])
+        return trail(state, event)
+
+    slow.initial = trail.initial
+    fold(log, reducer=slow, keys=keys, durability="batch")
+    assert there[0] == 0 < there[-1]
+    assert decode(journals(STORE)["projection/a"]["state"]) == folded(stream(events, "a"))
+
+
+@pytest.mark.parametrize("durability", ["step", "batch"])
+def test_a_signal_ends_a_fold_after_the_step_at_hand(log, durability):
+    write(log, [("a", value) for value in range(9)])
+    stop = durproj.Stop()
+
+    def signalled(state, event):
+        if event.body["v"] == 3:
+            stop.signum = 15
+        return trail(state, event)
+
+    signalled.initial = trail.initial
+    with pytest.raises(durproj.Interrupted):
+        fold(log, reducer=signalled, durability=durability, stop=stop)
+    assert journals(STORE)["projection/a"]["steps"] == 4
+
+
+@pytest.mark.parametrize("durability", ["step", "batch"])
+def test_a_bad_line_leaves_pending_what_went_on_and_nothing_else(log, durability):
+    write(log, BOTH)
+    fold(log, keys=["a"])
+    log.write_text(log.read_text() + "{bad\n")
+    watching = Watching()
+    with pytest.raises(durproj.BadEvent):
+        fold(log, durability=durability, observer=watching)
+    assert watching.heads == [
+        ("projection/a", "resolved", 2, 2, 0), ("projection/b", "pending", 2, 0, 2)
+    ]  # fmt: skip
+    write(log, [*BOTH, ("a", 5)])
+    log.write_text(log.read_text() + "{bad\n")
+    watching = Watching()
+    with pytest.raises(durproj.BadEvent):
+        fold(log, durability=durability, observer=watching)
+    assert watching.heads[0] == ("projection/a", "pending", 3, 2, 1)
+    assert {each["status"] for each in journals(STORE).values()} == {"pending"}
 
 
 def test_a_log_rewritten_while_it_is_folded_proves_nothing_later(log):

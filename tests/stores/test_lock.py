@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -16,7 +18,7 @@ import pytest
 from conftest import environment
 from making import begin, fill, record
 
-from durproj.errors import NotFound, StoreBusy, StoreError
+from durproj.errors import NotFound, StoreBusy, StoreDenied, StoreError
 from durproj.stores.lock import Lock
 from durproj.stores.sqlite import SqliteStore
 
@@ -50,14 +52,18 @@ def holder(tmp_path):
         process.kill()
 
 
+def held_by(pid):
+    since = r"since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    return f"process {pid} on {re.escape(socket.gethostname())} {since}"
+
+
 def test_the_second_writer_is_told_who_holds_the_store_and_since_when(tmp_path, holder):
     with pytest.raises(StoreBusy) as caught:
         SqliteStore.open_writer(tmp_path / "store.db")
     assert caught.value.exit_code == 75
-    since = r"since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
-    who = f"process {holder.pid} on {re.escape(socket.gethostname())} {since}"
-    assert re.search(who, caught.value.message)
-    assert "--wait" in caught.value.hint
+    who = held_by(holder.pid)
+    assert re.fullmatch(f"the store is in use by {who}", caught.value.message)
+    assert caught.value.hint == "wait for it, or give --wait SECONDS"
 
 
 def test_the_command_line_is_told_so_too(tmp_path, holder, durproj):
@@ -125,7 +131,7 @@ def test_the_lock_file_is_there_while_the_lock_is_held_and_gone_after(tmp_path):
     assert lock.path == tmp_path / "store.db.lock"
     assert lock.path.exists()
     assert lock.held()
-    assert f"process {os.getpid()} on" in lock.holder()
+    assert re.fullmatch(held_by(os.getpid()), lock.holder())
     lock.release()
     assert not lock.held()
     assert os.listdir(tmp_path) == []
@@ -175,9 +181,95 @@ def test_one_process_cannot_write_to_a_store_twice(tmp_path):
 def test_a_lock_file_is_never_followed_elsewhere(tmp_path):
     (tmp_path / "precious").write_text("kept")
     (tmp_path / "store.db.lock").symlink_to(tmp_path / "precious")
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match=os.strerror(errno.ELOOP)):
         SqliteStore.open_writer(tmp_path / "store.db")
     assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_the_file_of_a_lock_that_a_fork_lets_go_of_stays(tmp_path):
+    lock = Lock(tmp_path / "store.db")
+    lock.forget()
+    lock.acquire()
+    lock.forget()
+    assert not lock.held()
+    lock.release()
+    assert lock.path.exists()
+    lock.acquire()
+    lock.release()
+
+
+def test_others_may_read_who_holds_the_lock_and_not_write(tmp_path):
+    lock = Lock(tmp_path / "store.db")
+    mask = os.umask(0)
+    try:
+        lock.acquire()
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(lock.path.stat().st_mode) == 0o644
+    lock.release()
+
+
+def test_a_lock_whose_file_somebody_removed_can_be_given_up(tmp_path):
+    lock = Lock(tmp_path / "store.db")
+    lock.acquire()
+    lock.path.unlink()
+    lock.release()
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_stood_in_the_lock_file_before_is_gone(tmp_path):
+    lock = Lock(tmp_path / "store.db")
+    lock.path.write_bytes(b"{" * 500)
+    lock.acquire()
+    assert f"process {os.getpid()} on" in lock.holder()
+    lock.path.write_bytes(b"{")
+    with pytest.raises(StoreBusy, match=r"^the store is in use by another process\n"):
+        Lock(tmp_path / "store.db").acquire()
+    lock.release()
+
+
+def refusing(code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "hint"),
+    [
+        (errno.EACCES, StoreDenied, "the store's folder must be writable"),
+        (errno.EROFS, StoreDenied, "the store's folder must be writable"),
+        (errno.EIO, StoreError, ""),
+    ],
+)
+def test_a_lock_file_that_cannot_be_made_is_named_with_the_reason(
+    tmp_path, monkeypatch, code, kind, hint
+):
+    lock = Lock(tmp_path / "store.db")
+    monkeypatch.setattr(os, "open", refusing(code))
+    with pytest.raises(StoreError) as caught:
+        lock.acquire()
+    assert type(caught.value) is kind
+    assert caught.value.message == f"{lock.path}: {os.strerror(code)}"
+    assert (caught.value.hint or "") == hint
+
+
+def test_on_a_full_disk_a_lock_has_no_name_and_is_held(tmp_path, monkeypatch):
+    lock = Lock(tmp_path / "store.db")
+    monkeypatch.setattr(os, "pwrite", refusing(errno.ENOSPC))
+    lock.acquire()
+    assert (lock.held(), lock.holder()) == (True, "")
+    lock.release()
+
+
+def test_where_files_cannot_be_locked_no_store_is_written(tmp_path, monkeypatch):
+    lock, opened = Lock(tmp_path / "store.db"), len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(fcntl, "flock", refusing(errno.ENOLCK))
+    with pytest.raises(StoreError) as caught:
+        lock.acquire()
+    assert caught.value.message == f"{lock.path}: cannot be locked: {os.strerror(errno.ENOLCK)}"
+    assert len(os.listdir("/proc/self/fd")) == opened
 
 
 def test_a_lock_file_with_any_content_says_nothing(tmp_path):
@@ -188,8 +280,10 @@ def test_a_lock_file_with_any_content_says_nothing(tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(NotFound, match="away: no such folder"):
+    with pytest.raises(NotFound) as caught:
         SqliteStore.open_writer(tmp_path / "away" / "store.db")
+    assert caught.value.message == f"{tmp_path / 'away'}: no such folder"
+    assert caught.value.hint == "make it first, or give another --store"
     with pytest.raises(NotFound, match="no such store"):
         SqliteStore.open_reader(tmp_path / "away" / "store.db")
     assert os.listdir(tmp_path) == []

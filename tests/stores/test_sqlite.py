@@ -35,6 +35,20 @@ def filled(path):
     return path
 
 
+def test_what_a_dropped_workflow_took_is_free_and_can_be_given_back(path):
+    with closing(SqliteStore.open_writer(path)) as store:
+        for no in range(60):
+            fill(store, f"projection/{no}", 300, batch=100)
+        assert store.free_bytes() == 0
+        for no in range(1, 60):
+            store.drop_workflow(no)
+        free = store.free_bytes()
+        assert free > 0 == free % 4096
+        store.compact()
+        assert store.free_bytes() == 0
+        assert Journal.open(store, "projection/59").steps == 300
+
+
 def names(folder):
     return sorted(os.listdir(folder))
 
