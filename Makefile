@@ -6,6 +6,8 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 LOCK := .ci/constraints.txt
+# Where Python is told to write no bytecode, each process that a test starts would compile it all again.
+COMPILE = $(BIN)/python -m compileall -q durproj
 PIP = python -m pip -qq --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
@@ -33,6 +35,7 @@ demo: $(VENV)/.installed ## crash a projection at event 5, resume it, look into 
 	show 1 diff 'projection/u1#4'
 
 test: $(VENV)/.developing ## run the tests (ARGS='-k word' to choose)
+	@$(COMPILE)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.developing ## everything CI asks: format, lint, types, import rules, tests
@@ -40,6 +43,7 @@ check: $(VENV)/.developing ## everything CI asks: format, lint, types, import ru
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(COMPILE)
 	@$(BIN)/python -m pytest $(ARGS)
 
 proof: $(VENV)/.developing ## every kind of fault at nightly counts with a fresh seed (ARGS='--list', '--seed S', '--only WORDS')

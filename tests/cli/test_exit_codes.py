@@ -427,9 +427,16 @@ def test_128_and_more_the_first_signal_lets_the_step_in_hand_finish(durproj, fol
     assert (resumed.code, resumed.json[-1]["executed"]) == (0, 2)
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-@pytest.mark.parametrize("input", ["-", "pipe"], ids=["stdin", "fifo"])
-@pytest.mark.parametrize("begun", [False, True], ids=["nothing came", "some came"])
+@pytest.mark.parametrize(
+    ("name", "code", "input", "begun"),
+    [
+        ("SIGINT", 130, "-", True),
+        ("SIGINT", 130, "-", False),
+        ("SIGHUP", 129, "pipe", True),
+        ("SIGTERM", 143, "pipe", False),
+    ],
+    ids=["some came of stdin", "nothing of stdin", "some of a fifo", "nothing of a fifo"],
+)
 def test_a_signal_ends_the_wait_for_input_at_once(durproj, folder, name, code, input, begun):
     os.mkfifo(folder / "pipe")
     lines = b'{"user":"a","type":"T"}\n' * 300

@@ -127,14 +127,21 @@ def converted(state, event):
     return {"at": [str(moment), str(day)]}
 def waiting(state, event):
     import asyncio, threading
+    if event.id != "e7":
+        return state
     asyncio.run(asyncio.sleep(0.005))
     until = time.monotonic() + 0.02
     while time.monotonic() < until:
         time.sleep(0.01)
-    until = time.monotonic() + 0.02
+    until = time.monotonic() + 0.05
     while time.monotonic() < until:
         threading.Event().wait(0.0001)
     return {"n": 1}
+TOGETHER = (
+    copied, cached, timed, seeded, members, within, dates, aged, derived, encoded, typed, converted
+)
+def together(state, event):
+    return {each.__name__: each(state.get(each.__name__, {}), event) for each in TOGETHER}
 def numbers(state, event): return {"x": state.get("x", 0.0) + 0.1}
 def rejecting(state, event):
     if event.type == "V":
@@ -168,10 +175,7 @@ IMPURE = {
     "setting": "environment",
     "zone": "zone",
 }
-PURE = [
-    *("same", "copied", "cached", "timed", "seeded", "members", "within", "dates", "aged", "numbers"),
-    *("derived", "encoded", "typed", "converted", "waiting", "rejecting", "account", "counts", "merge"),
-]  # fmt: skip
+PURE = ["same", "together", "numbers", "waiting", "rejecting", "account", "counts", "merge"]
 CALLS = {
     "clock": "the clock",
     "chance": "random.random",
@@ -183,8 +187,25 @@ CALLS = {
 }
 
 
+VARIABLES = {
+    "CRASHTEST_SETTING": "seven",
+    **dict.fromkeys(("CRASHTEST_NEEDED", "USER", "LANG"), "1.5"),
+}
+
+
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def servers():
+    """The processes that all is executed in forks of; the environment has VARIABLES."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in VARIABLES.items():
+            patch.setenv(name, value)
+        with Servers(Stop(), time.monotonic() + 3600) as servers:
+            servers.begin()
+            yield servers
+
+
+@pytest.fixture(scope="module")
+def lab(servers, tmp_path_factory):
     """What is wrong with a reducer of the file, over a log of two streams."""
     folder = tmp_path_factory.mktemp("faults")
     (folder / "r.py").write_text(REDUCERS)
@@ -194,28 +215,25 @@ def lab(tmp_path_factory):
     ]
     log = folder / "log.jsonl"
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CRASHTEST_SETTING", "seven")
-        with Servers(Stop(), time.monotonic() + 3600) as servers:
 
-            def faults(reducer, *, mutation=True):
-                within = tmp_path_factory.mktemp(reducer)
-                options = {
-                    **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
-                    "events": [str(log)],
-                    "mapping": {},
-                    "on_error": "skip",
-                    "reducer": reducer
-                    if reducer in ("account", "counts", "merge")
-                    else f"{folder}/r.py:{reducer}",
-                }
-                store = Lives(servers, within, options).begin("step")
-                found = Faults(servers, store, mutation=mutation)
-                records = list(found.found())
-                assert found.lacks == []
-                return records
+    def faults(reducer, *, mutation=True):
+        within = tmp_path_factory.mktemp(reducer)
+        options = {
+            **dict.fromkeys(("keys", "initial", "no_key", "order", "dedupe")),
+            "events": [str(log)],
+            "mapping": {},
+            "on_error": "skip",
+            "reducer": reducer
+            if reducer in ("account", "counts", "merge")
+            else f"{folder}/r.py:{reducer}",
+        }
+        store = Lives(servers, within, options).begin("step")
+        found = Faults(servers, store, mutation=mutation)
+        records = list(found.found())
+        assert found.lacks == []
+        return records
 
-            yield faults
+    return faults
 
 
 @pytest.mark.parametrize("reducer", IMPURE)
@@ -267,12 +285,6 @@ def looked_into(servers, folder, source, events=2):
     return list(faults.found()), faults.lacks
 
 
-@pytest.fixture
-def two_servers():
-    with Servers(Stop(), time.monotonic() + 3600) as servers:
-        yield servers
-
-
 @pytest.mark.parametrize(
     ("source", "effects"),
     [
@@ -304,14 +316,14 @@ def own(state, event): return {"n": rates()}
         ),
     ],
 )
-def test_what_a_reducer_does_besides_is_a_warning(two_servers, tmp_path, source, effects):
+def test_what_a_reducer_does_besides_is_a_warning(servers, tmp_path, source, effects):
     imports = "import functools, os, pathlib, subprocess\n"
-    (warning,), lacks = looked_into(two_servers, tmp_path, imports + source)
+    (warning,), lacks = looked_into(servers, tmp_path, imports + source)
     assert (warning["type"], lacks) == ("warning", [])
     assert effects <= set(warning["effects"])
 
 
-def test_what_an_import_opens_is_no_effect_of_the_reducer(two_servers, tmp_path):
+def test_what_an_import_opens_is_no_effect_of_the_reducer(servers, tmp_path):
     (tmp_path / "beside.py").write_text("def text(value): return str(value)\n")
     source = f"""
 import decimal, msgspec, re, sys, traceback
@@ -328,10 +340,10 @@ def own(state, event):
     zone = zoneinfo.ZoneInfo("Europe/Istanbul")
     return {{"n": beside.text(datetime(2026, 1, 2, tzinfo=zone))}}
 """
-    assert looked_into(two_servers, tmp_path, source) == ([], [])
+    assert looked_into(servers, tmp_path, source) == ([], [])
 
 
-def test_what_does_not_hold_still_is_one_fault(two_servers, tmp_path):
+def test_what_does_not_hold_still_is_one_fault(servers, tmp_path):
     source = f"""
 import pathlib, subprocess
 count = pathlib.Path({str(tmp_path / "count")!r})
@@ -339,12 +351,12 @@ with count.open("a") as file:
     file.write("x")
 def own(state, event): return {{"n": len(count.read_text()) // 4}}
 """
-    records, lacks = looked_into(two_servers, tmp_path, source)
+    records, lacks = looked_into(servers, tmp_path, source)
     assert [record.get("kind") for record in records] == [None, "outside"]
     assert lacks == []
 
 
-def test_what_could_not_be_checked_is_said_once(two_servers, tmp_path):
+def test_what_could_not_be_checked_is_said_once(servers, tmp_path):
     source = """
 import random, time
 held = type(time.time) is not type(len)
@@ -352,7 +364,7 @@ if held and random.random() != random.Random(0).random():
     raise ValueError("no luck")
 def own(state, event): return {"n": 1}
 """
-    records, lacks = looked_into(two_servers, tmp_path, source)
+    records, lacks = looked_into(servers, tmp_path, source)
     (lack,) = lacks
     assert lack.startswith(
         "could not check whether it depends on random numbers: its reducer cannot"
@@ -376,18 +388,14 @@ def own(state, event): return {"n": 1}
         ('def own(s, e): return {"n": os.environ["LANG"]}', "fault"),
     ],
 )
-def test_a_variable_that_an_import_needs_is_no_fault_by_itself(
-    two_servers, tmp_path, monkeypatch, source, kind
-):
-    for name in ("CRASHTEST_NEEDED", "USER", "LANG"):
-        monkeypatch.setenv(name, "1.5")
-    records, lacks = looked_into(two_servers, tmp_path, f"import os\n{source}\n")
+def test_a_variable_that_an_import_needs_is_no_fault_by_itself(servers, tmp_path, source, kind):
+    records, lacks = looked_into(servers, tmp_path, f"import os\n{source}\n")
     assert [record["type"] for record in records] == ([kind] if kind else [])
     assert all(record.get("kind", "environment") == "environment" for record in records)
     assert lacks == []
 
 
-def test_what_fails_only_when_it_is_looked_into_is_not_called_pure(two_servers, tmp_path):
+def test_what_fails_only_when_it_is_looked_into_is_not_called_pure(servers, tmp_path):
     source = """
 import time
 real = type(time.time) is type(len)
@@ -396,7 +404,7 @@ def own(state, event):
         raise TypeError("no clock of mine")
     return {"n": 1}
 """
-    records, lacks = looked_into(two_servers, tmp_path, source)
+    records, lacks = looked_into(servers, tmp_path, source)
     assert (records, lacks) == (
         [], [f"projection/all#0 could not be probed{SUSPECT}: TypeError: no clock of mine"]
     )  # fmt: skip
@@ -405,25 +413,15 @@ def own(state, event):
 @pytest.mark.parametrize(
     ("steps", "takes", "seen", "left_out"),
     [
-        (10, 1000.0, 10, []),
-        (300, 1000.0, 300, []),
-        (1000, 0.01, 1000, []),
-        (
-            1000,
-            1.0,
-            500,
-            ["one in 2 of 1,000 steps was looked into: more do not fit into the time"],
-        ),
-        (
-            1000,
-            1000.0,
-            200,
-            ["one in 5 of 1,000 steps was looked into: more do not fit into the time"],
-        ),
+        (3, 1000.0, 3, []),
+        (30, 1000.0, 30, []),
+        (100, 0.01, 100, []),
+        (100, 1.0, 50, ["one in 2 of 100 steps was looked into: more do not fit into the time"]),
+        (100, 1000.0, 20, ["one in 5 of 100 steps was looked into: more do not fit into the time"]),
     ],
 )
 def test_fewer_of_many_steps_are_executed_where_the_probes_would_take_half_of_the_time(
-    two_servers, tmp_path, monkeypatch, steps, takes, seen, left_out
+    servers, tmp_path, monkeypatch, steps, takes, seen, left_out
 ):
     (tmp_path / "r.py").write_text("def count(state, event): return {'n': state.get('n', 0) + 1}\n")
     (tmp_path / "log.jsonl").write_text('{"type":"T"}\n' * steps)
@@ -434,8 +432,9 @@ def test_fewer_of_many_steps_are_executed_where_the_probes_would_take_half_of_th
         "on_error": "stop",
         "reducer": f"{tmp_path}/r.py:count",
     }
-    store = Lives(two_servers, tmp_path, options).begin("step")
-    faults = Faults(two_servers, store, mutation=True)
+    store = Lives(servers, tmp_path, options).begin("step")
+    faults = Faults(servers, store, mutation=True)
+    monkeypatch.setattr("durproj.crashing.purity.faults.LEAST", 20)
     plain = Servers.ask
     # At a second each they would take twice the half of it, whatever the clock on the wall says.
     monkeypatch.setattr(Servers, "left", lambda _: EXECUTIONS / SHARE / 2 * 1.01)
@@ -446,12 +445,12 @@ def test_fewer_of_many_steps_are_executed_where_the_probes_would_take_half_of_th
     assert (faults.seen, faults.uncovered, faults.lacks) == (seen, left_out, [])
 
 
-def test_what_a_reducer_does_at_the_last_step_only_is_a_warning(two_servers, tmp_path):
+def test_what_a_reducer_does_at_the_last_step_only_is_a_warning(servers, tmp_path):
     source = """
 def own(state, event):
     if event.id == "e8":
         open("/dev/null").close()
     return {"n": 1}
 """
-    (warning,), _ = looked_into(two_servers, tmp_path, source, events=9)
+    (warning,), _ = looked_into(servers, tmp_path, source, events=9)
     assert "opens /dev/null" in warning["effects"]

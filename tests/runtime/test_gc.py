@@ -583,7 +583,7 @@ def test_kills_at_any_instant_leave_a_sound_store(tmp_path):
 
     points = most - int(killed(tmp_path / "first.db", most).stdout)
     assert points > 40
-    for at in range(0, points, points // 20):
+    for at in range(0, points, points // 10):
         store = tmp_path / f"store{at}.db"
         assert killed(store, at).returncode == -signal.SIGKILL
         assert states(store) == want

@@ -364,13 +364,13 @@ def test_a_workflow_crashed_at_any_write_ends_as_if_it_had_not(workflow, durabil
     raise AssertionError("no end of crash points")
 
 
-EVENTS = [(f"u{i * i % 3}", i) for i in range(12)]
-LAYOUTS = {"one stream": [("u0", i) for i in range(8)], "many streams": EVENTS}
+EVENTS = [(f"u{i * i % 3}", i) for i in range(8)]
+LAYOUTS = {"one stream": [("u0", i) for i in range(6)], "many streams": EVENTS}
 
 
 @pytest.mark.parametrize("durability", DURABILITIES)
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("tail", [0, 4])
+@pytest.mark.parametrize("tail", [0, 3])
 def test_a_fold_crashed_at_any_write_ends_as_if_it_had_not(
     layout, durability, tail, tmp_path, monkeypatch
 ):
