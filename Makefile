@@ -47,6 +47,7 @@ check: $(VENV)/.developing ## everything CI asks: format, lint, types, import ru
 	@$(BIN)/python -m pytest $(ARGS)
 
 proof: $(VENV)/.developing ## every kind of fault at nightly counts with a fresh seed (ARGS='--list', '--seed S', '--only WORDS')
+	@$(COMPILE)
 	@cd tests && $(abspath $(BIN))/python -m proof $(ARGS)
 
 mutants: $(MUTANTS)/.installed ## change the code in a thousand ways and see which the tests notice (ARGS='durproj.stores.packing.*')
@@ -56,6 +57,7 @@ mutants: $(MUTANTS)/.installed ## change the code in a thousand ways and see whi
 	@$(MUTANTS)/bin/mutmut results | grep -v ': not checked' || true
 
 bench: $(VENV)/.developing ## measure durproj beside plain loops (ARGS='--quick' to see it work, '--list' for its rows)
+	@$(COMPILE)
 	@cd tests && $(abspath $(BIN))/python -m bench $(ARGS)
 
 bench-peers: $(VENV)/.developing $(PEERS)/.installed ## the same beside DBOS, eventsourcing and jq, in an environment of their own
