@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
-
-_NO_FOLDERS = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTSUP}
-"""What it is called where folders cannot be opened or synced at all."""
 
 
 def sync(path: str | Path) -> None:
@@ -21,10 +17,5 @@ def sync(path: str | Path) -> None:
 
 
 def sync_name(path: str | Path) -> None:
-    """The same for the name `path`: that the file bears it, and no other file. Where folders cannot be synced,
-    it is as the filesystem has it. Raises OSError."""
-    try:
-        sync(os.path.dirname(path) or ".")
-    except OSError as error:
-        if error.errno not in _NO_FOLDERS:
-            raise
+    """The same for the name `path`: that the file bears it, and no other file. Raises OSError."""
+    sync(os.path.dirname(path) or ".")

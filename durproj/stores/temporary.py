@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -19,6 +20,9 @@ from durproj.stores.lock import is_named
 _BEGIN = ".durproj-"
 _END = ".tmp"
 _LOCK = ".lock"
+
+_NO_FOLDERS = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTSUP}
+"""What it is called where folders cannot be opened or synced at all."""
 
 
 @contextmanager
@@ -42,14 +46,23 @@ def replacing(
             os.fsync(file)
             check()
             # The journal of a database that was there, removed just now, must not come back beside this one.
-            sync_name(path)
+            _sync_name(path)
             os.replace(name, path)
-            sync_name(path)
+            _sync_name(path)
     except OSError as error:
         why = f"{path}: cannot be written: {error.strerror or error}"
         if isinstance(error, PermissionError):
             raise StoreDenied(why, "its folder must be writable") from None
         raise kind(why) from None
+
+
+def _sync_name(path: str | Path) -> None:
+    """As `sync_name`; where folders cannot be synced, a copy is as safe as the filesystem makes it."""
+    try:
+        sync_name(path)
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS:
+            raise
 
 
 def _mode(path: str | Path) -> int:
