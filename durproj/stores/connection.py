@@ -12,6 +12,8 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -76,21 +78,18 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         )
     conn = _connect(path, "?mode=ro")
     try:
-        conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except FAULTS as error:
-        conn.close()
-        if not isinstance(error, sqlite3.OperationalError):
-            raise translate(error, str(path)) from None
+        with _kept(conn):
+            conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError as error:
         conn = _connect_read_only_place(path, error)
-    try:
+    except FAULTS as error:
+        raise translate(error, str(path)) from None
+    with _kept(conn):
         version = _check_identity(conn, path)
         if version == 0:
             raise NotFound(f"{path}: the store is empty", "durproj run fills it")
         _stand_in(conn, _check_schema(conn, path))
         conn.execute("PRAGMA query_only = 1")
-    except BaseException:
-        conn.close()
-        raise
     return conn
 
 
@@ -98,20 +97,20 @@ def connect_copy(path: Path, folder: str | None = None) -> sqlite3.Connection:
     """A connection to a copy of the store at `path` as it is at this instant: however long it is read,
     no run is held up. The copy is made in `folder` and goes with the connection. Raises as `connect_reader`
     does, and StoreError when there is no room."""
-    source = connect_reader(path)
-    try:
-        with file_for(os.path.join(folder or tempfile.gettempdir(), "copy")) as (_, name):
-            copy = _connect(Path(name))
-            copy.execute("PRAGMA synchronous = 0")
-            source.backup(copy)
-            # A copy of a store in WAL would make its journal beside itself when it is nameless.
-            copy.execute("PRAGMA journal_mode = MEMORY")
-            _stand_in(copy, copy.execute("PRAGMA user_version").fetchone()[0])
-            copy.execute("PRAGMA query_only = 1")
-    except (*FAULTS, OSError) as error:
-        raise not_copied(error, str(path), folder) from None
-    finally:
-        source.close()
+    with closing(connect_reader(path)) as source:
+        try:
+            with (
+                file_for(os.path.join(folder or tempfile.gettempdir(), "copy")) as (_, name),
+                _kept(_connect(Path(name))) as copy,
+            ):
+                copy.execute("PRAGMA synchronous = 0")
+                source.backup(copy)
+                # A copy of a store in WAL would make its journal beside itself when it is nameless.
+                copy.execute("PRAGMA journal_mode = MEMORY")
+                _stand_in(copy, copy.execute("PRAGMA user_version").fetchone()[0])
+                copy.execute("PRAGMA query_only = 1")
+        except (*FAULTS, OSError) as error:
+            raise not_copied(error, str(path), folder) from None
     return copy
 
 
@@ -140,9 +139,20 @@ def _connect(path: Path, query: str = "") -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise translate(error, str(path)) from None
-    for pragma in ("trusted_schema = 0", "cell_size_check = 1", "mmap_size = 0"):
-        conn.execute(f"PRAGMA {pragma}")
+    with _kept(conn):
+        for pragma in ("trusted_schema = 0", "cell_size_check = 1", "mmap_size = 0"):
+            conn.execute(f"PRAGMA {pragma}")
     return conn
+
+
+@contextmanager
+def _kept(conn: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Close `conn` unless what is done with it succeeds."""
+    try:
+        yield conn
+    except BaseException:
+        conn.close()
+        raise
 
 
 def _connect_read_only_place(path: Path, error: sqlite3.OperationalError) -> sqlite3.Connection:
@@ -157,16 +167,17 @@ def _connect_read_only_place(path: Path, error: sqlite3.OperationalError) -> sql
     live = [end for end in ("-wal", "-journal") if _size(f"{real}{end}")]
     try:
         if not live:
-            conn = _connect(path, "?mode=ro&immutable=1")
-            conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            with _kept(_connect(path, "?mode=ro&immutable=1")) as conn:
+                conn.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             return conn
         with tempfile.TemporaryDirectory() as folder:
             for end in ("", *live):
                 shutil.copyfile(f"{real}{end}", f"{folder}/copy{end}")
-            copy = _connect(Path(folder, "copy"))
-            memory = sqlite3.connect(":memory:", isolation_level=None)
-            copy.backup(memory)
-            copy.close()
+            with (
+                closing(_connect(Path(folder, "copy"))) as copy,
+                _kept(sqlite3.connect(":memory:", isolation_level=None)) as memory,
+            ):
+                copy.backup(memory)
             return memory
     except (*FAULTS, OSError) as second:
         raise not_copied(second, str(path)) from None

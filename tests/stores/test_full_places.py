@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sqlite3
 import tempfile
 
 import pytest
@@ -31,9 +32,10 @@ def full(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(folders[0]))
     monkeypatch.setattr("durproj.exports.chosen.FEW", 1)
     connect, copy_once = connection._connect, copying._copy_once
+    opened = []
 
     def connected(path, *query):
-        conn = connect(path, *query)
+        opened.append(conn := connect(path, *query))
         if path.parent in folders:
             conn.execute("PRAGMA max_page_count = 2")
         return conn
@@ -44,7 +46,10 @@ def full(tmp_path, monkeypatch):
 
     monkeypatch.setattr(connection, "_connect", connected)
     monkeypatch.setattr(copying, "_copy_once", copied)
-    return folders
+    yield folders
+    for conn in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            conn.execute("SELECT 1")
 
 
 def test_the_folder_that_is_full_is_named(store, full):
