@@ -9,6 +9,7 @@ is: what a power cut left behind it is not read as if it had come through the pi
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -117,7 +118,10 @@ def spooling(where: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"cannot spool the input: {where}{error.strerror}") from None
+        hint = ""
+        if error.errno in (errno.EINVAL, errno.ENOTSUP):  # of an fsync of a folder
+            hint = "name a --store where folders can be synced, or take --durability step"
+        raise StoreError(f"cannot spool the input: {where}{error.strerror}", hint) from None
 
 
 def _unlink(path: str) -> None:

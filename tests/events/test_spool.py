@@ -246,3 +246,41 @@ def test_no_room_for_the_copy_is_an_io_error_that_names_it(durproj):
     )
     assert done.returncode == 74, done.stderr
     assert b"Traceback" not in done.stderr
+
+
+UNSYNCED_FOLDERS = """
+import errno, os, stat
+from durproj.cli.app import main
+
+plain = os.fsync
+
+def fsync(descriptor):
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    plain(descriptor)
+
+os.fsync = fsync
+main()
+"""
+
+
+@pytest.mark.parametrize("follow", [[], ["--follow"]])
+@pytest.mark.parametrize("durability", ["step", "fsync"])
+def test_where_no_name_can_be_synced_a_pipe_is_not_said_to_be(tmp_path, durability, follow):
+    ran = subprocess.run(
+        [sys.executable, "-c", UNSYNCED_FOLDERS, *RUN, "--durability", durability, *follow],
+        cwd=tmp_path,
+        env=environment(),
+        input=lines(range(3)),
+        capture_output=True,
+        check=False,
+    )
+    if durability == "step":
+        assert ran.returncode == 0, ran.stderr
+        assert there(tmp_path) == [0, 1, 2]
+    else:
+        # Neither its lines nor what they make is kept: not a step is acknowledged.
+        assert ran.returncode == 74
+        assert b"cannot spool the input: durproj.db." in ran.stderr
+        assert b": Invalid argument\n  name a --store where folders can be synced, or" in ran.stderr
+        assert not there(tmp_path)
