@@ -175,7 +175,7 @@ class LogFold:
             if self._cursor is None and self._source.ends:
                 if not self._new:
                     refuse_vanished(self._fold, index.keys, asked)
-                missing = [key for key in asked or () if key not in index.keys]
+                missing = sorted(key for key in asked or () if key not in index.keys)
                 if missing and (request.only is None or request.release):
                     raise no_such_key(request, missing, [*index.keys, *index.others])
         # Lines were read again since the cursor's hash was taken: of a file that changed, others.

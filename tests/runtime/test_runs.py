@@ -69,10 +69,13 @@ class Watching(durproj.Silent):
 
     def __init__(self, *, steps=False):
         self.wants_steps = steps
-        self.notes, self.steps, self.heads = [], [], []
+        self.notes, self.steps, self.heads, self.expected = [], [], [], []
 
     def note(self, text):
         self.notes.append(text)
+
+    def expect(self, events):
+        self.expected.append(events)
 
     def step(self, id, step, event, source, attempts, state):  # noqa: ARG002
         self.steps.append((id, step, source))
@@ -99,6 +102,25 @@ def test_a_log_that_showed_nothing_is_looked_at_again(log, begin, way):
     else:
         fold(log)
     assert sorted(journals(STORE)) == ["projection/a", "projection/b"]
+
+
+def test_keys_that_no_event_has_are_named_with_those_that_are_there(log):
+    write(log, BOTH)
+    for keys, missing in (["a", "x"], '"x"'), (["x", "y"], '"x", "y"'), (["x"], '"x"'):
+        with pytest.raises(durproj.NotFound) as refused:
+            fold(log, keys=keys)
+        assert refused.value.message == f"log.jsonl: no event has the key {missing}"
+        assert refused.value.hint == 'keys that are there: "a", "b"'
+
+
+def test_lines_without_a_key_that_are_left_out_are_counted(log):
+    write(log, BOTH)
+    with log.open("ab") as file:
+        file.write(b'{"type":"T","v":1}\n' * 3)
+    watching = Watching()
+    fold(log, mapping=durproj.Mapping(key="key"), no_key="skip", observer=watching)
+    assert "left out: 3 lines without a key" in watching.notes
+    assert watching.expected == [4]
 
 
 def test_a_key_that_was_misspelt_at_first_is_forgotten(log):
