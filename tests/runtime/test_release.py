@@ -216,6 +216,24 @@ def test_what_comes_after_the_cursor_is_not_taken_for_the_parked_event(log):
     assert (counts.parked, counts.waiting) == (1, 2)
 
 
+def test_what_is_parked_before_the_cursor_was_so_before(log):
+    fold(log)
+    for _ in range(2):
+        counts = fold(log)
+        assert (counts.parked, counts.parked_before, counts.executed) == (2, 2, 0)
+
+
+def test_of_a_run_of_some_keys_one_is_released_and_the_others_are_left_to_do(log):
+    fold(log, keys=["u1", "u3"])
+    mend()
+    assert durproj.retry_parked(keys=["u1"], store="s.db").parked == 0
+    counts = fold(log, keys=["u1", "u3"], accept_reducer=True)
+    assert (counts.projections, counts.parked, counts.parked_before) == (2, 1, 1)
+    assert (counts.cached, counts.executed, counts.waiting) == (3, 0, 1)
+    assert durproj.retry_parked(store="s.db").projections == 1
+    assert {each["status"] for each in journals(Path("s.db")).values()} == {"resolved"}
+
+
 def test_a_late_event_before_the_parked_one_is_told_as_late(log):
     def write_times(*times):
         lines = [

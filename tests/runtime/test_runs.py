@@ -123,6 +123,21 @@ def test_lines_without_a_key_that_are_left_out_are_counted(log):
     assert watching.expected == [4]
 
 
+def test_where_there_is_nothing_to_do_all_of_the_run_is_shown_and_nothing_of_others(log):
+    write(log, BOTH)
+    fold(log, name="other")
+    fold(log)
+    watching = Watching()
+    fold(log, observer=watching)
+    assert watching.heads == [(f"projection/{key}", "resolved", 2, 2, 0) for key in "ab"]
+
+
+def test_a_new_state_knows_its_key(log):
+    log.write_text('{"user_id":"u7","type":"UserRegistered","id":"e1","email":"e","name":"n"}\n')
+    durproj.fold(log, store=STORE)
+    assert decode(journals(STORE)["projection/u7"]["state"])["userId"] == "u7"
+
+
 def test_a_key_that_was_misspelt_at_first_is_forgotten(log):
     write(log, BOTH)
     with pytest.raises(durproj.BadEvent):
