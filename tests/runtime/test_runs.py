@@ -407,10 +407,10 @@ def test_every_step_is_shown_as_it_is_recorded(log, durability):
         wants_steps = True
 
         def step(self, id, step, event, source, attempts, state):
-            shown.append((id, step, event.line, source, attempts, state["v"]))
+            shown.append((f"{id} {event.key}", step, event.line, source, attempts, state["v"]))
 
         def skipped(self, id, step, event, source, failures, state):
-            shown.append((id, step, event.line, source, -failures, state["v"]))
+            shown.append((f"{id} {event.key}", step, event.line, source, -failures, state["v"]))
 
     def picky(state, event):
         return trail(state, event) if event.body["v"] != 3 else 1 / 0
@@ -420,7 +420,7 @@ def test_every_step_is_shown_as_it_is_recorded(log, durability):
     fold(log, observer=Showing(), **options)
     steps = [("a", 0, 1, 1, 1), ("a", 1, 3, -1, 1), ("a", 2, 5, 1, 5), ("b", 0, 2, 1, 2), ("b", 1, 4, 1, 4)]  # fmt: skip
     expected = [
-        (f"projection/{key}", step, line(key, v).encode(), "executed", attempts, state)
+        (f"projection/{key} {key}", step, line(key, v).encode(), "executed", attempts, state)
         for key, step, v, attempts, state in steps
     ]
     assert shown == expected
