@@ -223,6 +223,13 @@ def test_what_is_parked_before_the_cursor_was_so_before(log):
         assert (counts.parked, counts.parked_before, counts.executed) == (2, 2, 0)
 
 
+@pytest.mark.parametrize("keys", [None, ["u1"]], ids=["many", "one"])
+def test_all_that_waits_is_counted_however_much_it_is(log, keys):
+    write(log, [("u1", BAD), *(("u1", n + 20) for n in range(30_000))])
+    assert fold(log, keys=keys).waiting == 30_000
+    assert fold(log, keys=keys).waiting == 30_000
+
+
 def test_of_a_run_of_some_keys_one_is_released_and_the_others_are_left_to_do(log):
     fold(log, keys=["u1", "u3"])
     mend()
