@@ -223,6 +223,17 @@ def test_what_is_parked_before_the_cursor_was_so_before(log):
         assert (counts.parked, counts.parked_before, counts.executed) == (2, 2, 0)
 
 
+@BOTH
+def test_a_dropped_event_is_recorded_as_itself_and_folded_over_again(log, durability):
+    fold(log, durability=durability)
+    before = journals(Path("s.db"))["projection/u1"]["state"]
+    assert durproj.drop_parked(keys=["u1"], store="s.db").executed == 2
+    journal = journals(Path("s.db"))["projection/u1"]
+    assert inputs(journal) == stream(EVENTS, "u1")
+    assert decode(journal["state"])["n"] == decode(before)["n"] + 1
+    assert fold(log, durability=durability).executed == 0
+
+
 @pytest.mark.parametrize("keys", [None, ["u1"]], ids=["many", "one"])
 def test_all_that_waits_is_counted_however_much_it_is(log, keys):
     write(log, [("u1", BAD), *(("u1", n + 20) for n in range(30_000))])
