@@ -132,6 +132,16 @@ def test_where_there_is_nothing_to_do_all_of_the_run_is_shown_and_nothing_of_oth
     assert watching.heads == [(f"projection/{key}", "resolved", 2, 2, 0) for key in "ab"]
 
 
+@pytest.mark.parametrize("durability", ["step", "batch"])
+def test_events_of_unknown_types_are_counted_once_however_many_there_are(log, durability):
+    ways = {"reducer": {"T": trail}, "initial": trail.initial, "durability": durability}
+    write(log, [("a", n) for n in range(300)])
+    assert fold(log, **ways).unknown == {}
+    with log.open("a") as file:
+        file.writelines(line("a", n).replace('"T"', '"X"') + "\n" for n in range(3000))
+    assert fold(log, **ways).unknown == {"X": 3000}
+
+
 def test_a_new_state_knows_its_key(log):
     log.write_text('{"user_id":"u7","type":"UserRegistered","id":"e1","email":"e","name":"n"}\n')
     durproj.fold(log, store=STORE)
