@@ -69,13 +69,16 @@ class Watching(durproj.Silent):
 
     def __init__(self, *, steps=False):
         self.wants_steps = steps
-        self.notes, self.steps, self.heads, self.expected = [], [], [], []
+        self.notes, self.steps, self.heads, self.expected, self.done = [], [], [], [], []
 
     def note(self, text):
         self.notes.append(text)
 
     def expect(self, events):
         self.expected.append(events)
+
+    def progress(self, events):
+        self.done.append(events)
 
     def step(self, id, step, event, source, attempts, state):  # noqa: ARG002
         self.steps.append((id, step, source))
@@ -121,6 +124,16 @@ def test_lines_without_a_key_that_are_left_out_are_counted(log):
     fold(log, mapping=durproj.Mapping(key="key"), no_key="skip", observer=watching)
     assert "left out: 3 lines without a key" in watching.notes
     assert watching.expected == [4]
+    assert sum(watching.done) == 4
+
+
+def test_what_is_only_compared_counts_as_progress(log):
+    write(log, BOTH)
+    fold(log)
+    log.write_text("\n" + log.read_text())
+    watching = Watching()
+    assert fold(log, observer=watching).cached == 4
+    assert (watching.expected, sum(watching.done)) == ([4], 4)
 
 
 def test_where_there_is_nothing_to_do_all_of_the_run_is_shown_and_nothing_of_others(log):
