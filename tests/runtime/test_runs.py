@@ -127,13 +127,19 @@ def test_lines_without_a_key_that_are_left_out_are_counted(log):
     assert sum(watching.done) == 4
 
 
-def test_what_is_only_compared_counts_as_progress(log):
+def test_what_is_compared_counts_as_progress_and_what_is_proven_does_not(log):
     write(log, BOTH)
     fold(log)
     log.write_text("\n" + log.read_text())
     watching = Watching()
     assert fold(log, observer=watching).cached == 4
     assert (watching.expected, sum(watching.done)) == ([4], 4)
+    write(log, [*BOTH, ("a", 5)])
+    fold(log)
+    write(log, [*BOTH, ("a", 5), ("a", 6)])
+    watching = Watching()
+    assert fold(log, observer=watching).executed == 1
+    assert (watching.expected, sum(watching.done)) == ([1], 1)
 
 
 def test_where_there_is_nothing_to_do_all_of_the_run_is_shown_and_nothing_of_others(log):
