@@ -161,6 +161,22 @@ def test_events_of_unknown_types_are_counted_once_however_many_there_are(log, du
     assert fold(log, **ways).unknown == {"X": 3000}
 
 
+def test_streams_of_another_run_are_guarded_against_another_reducer(log):
+    write(log, BOTH)
+    fold(log)
+    other = log.with_name("other.jsonl")
+    write(other, [*BOTH, ("a", 5)])
+
+    def changed(state, event):
+        return trail(state, event) | {"more": 1}
+
+    changed.initial = trail.initial
+    with pytest.raises(durproj.PastChanged, match="projection/a#0: ") as refused:
+        fold(other, reducer=changed)
+    assert "reducer" in str(refused.value)
+    assert fold(other, reducer=changed, accept_reducer=True).executed == 1
+
+
 def test_a_new_state_knows_its_key(log):
     log.write_text('{"user_id":"u7","type":"UserRegistered","id":"e1","email":"e","name":"n"}\n')
     durproj.fold(log, store=STORE)
